@@ -1,0 +1,510 @@
+//! The configuration: one flat, validated struct that is a file (JSON), a command line and an address bar at once.
+//!
+//! Every choice where the paper is silent is a field here, with the default that was found best and the paper's own
+//! reading as the alternative, so that a run can be paper-literal. Field names are the keys of the file and of the URL.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the keys below. A file or link of another version is refused with a sentence, never half understood.
+pub const VERSION: u32 = 1;
+
+/// Hidden widths of a multilayer perceptron, written `256x128`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Widths(pub Vec<usize>);
+
+impl Widths {
+    /// The width of the last layer.
+    pub fn last(&self) -> usize {
+        self.0.last().copied().unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Widths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<String> = self.0.iter().map(usize::to_string).collect();
+        f.write_str(&parts.join("x"))
+    }
+}
+
+impl FromStr for Widths {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let widths: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
+        match widths {
+            Ok(w) if !w.is_empty() && w.iter().all(|&n| (1..=4096).contains(&n)) && w.len() <= 8 => Ok(Self(w)),
+            _ => Err(format!("`{text}` is not a list of layer widths: write one to eight numbers from 1 to 4096, like 256x128")),
+        }
+    }
+}
+
+impl TryFrom<String> for Widths {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Widths> for String {
+    fn from(widths: Widths) -> Self {
+        widths.to_string()
+    }
+}
+
+/// Which sizes a run starts from. The fields of [`Config`] may then differ from it one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// Small enough to be live in a browser: 32 x 4 user centres, 16 wide.
+    Browser,
+    /// A stream long enough to see the curves settle, with the browser's model.
+    Long,
+    /// Table 3 of the paper: 512 x 10 user centres, 64 wide.
+    Paper,
+}
+
+/// A model of the race. The order here is the order of the paper's Table 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variant {
+    /// The ranker alone: the baseline (Tang et al. 2020).
+    Ple,
+    /// PLE with User Interest Enhancement (section 4.2).
+    Uie,
+}
+
+impl Variant {
+    /// All variants, in the order in which reports and charts show them.
+    pub const ALL: [Self; 2] = [Self::Ple, Self::Uie];
+
+    /// The name people read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ple => "PLE",
+            Self::Uie => "PLE+UIE",
+        }
+    }
+
+    /// Whether user centres are learned and lent to the ranker.
+    pub fn has_uie(self) -> bool {
+        self != Self::Ple
+    }
+}
+
+/// What "most similar" means in Eq. 2 and 3 (A5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Similarity {
+    /// Cosine: the default, because auxiliary vectors are nearly parallel and a raw dot then always picks the longest centre.
+    Cosine,
+    /// The raw dot product, as the paper writes it.
+    Dot,
+}
+
+/// How a pull on a centre becomes a move (A4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CentreStep {
+    /// `mu += 2 rho mean(sigma (v - mu))` over the centre's own samples.
+    Mean,
+    /// Adam on the gradient of Eq. 4 and 5, whose size `rho` then cannot set.
+    Adam,
+    /// Plain gradient descent with the batch mean: centres stay almost where they were.
+    Sgd,
+}
+
+/// What a centre is before its first sample (A6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CentreStart {
+    /// Filled with sampled user vectors after a warm-up of the auxiliary towers.
+    Data,
+    /// `N(0, 0.01)` from the first step, as "randomly initialised" reads literally.
+    Random,
+}
+
+/// When UIE lends nothing (A10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopRule {
+    /// If either level's centre is negatively correlated with the user, both vectors are zero: the paper's "or".
+    Either,
+    /// Each level stops for itself.
+    PerLevel,
+}
+
+/// The weight of a positive in Eq. 1 (A16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PositiveWeight {
+    /// `1 + sigmoid(merge_score)`, the merge score being the stop-gradient sum of the tasks' predictions.
+    MergeScore,
+    /// 1.5 for every positive.
+    Constant,
+}
+
+/// How negatives are drawn (protocol UB-T80).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Negatives {
+    /// U1: one uniformly drawn item for each positive.
+    Uniform,
+}
+
+/// Everything that decides a run. Two runs with equal configurations on the CPU give the same bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Version of these keys, [`VERSION`].
+    pub version: u32,
+    /// The preset the other fields started from.
+    pub preset: Preset,
+    /// The one seed: of the stream, of the negatives, of the parameters and of the clustering.
+    pub seed: u64,
+
+    /// Synthetic stream: users.
+    pub users: u32,
+    /// Synthetic stream: items of the catalogue.
+    pub items: u32,
+    /// Synthetic stream: categories.
+    pub categories: u32,
+    /// Synthetic stream: rows, training and test together.
+    pub rows: u64,
+    /// Synthetic stream: planted groups of users that share tastes.
+    pub user_groups: u32,
+    /// Synthetic stream: planted groups of items.
+    pub item_groups: u32,
+
+    /// Share of the rows, in time order, that trains; the rest tests.
+    pub train_share: f64,
+    /// Behaviours of a user's history that the models see, at most 50 in the paper's protocol.
+    pub history: usize,
+    /// How negatives are drawn.
+    pub negatives: Negatives,
+    /// Share of the users called low-active: the bottom of the training behaviours (A22).
+    pub low_active_share: f64,
+
+    /// Rows of a step, half positives and half their negatives. Even.
+    pub batch: usize,
+    /// Learning rate of Adam, dense and row-sparse.
+    pub learning_rate: f64,
+    /// Width of an embedding.
+    pub embedding: usize,
+    /// Standard deviation of embeddings at the start.
+    pub embedding_std: f64,
+    /// Experts of each task at each level of PLE.
+    pub specific_experts: usize,
+    /// Shared experts at each level of PLE.
+    pub shared_experts: usize,
+    /// Hidden widths of an expert of the first level.
+    pub expert_1: Widths,
+    /// Hidden widths of an expert of the second level.
+    pub expert_2: Widths,
+    /// Hidden widths of a task tower.
+    pub tower: Widths,
+
+    /// Widths of the auxiliary towers; the last is that of the user and item vectors and of every memory.
+    pub auxiliary: Widths,
+    /// The weight of a positive in Eq. 1.
+    pub positive_weight: PositiveWeight,
+
+    /// Level-1 user centres, NFC in the paper.
+    pub centres: usize,
+    /// Level-2 centres of each level-1 centre.
+    pub children: usize,
+    /// The clustering weight rho of Eq. 15.
+    pub rho: f64,
+    /// What "most similar" means.
+    pub similarity: Similarity,
+    /// Whether the running mean of the user vectors is taken out before the search and the sign test.
+    pub centred: bool,
+    /// How a pull becomes a move.
+    pub centre_step: CentreStep,
+    /// What a centre is before its first sample.
+    pub centre_start: CentreStart,
+    /// Whether sigma of Eq. 4 and 5 is differentiated too; by default it is a weight (A1).
+    pub sigma_in_graph: bool,
+    /// Weight of a commitment loss that also moves users towards their centres; 0 keeps them where they are (A2).
+    pub commit: f64,
+    /// Whether the ranker's loss reaches centres through Eq. 6 (A3).
+    pub centres_from_main: bool,
+    /// Steps before centres are filled; 0 takes 40 or 5 % of the run, whichever is less.
+    pub warm_up: u64,
+    /// Whether dead centres are re-seeded (A7).
+    pub reseed: bool,
+    /// Samples that a centre of average share expects in a span of the re-seeding clock.
+    pub reseed_expect: f64,
+    /// Share of all samples that cluster, balanced by activity (A9).
+    pub cluster_share: f64,
+    /// When UIE lends nothing.
+    pub stop_rule: StopRule,
+    /// Where the learned scale of the enhancement vectors starts (A12).
+    pub enhancement_scale: f64,
+
+    /// Steps between two evaluations on the panel.
+    pub evaluate_every: u64,
+    /// Test positives of the panel that live curves are computed on, each with its negative.
+    pub panel: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::preset(Preset::Browser)
+    }
+}
+
+impl Config {
+    /// The configuration of a preset.
+    pub fn preset(preset: Preset) -> Self {
+        let browser = Self {
+            version: VERSION,
+            preset,
+            seed: 7,
+            users: 2_000,
+            items: 8_400,
+            categories: 200,
+            rows: 200_000,
+            user_groups: 16,
+            item_groups: 24,
+            train_share: 0.8,
+            history: 20,
+            negatives: Negatives::Uniform,
+            low_active_share: 0.32,
+            batch: 512,
+            learning_rate: 3e-3,
+            embedding: 16,
+            embedding_std: 0.1,
+            specific_experts: 1,
+            shared_experts: 1,
+            expert_1: Widths(vec![64]),
+            expert_2: Widths(vec![32]),
+            tower: Widths(vec![16]),
+            auxiliary: Widths(vec![64, 32, 16]),
+            positive_weight: PositiveWeight::MergeScore,
+            centres: 32,
+            children: 4,
+            rho: 0.05,
+            similarity: Similarity::Cosine,
+            centred: false,
+            centre_step: CentreStep::Mean,
+            centre_start: CentreStart::Data,
+            sigma_in_graph: false,
+            commit: 0.0,
+            centres_from_main: false,
+            warm_up: 0,
+            reseed: true,
+            reseed_expect: 20.0,
+            cluster_share: 0.3,
+            stop_rule: StopRule::Either,
+            enhancement_scale: 0.1,
+            evaluate_every: 25,
+            panel: 1_024,
+        };
+        match preset {
+            Preset::Browser => browser,
+            Preset::Long => {
+                Self { users: 20_000, items: 84_000, categories: 800, rows: 2_000_000, evaluate_every: 250, panel: 4_096, ..browser }
+            }
+            Preset::Paper => Self {
+                users: 1_000_000,
+                items: 4_160_000,
+                categories: 9_439,
+                rows: 100_000_000,
+                user_groups: 256,
+                item_groups: 400,
+                history: 50,
+                batch: 4_096,
+                learning_rate: 1e-3,
+                embedding: 32,
+                embedding_std: 0.01,
+                specific_experts: 2,
+                shared_experts: 2,
+                expert_1: Widths(vec![256, 128]),
+                expert_2: Widths(vec![128, 64]),
+                tower: Widths(vec![64, 32]),
+                auxiliary: Widths(vec![256, 128, 64]),
+                centres: 512,
+                children: 10,
+                evaluate_every: 2_000,
+                panel: 16_384,
+                ..browser
+            },
+        }
+    }
+
+    /// Width of the user and item vectors and of every memory.
+    pub fn memory_width(&self) -> usize {
+        self.auxiliary.last()
+    }
+
+    /// All user centres: the first level, then the children of centre 0, of centre 1 and so on.
+    pub fn all_centres(&self) -> usize {
+        self.centres * (1 + self.children)
+    }
+
+    /// Checks every field and the relations between them.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the field, its value and what is allowed.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let whole = |field, value: u64, low: u64, high: u64| within(field, value, low, high);
+        whole("version", self.version.into(), VERSION.into(), VERSION.into())?;
+        whole("users", self.users.into(), 2, 100_000_000)?;
+        whole("items", self.items.into(), 16, 1_000_000_000)?;
+        whole("categories", self.categories.into(), 2, u64::from(self.items))?;
+        whole("rows", self.rows, 1_000, 10_000_000_000)?;
+        whole("user_groups", self.user_groups.into(), 1, u64::from(self.users))?;
+        whole("item_groups", self.item_groups.into(), 1, u64::from(self.categories))?;
+        whole("history", self.history as u64, 1, 50)?;
+        whole("batch", self.batch as u64, 8, 65_536)?;
+        if !self.batch.is_multiple_of(2) {
+            return Err(ConfigError::new("batch", self.batch, "an even number: each positive comes with its negative"));
+        }
+        whole("embedding", self.embedding as u64, 2, 512)?;
+        whole("specific_experts", self.specific_experts as u64, 1, 16)?;
+        whole("shared_experts", self.shared_experts as u64, 1, 16)?;
+        whole("centres", self.centres as u64, 2, 65_536)?;
+        whole("children", self.children as u64, 2, 64)?;
+        whole("panel", self.panel as u64, 16, 1_000_000)?;
+        whole("evaluate_every", self.evaluate_every, 1, 1_000_000)?;
+        within("train_share", self.train_share, 0.05, 0.99)?;
+        within("low_active_share", self.low_active_share, 0.01, 0.99)?;
+        within("learning_rate", self.learning_rate, 1e-7, 1.0)?;
+        within("embedding_std", self.embedding_std, 1e-6, 10.0)?;
+        within("rho", self.rho, 0.0, 0.5)?;
+        within("commit", self.commit, 0.0, 10.0)?;
+        within("reseed_expect", self.reseed_expect, 1.0, 10_000.0)?;
+        within("cluster_share", self.cluster_share, 0.001, 1.0)?;
+        within("enhancement_scale", self.enhancement_scale, 0.0, 10.0)?;
+        Ok(())
+    }
+
+    /// Steps of the first use of the centres: `warm_up`, or A6's rule where it is 0.
+    pub fn warm_up_steps(&self, total_steps: u64) -> u64 {
+        if self.warm_up > 0 { self.warm_up } else { (total_steps / 20).clamp(1, 40) }
+    }
+
+    /// Steps of a span of the re-seeding clock (A7): a centre of average share expects `reseed_expect` samples in it.
+    pub fn reseed_span(&self) -> u64 {
+        let clustered = self.cluster_share * self.batch as f64;
+        ((self.reseed_expect * self.centres as f64 / clustered).ceil() as u64).max(1)
+    }
+
+    /// The configuration as `key=value&…`, only what differs from its preset, the preset and the version first.
+    pub fn to_query(&self) -> String {
+        let pairs = |config: &Self| -> Vec<(String, String)> {
+            serde_urlencoded::to_string(config).ok().and_then(|text| serde_urlencoded::from_str(&text).ok()).unwrap_or_default()
+        };
+        let preset = pairs(&Self::preset(self.preset));
+        let own: Vec<(String, String)> = pairs(self)
+            .into_iter()
+            .filter(|pair| matches!(pair.0.as_str(), "version" | "preset" | "seed") || !preset.contains(pair))
+            .collect();
+        serde_urlencoded::to_string(own).unwrap_or_default()
+    }
+
+    /// Reads `key=value&…` over the preset that it names. Keys that are not the configuration's are left to the caller
+    /// (the page keeps its own there); a value that does not fit is an error, never a guess.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key, the value and what is allowed.
+    pub fn from_query(query: &str) -> Result<Self, ConfigError> {
+        let given: Vec<(String, String)> =
+            serde_urlencoded::from_str(query).map_err(|e| ConfigError::new("link", query, format!("key=value pairs joined by & ({e})")))?;
+        let preset = given.iter().rev().find(|(k, _)| k == "preset").map_or(Ok(Preset::Browser), |(_, value)| {
+            serde_json::from_value(serde_json::Value::String(value.clone()))
+                .map_err(|_| ConfigError::new("preset", value, "browser, long or paper"))
+        })?;
+        let mut config = Self::preset(preset);
+        for (key, value) in given {
+            config = config.with(&key, &value)?.unwrap_or(config);
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// This configuration with one field read from text, or `None` where no field has that name.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where the value is not of the field's kind.
+    pub fn with(&self, key: &str, value: &str) -> Result<Option<Self>, ConfigError> {
+        let text = serde_urlencoded::to_string(self).unwrap_or_default();
+        let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(&text).unwrap_or_default();
+        let Some(pair) = pairs.iter_mut().find(|(k, _)| k == key) else { return Ok(None) };
+        value.clone_into(&mut pair.1);
+        let text = serde_urlencoded::to_string(&pairs).unwrap_or_default();
+        serde_urlencoded::from_str(&text).map(Some).map_err(|e| ConfigError::new(key, value, format!("a value of its kind ({e})")))
+    }
+}
+
+fn within<T: PartialOrd + fmt::Display + Copy>(field: &str, value: T, low: T, high: T) -> Result<(), ConfigError> {
+    if value >= low && value <= high { Ok(()) } else { Err(ConfigError::new(field, value, format!("from {low} to {high}"))) }
+}
+
+/// A field of the configuration that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} = {value} cannot be used: it must be {allowed}")]
+pub struct ConfigError {
+    /// The field's name, as in the file and in the link.
+    pub field: String,
+    /// The value that was given.
+    pub value: String,
+    /// What would be accepted.
+    pub allowed: String,
+}
+
+impl ConfigError {
+    fn new(field: impl Into<String>, value: impl ToString, allowed: impl Into<String>) -> Self {
+        Self { field: field.into(), value: value.to_string(), allowed: allowed.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_valid_and_survives_a_link_and_a_file() {
+        for preset in [Preset::Browser, Preset::Long, Preset::Paper] {
+            let config = Config { seed: 11, rho: 0.125, similarity: Similarity::Dot, tower: Widths(vec![24, 8]), ..Config::preset(preset) };
+            config.validate().unwrap();
+            assert_eq!(Config::from_query(&config.to_query()).unwrap(), config);
+            let file = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<Config>(&file).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn a_link_holds_only_what_differs_and_leaves_other_keys_alone() {
+        let config = Config::default();
+        assert_eq!(config.to_query(), "version=1&preset=browser&seed=7");
+        assert_eq!(Config::from_query("theme=dark&preset=browser").unwrap(), config);
+    }
+
+    #[test]
+    fn table_3_of_the_paper_is_the_paper_preset() {
+        let paper = Config::preset(Preset::Paper);
+        assert_eq!((paper.centres, paper.children, paper.memory_width()), (512, 10, 64));
+        assert_eq!(paper.auxiliary.to_string(), "256x128x64");
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_name_of_the_field() {
+        for (query, field) in [
+            ("seed=minus", "seed"),
+            ("batch=7", "batch"),
+            ("batch=513", "batch"),
+            ("rho=NaN", "rho"),
+            ("preset=huge", "preset"),
+            ("tower=16x", "tower"),
+            ("version=2", "version"),
+            ("children=1e9", "children"),
+            ("learning_rate=inf", "learning_rate"),
+        ] {
+            assert_eq!(Config::from_query(query).unwrap_err().field, field, "{query}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Compact samples of whole users.

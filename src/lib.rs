@@ -1,0 +1,7 @@
+//! DUIA (Dynamic User Interest Augmentation, arXiv 2405.13238): stream clustering and memory networks that lend each
+//! user of a recommender what his cluster knows.
+
+pub mod config;
+pub mod counter;
+pub mod data;
+pub mod message;

@@ -1,0 +1,356 @@
+//! The one set of messages between a trainer and whoever watches it: the page (across a worker boundary) and the
+//! terminal (by a plain call). The core sends [`Event`]s and takes [`Command`]s and knows nothing of either.
+//!
+//! Across the worker boundary a message is one byte buffer ([`to_bytes`], [`from_bytes`]), transferred and not copied.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::config::{Config, Variant};
+
+/// What a watcher may ask of a trainer. `run` is chosen by the asker; a command for another run is ignored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Drop whatever runs and prepare this run; it starts paused, and answers with [`Event::Ready`].
+    Start {
+        /// The new run's id.
+        run: u32,
+        /// What to run. Checked again by the trainer.
+        config: Box<Config>,
+        /// Which device to use.
+        device: DeviceChoice,
+        /// Whether a sample of real rows that lies beside the page may be used instead of the synthetic stream.
+        sample: bool,
+    },
+    /// Train on until paused or finished.
+    Play {
+        /// The run meant.
+        run: u32,
+    },
+    /// Stop after the step under way.
+    Pause {
+        /// The run meant.
+        run: u32,
+    },
+    /// One step, then pause.
+    Step {
+        /// The run meant.
+        run: u32,
+    },
+    /// At most so many steps a second; 0 is as fast as the device goes.
+    Speed {
+        /// The run meant.
+        run: u32,
+        /// Steps a second.
+        steps_per_second: f32,
+    },
+}
+
+/// Which device a run asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceChoice {
+    /// A GPU where there is one that passes the self-test, else the CPU.
+    Auto,
+    /// The GPU or an error.
+    Gpu,
+    /// The CPU.
+    Cpu,
+}
+
+/// An event of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// The run it belongs to, as the asker numbered it.
+    pub run: u32,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What can happen. Arrays are flat and their shapes are stated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// Something that takes a while has begun: said so that nobody waits before a still page.
+    Stage(Stage),
+    /// The device was chosen.
+    Device(DeviceReport),
+    /// The data are known.
+    Data(DataReport),
+    /// The run can be played.
+    Ready {
+        /// The models that race, in order; every array by variant below follows it.
+        variants: Vec<Variant>,
+        /// Steps of the whole run.
+        steps: u64,
+        /// Positives of the panel that live curves are computed on.
+        panel_positives: u64,
+    },
+    /// Where the run stands. Sent a few times a second at most.
+    Progress {
+        /// Steps done.
+        step: u64,
+        /// Samples that each variant has seen.
+        samples: u64,
+        /// Samples a second of training (all variants together count once), evaluation not counted.
+        samples_per_second: f64,
+    },
+    /// Losses at a step, by variant.
+    Losses {
+        /// The step.
+        step: u64,
+        /// One entry a variant.
+        losses: Vec<Losses>,
+    },
+    /// Scores on the panel or, at the end, on the whole test set.
+    Evaluation(Evaluation),
+    /// State of the user clusters.
+    Clusters(ClusterHealth),
+    /// Centres and a batch of users in the plane.
+    Field(Box<FieldFrame>),
+    /// Centres that were filled or born again at this step.
+    Reseeded {
+        /// The step.
+        step: u64,
+        /// Level-1 centres.
+        centres: Vec<u32>,
+        /// Level-2 centres (`children * parent + child`), not counting children of the above.
+        children: Vec<u32>,
+        /// Whether this was the first fill of all centres.
+        first_fill: bool,
+    },
+    /// Playing, paused or finished.
+    State(State),
+    /// Something failed. Whatever was shown stays true; the run goes no further.
+    Failed(Failure),
+}
+
+/// What takes a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// Looking for a device.
+    Device,
+    /// Comparing the device with the CPU.
+    SelfTest,
+    /// Reading or generating the rows.
+    Data,
+    /// Building the models and compiling kernels.
+    Models,
+    /// Scoring the whole test set at the end.
+    FinalTest,
+}
+
+/// Playing, paused or finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Steps are being done.
+    Playing,
+    /// Waiting for a command.
+    Paused,
+    /// The stream has ended and the whole test set is scored.
+    Finished,
+}
+
+/// The device in use and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceReport {
+    /// `WebGPU`, `Vulkan`, `Metal`, `DX12`, `CUDA` or `CPU`.
+    pub backend: String,
+    /// The adapter's name, or what the CPU backend is.
+    pub adapter: String,
+    /// Why this one, in a sentence.
+    pub reason: String,
+    /// The largest difference from the CPU in the self-test; none where the device is the CPU.
+    pub self_test: Option<f32>,
+}
+
+/// Where rows come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The seeded generator. Never to be shown as Taobao's.
+    Synthetic,
+    /// A compact sample of real rows, made by `duia sample`.
+    Sample,
+    /// A `UserBehavior.csv`.
+    File,
+}
+
+/// The data of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataReport {
+    /// Where they come from.
+    pub origin: Origin,
+    /// The file's name, or a word on the generator.
+    pub name: String,
+    /// Rows kept.
+    pub rows: u64,
+    /// Rows refused, by reason, in words.
+    pub refused: Vec<(String, u64)>,
+    /// Users.
+    pub users: u64,
+    /// Items.
+    pub items: u64,
+    /// Categories.
+    pub categories: u64,
+    /// Rows that train.
+    pub train_rows: u64,
+    /// Rows that test.
+    pub test_rows: u64,
+    /// Low-active users (A22).
+    pub low_active_users: u64,
+    /// Share of the training rows that are low-active users'.
+    pub low_active_row_share: f64,
+    /// Share of test positives whose item no training row has.
+    pub unseen_test_share: f64,
+}
+
+/// The losses of Eq. 15 at a step, each before its weight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Losses {
+    /// Sum of the tasks' cross entropies.
+    pub mtl: f32,
+    /// Eq. 1. None where the variant has no auxiliary model.
+    pub auxiliary: Option<f32>,
+    /// Eq. 4. None until the centres are filled.
+    pub uie_l1: Option<f32>,
+    /// Eq. 5. None until the centres are filled.
+    pub uie_l2: Option<f32>,
+}
+
+/// An area under the curve with its uncertainty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Auc {
+    /// The area; 0.5 is chance. NaN where one class is missing.
+    pub value: f64,
+    /// Its standard error (Hanley and McNeil 1982).
+    pub standard_error: f64,
+    /// Positives it was computed on.
+    pub positives: u64,
+    /// Negatives it was computed on.
+    pub negatives: u64,
+}
+
+/// A paired difference of two areas on the same rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lift {
+    /// This variant's area minus the baseline's.
+    pub value: f64,
+    /// Standard error of the difference (DeLong et al. 1988).
+    pub standard_error: f64,
+}
+
+/// One figure for all users, for low-active and for high-active users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ByGroup<T> {
+    /// All users.
+    pub all: T,
+    /// Low-active users.
+    pub low: T,
+    /// High-active users.
+    pub high: T,
+}
+
+/// What a variant scored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Area under the curve of the reported task, by group.
+    pub auc: ByGroup<Auc>,
+    /// The mean of the users' own areas, weighted by their rows (GAUC).
+    pub gauc: f64,
+    /// The area without positives that repeat an item of the user.
+    pub auc_without_repeats: Auc,
+    /// The area over rows whose items were seen in training.
+    pub auc_seen_items: Auc,
+    /// Paired difference from the first variant; none for the first itself.
+    pub lift: Option<ByGroup<Lift>>,
+}
+
+/// Scores of all variants at a step, memories frozen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The step.
+    pub step: u64,
+    /// Whether this is the whole test set (at the end) or the panel.
+    pub whole: bool,
+    /// One entry a variant.
+    pub scores: Vec<Score>,
+}
+
+/// State of the user clusters over the test positives of an evaluation, memories frozen (section 6 of the design).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClusterHealth {
+    /// The step.
+    pub step: u64,
+    /// Test positives it was computed on: a hit rate means nothing without it.
+    pub positives: u64,
+    /// Share of level-1 centres that are the most similar of at least one test positive (Table 9).
+    pub hit_rate_1: f64,
+    /// The same of level-2 centres.
+    pub hit_rate_2: f64,
+    /// Perplexity of the level-1 assignment over the number of level-1 centres.
+    pub perplexity_1: f64,
+    /// Perplexity of the level-2 assignment over the number of level-2 centres.
+    pub perplexity_2: f64,
+    /// Share of the largest level-1 cluster.
+    pub top_share: f64,
+    /// Squared distance to the level-1 centre over squared distance to the mean.
+    pub relative_error: f64,
+    /// Share of positives whose UIE stopped (A10), by group.
+    pub stopped: ByGroup<f64>,
+    /// Normalised mutual information with the planted groups; none on real rows.
+    pub nmi: Option<f64>,
+    /// Share of users in a cluster where their planted group is the largest; none on real rows.
+    pub purity: Option<f64>,
+}
+
+/// Centres and a batch of users in the plane: the two main axes of the level-1 centres, turned as little as possible
+/// from frame to frame.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FieldFrame {
+    /// The step.
+    pub step: u64,
+    /// Level-1 centres.
+    pub centres: u32,
+    /// Level-2 centres of each level-1 centre.
+    pub children: u32,
+    /// `[centres * (1 + children), 2]`: x, y in about -1..1; level 1 first.
+    pub centre_xy: Vec<f32>,
+    /// `[centres * (1 + children)]`: samples that each centre took since the last frame.
+    pub hits: Vec<f32>,
+    /// User ids of the points, each user once.
+    pub users: Vec<u32>,
+    /// `[users, 2]`: x, y of the users' vectors.
+    pub user_xy: Vec<f32>,
+    /// `[users, 2]`: level-1 centre and level-2 centre (`children * parent + child`).
+    pub assigned: Vec<u32>,
+    /// `[users]`: whether the user is low-active.
+    pub low_active: Vec<bool>,
+    /// `[users]`: whether UIE stopped for the user.
+    pub stopped: Vec<bool>,
+}
+
+/// What failed, what is still there and what to do next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What happened, in a sentence for a person.
+    pub what: String,
+    /// The technical detail.
+    pub detail: String,
+    /// What the person can do next.
+    pub next: String,
+}
+
+/// A message as bytes.
+///
+/// # Errors
+/// Where the value cannot be encoded, which its types rule out.
+pub fn to_bytes<T: Serialize>(message: &T) -> Result<Vec<u8>, postcard::Error> {
+    postcard::to_stdvec(message)
+}
+
+/// A message from bytes.
+///
+/// # Errors
+/// Where the bytes are not such a message: page and worker come from different builds.
+pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, postcard::Error> {
+    postcard::from_bytes(bytes)
+}
