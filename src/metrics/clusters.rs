@@ -43,8 +43,8 @@ pub struct Positives<'a> {
 
 /// Cluster health in the making: fed block by block, so that user vectors of a whole test set need not be kept.
 #[derive(Clone, Debug)]
-pub struct ClusterTally<'a> {
-    centres: &'a [f32],
+pub struct ClusterTally {
+    centres: Vec<f32>,
     width: usize,
     hits_1: Vec<u64>,
     hits_2: Vec<u64>,
@@ -55,13 +55,13 @@ pub struct ClusterTally<'a> {
     users_by_cluster_and_group: BTreeMap<(u32, u32), u64>,
 }
 
-impl<'a> ClusterTally<'a> {
+impl ClusterTally {
     /// Counts for `k` level-1 centres with `children` level-2 centres each. `centres` is `[k * (1 + children), width]`,
     /// level 1 first.
     ///
     /// # Panics
     /// Where `centres` is not so many vectors.
-    pub fn new(centres: &'a [f32], k: usize, children: usize) -> Self {
+    pub fn new(centres: Vec<f32>, k: usize, children: usize) -> Self {
         let number = k * (1 + children);
         assert!(number > 0 && centres.len().is_multiple_of(number), "{number} centre vectors of one width");
         let width = centres.len() / number;
@@ -130,7 +130,7 @@ impl<'a> ClusterTally<'a> {
 /// # Panics
 /// As [`ClusterTally::new`] and [`ClusterTally::push`] do.
 pub fn cluster_health(step: u64, centres: &[f32], k: usize, children: usize, positives: &Positives<'_>) -> ClusterHealth {
-    let mut tally = ClusterTally::new(centres, k, children);
+    let mut tally = ClusterTally::new(centres.to_vec(), k, children);
     tally.push(positives);
     tally.health(step)
 }
@@ -282,7 +282,7 @@ mod tests {
             planted: None,
         };
         let whole = cluster_health(1, &CENTRES, 4, 2, &block(0, 64));
-        let mut tally = ClusterTally::new(&CENTRES, 4, 2);
+        let mut tally = ClusterTally::new(CENTRES.to_vec(), 4, 2);
         tally.push(&block(0, 30));
         tally.push(&block(30, 64));
         assert_eq!((whole.perplexity_1, whole.nmi, whole.purity), (1.0, None, None));

@@ -1,0 +1,171 @@
+//! What a person sees while a run goes on: a bar on a terminal, a line every tenth of the run where standard error is a
+//! file or a pipe.
+
+use std::io::{IsTerminal, stderr};
+
+use duia::config::Variant;
+use duia::message::{DataReport, DeviceReport, Evaluation, Event, Origin, Stage};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::text::{figure, percent, warn, whole};
+
+const TENTHS: u64 = 10;
+
+/// Shows events on standard error.
+#[derive(Debug, Default)]
+pub struct Console {
+    quiet: bool,
+    bar: Option<ProgressBar>,
+    variants: Vec<Variant>,
+    steps: u64,
+    tenths_said: u64,
+    areas: String,
+}
+
+impl Console {
+    /// A console that says nothing where `quiet`.
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet, ..Self::default() }
+    }
+
+    /// Shows an event.
+    pub fn show(&mut self, event: &Event) {
+        if self.quiet {
+            return;
+        }
+        match event {
+            Event::Stage(stage) => self.line(stage_text(*stage)),
+            Event::Device(device) => self.line(&device_text(device)),
+            Event::Data(data) => data_text(data).iter().for_each(|line| self.line(line)),
+            Event::Ready { variants, steps, panel_positives } => self.begin(variants, *steps, *panel_positives),
+            Event::Progress { step, samples_per_second, .. } => self.progress(*step, *samples_per_second),
+            Event::Evaluation(evaluation) if !evaluation.whole => self.areas = areas_text(&self.variants, evaluation),
+            _ => {}
+        }
+    }
+
+    /// Takes the bar away; what follows is the closing table or an error.
+    pub fn close(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => warn(text),
+        }
+    }
+
+    fn begin(&mut self, variants: &[Variant], steps: u64, panel_positives: u64) {
+        self.variants = variants.to_vec();
+        self.steps = steps;
+        let names: Vec<&str> = variants.iter().map(|variant| variant.name()).collect();
+        self.line(&format!(
+            "Training {} side by side for {} steps; the AUC on the way is that of a panel of {} test positives.",
+            names.join(" and "),
+            whole(steps),
+            whole(panel_positives)
+        ));
+        if stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{bar:24} {human_pos}/{human_len} steps  {msg}  {eta} left");
+            self.bar = Some(ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
+        }
+    }
+
+    fn progress(&mut self, step: u64, samples_per_second: f64) {
+        let state = format!("{} samples/s{}", whole(samples_per_second as u64), self.areas);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(step);
+                bar.set_message(state);
+            }
+            None => {
+                let tenths = step * TENTHS / self.steps.max(1);
+                if tenths > self.tenths_said {
+                    self.tenths_said = tenths;
+                    warn(&format!("step {} of {}: {state}", whole(step), whole(self.steps)));
+                }
+            }
+        }
+    }
+}
+
+fn stage_text(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Device => "Looking for a device …",
+        Stage::SelfTest => "Comparing the device with the CPU …",
+        Stage::Data => "Counting the rows …",
+        Stage::Models => "Building the models …",
+        Stage::FinalTest => "Scoring the whole test set …",
+    }
+}
+
+fn device_text(device: &DeviceReport) -> String {
+    let tested = device.self_test.map(|difference| format!(" Self-test: at most {difference:.1e} from the CPU.")).unwrap_or_default();
+    format!("Device: {} ({}). {}{tested}", device.backend, device.adapter, device.reason)
+}
+
+fn data_text(data: &DataReport) -> Vec<String> {
+    let origin = match data.origin {
+        Origin::Synthetic => "synthetic: no real user in it",
+        Origin::Sample => "a sample of real rows",
+        Origin::File => "real rows",
+    };
+    let mut lines = vec![
+        format!(
+            "Data: {} ({origin}). {} rows, {} users, {} items, {} categories.",
+            data.name,
+            whole(data.rows),
+            whole(data.users),
+            whole(data.items),
+            whole(data.categories)
+        ),
+        format!(
+            "Split by time: {} rows train, {} test; {} low-active users have {} of the training rows; {} of the test positives are items \
+             that training never shows.",
+            whole(data.train_rows),
+            whole(data.test_rows),
+            whole(data.low_active_users),
+            percent(data.low_active_row_share),
+            percent(data.unseen_test_share)
+        ),
+    ];
+    lines.extend(data.refused.iter().map(|(reason, rows)| format!("Refused {} rows: {reason}.", whole(*rows))));
+    lines
+}
+
+fn areas_text(variants: &[Variant], evaluation: &Evaluation) -> String {
+    let areas = variants.iter().zip(&evaluation.scores).map(|(variant, score)| {
+        format!("  {} AUC low {} high {}", variant.name(), figure(score.auc.low.value), figure(score.auc.high.value))
+    });
+    areas.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn synthetic_is_called_synthetic_and_refusals_are_said() {
+        let data = DataReport {
+            origin: Origin::Synthetic,
+            name: "generator".into(),
+            rows: 200_000,
+            refused: vec![("outside the window".into(), 3)],
+            users: 2_000,
+            items: 8_400,
+            categories: 200,
+            train_rows: 160_000,
+            test_rows: 40_000,
+            low_active_users: 640,
+            low_active_row_share: 0.1,
+            unseen_test_share: 0.05,
+        };
+        let lines = data_text(&data);
+        assert!(lines[0].contains("synthetic") && lines[0].contains("200,000 rows"));
+        assert_eq!(lines[2], "Refused 3 rows: outside the window.");
+        assert!(!data_text(&DataReport { origin: Origin::File, ..data })[0].contains("synthetic"));
+    }
+}

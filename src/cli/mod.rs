@@ -1,0 +1,42 @@
+//! The terminal shell around the core: arguments in; progress, a table and a run folder out. It knows files, clocks and
+//! terminals, which the core does not.
+
+mod arguments;
+mod console;
+mod files;
+mod plots;
+mod record;
+mod refusal;
+mod report;
+mod rows;
+mod sample;
+mod series;
+mod settings;
+mod summary;
+mod text;
+mod training;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use text::warn;
+
+/// Runs the program. Exit code 2 says that an argument or a file cannot be used, 1 that a run failed.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        None => training::train(&arguments.train),
+        Some(Command::Train(train)) => training::train(&train),
+        Some(Command::Sample(sample)) => sample::sample(&sample),
+        Some(Command::Config(settings)) => settings.resolve().and_then(|config| settings::print(&config)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(refusal) => {
+            warn(&refusal.to_string());
+            refusal.code()
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What is kept of a run's events.
+
+use duia::config::Variant;
+use duia::message::{ClusterHealth, DataReport, DeviceReport, Evaluation, Event, Failure, Losses};
+
+use super::series::Series;
+
+/// A run as far as its events have told it.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    pub device: Option<DeviceReport>,
+    pub data: Option<DataReport>,
+    /// The models that race, in order.
+    pub variants: Vec<Variant>,
+    /// Steps of the whole run.
+    pub planned_steps: u64,
+    /// Steps done.
+    pub steps: u64,
+    /// Samples that each variant has seen.
+    pub samples: u64,
+    pub samples_per_second: f64,
+    /// The last losses, one a variant.
+    pub losses: Vec<Losses>,
+    /// The last evaluation: that of the whole test set where the run finished.
+    pub evaluation: Option<Evaluation>,
+    /// The last state of the clusters.
+    pub clusters: Option<ClusterHealth>,
+    pub failure: Option<Failure>,
+    pub series: Series,
+}
+
+impl Record {
+    /// The variant whose clusters are reported.
+    pub fn clustering_variant(&self) -> Variant {
+        self.variants.iter().copied().find(|variant| variant.has_uie()).unwrap_or(Variant::Uie)
+    }
+
+    /// Takes an event in.
+    pub fn take(&mut self, event: Event) {
+        match event {
+            Event::Device(device) => self.device = Some(device),
+            Event::Data(data) => self.data = Some(data),
+            Event::Ready { variants, steps, .. } => {
+                self.variants = variants;
+                self.planned_steps = steps;
+            }
+            Event::Progress { step, samples, samples_per_second } => {
+                self.steps = step;
+                self.samples = samples;
+                self.samples_per_second = samples_per_second;
+            }
+            Event::Losses { step, losses } => {
+                self.series.add_losses(&self.variants, step, &losses);
+                self.losses = losses;
+            }
+            Event::Evaluation(evaluation) => {
+                self.series.add_evaluation(&self.variants, &evaluation);
+                self.evaluation = Some(evaluation);
+            }
+            Event::Clusters(health) => {
+                self.series.add_clusters(self.clustering_variant(), &health);
+                self.clusters = Some(health);
+            }
+            Event::Reseeded { step, centres, children, first_fill: false } => {
+                self.series.add_reseeded(self.clustering_variant(), step, centres.len(), children.len());
+            }
+            Event::Failed(failure) => self.failure = Some(failure),
+            Event::Reseeded { first_fill: true, .. } | Event::Stage(_) | Event::Field(_) | Event::State(_) => {}
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `report.json`: a run, for programs and for people.
+//!
+//! | key | what |
+//! | --- | --- |
+//! | `schema` | version of these keys, [`SCHEMA`] |
+//! | `duia` | version of the program |
+//! | `command` | the command line, the program itself left out |
+//! | `config` | every key of the configuration: saved as a file of its own, `--config` reads it |
+//! | `link` | the same as the query of a link to the page |
+//! | `device` | backend, adapter, why it was chosen, and the self-test's largest difference |
+//! | `data` | origin (`synthetic`, `sample` or `file`), rows, refusals, users, items, the split |
+//! | `steps`, `planned_steps` | steps done, and steps of the whole run |
+//! | `samples` | samples that each model has seen |
+//! | `seconds` | wall time of the whole run, reading, evaluating and compiling included |
+//! | `samples_per_second` | speed of training alone, all models together |
+//! | `whole_test_set` | whether the scores are of the whole test set; else of the panel, where a run failed on its way |
+//! | `models` | one entry a model: `variant`, `name`, its last `losses`, its `score` |
+//! | `clusters` | state of the user clusters over the test positives; null before the first |
+//! | `failure` | null, or what failed, in detail, and what to do next |
+//!
+//! A `score` holds `auc` (`all`, `low`, `high`, each with `value`, `standard_error`, `positives`, `negatives`), `gauc`,
+//! `auc_without_repeats`, `auc_seen_items` and, from the second model on, `lift`: the paired difference from the first
+//! by group, with its standard error. A figure that does not exist (an area with one class missing) is null.
+
+use duia::config::{Config, Variant};
+use duia::message::{ClusterHealth, DataReport, DeviceReport, Failure, Losses, Score};
+use serde::Serialize;
+
+use super::record::Record;
+
+/// Version of the schema. It grows when a key changes its meaning or goes away; new keys may come without.
+pub const SCHEMA: u32 = 1;
+
+/// The file.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    schema: u32,
+    duia: &'static str,
+    command: &'a [String],
+    config: &'a Config,
+    link: String,
+    device: Option<&'a DeviceReport>,
+    data: Option<&'a DataReport>,
+    steps: u64,
+    planned_steps: u64,
+    samples: u64,
+    seconds: f64,
+    samples_per_second: f64,
+    whole_test_set: bool,
+    models: Vec<Model<'a>>,
+    clusters: Option<&'a ClusterHealth>,
+    failure: Option<&'a Failure>,
+}
+
+/// One model of the race.
+#[derive(Debug, Serialize)]
+struct Model<'a> {
+    variant: Variant,
+    name: &'static str,
+    losses: Option<&'a Losses>,
+    score: Option<&'a Score>,
+}
+
+impl<'a> Report<'a> {
+    /// The report of a record. `command` is the command line without the program, `seconds` the wall time.
+    pub fn new(record: &'a Record, config: &'a Config, command: &'a [String], seconds: f64) -> Self {
+        let scores = record.evaluation.as_ref().map_or(&[][..], |evaluation| &evaluation.scores);
+        let model = |(place, &variant): (usize, &Variant)| Model {
+            variant,
+            name: variant.name(),
+            losses: record.losses.get(place),
+            score: scores.get(place),
+        };
+        Self {
+            schema: SCHEMA,
+            duia: env!("CARGO_PKG_VERSION"),
+            command,
+            config,
+            link: config.to_query(),
+            device: record.device.as_ref(),
+            data: record.data.as_ref(),
+            steps: record.steps,
+            planned_steps: record.planned_steps,
+            samples: record.samples,
+            seconds,
+            samples_per_second: record.samples_per_second,
+            whole_test_set: record.evaluation.as_ref().is_some_and(|evaluation| evaluation.whole),
+            models: record.variants.iter().enumerate().map(model).collect(),
+            clusters: record.clusters.as_ref(),
+            failure: record.failure.as_ref(),
+        }
+    }
+
+    /// The file's text.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self).map(|json| json + "\n")
+    }
+}

@@ -1,0 +1,138 @@
+//! The configuration of a run, from a preset, a file and single keys.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use duia::config::{Config, Preset};
+use serde_json::{Map, Value};
+
+use super::arguments::PresetName;
+use super::refusal::Refusal;
+use super::text::{say, warn};
+
+const ALL_KEYS: &str = "`duia config` prints all keys with their values";
+
+/// Where a configuration comes from. Single keys go over the file, and the file over the preset it names.
+#[derive(Debug, Default, Args)]
+pub struct Settings {
+    /// Which sizes to start from [default: browser].
+    #[arg(long, value_enum, conflicts_with = "config")]
+    pub preset: Option<PresetName>,
+    /// A configuration as `duia config` prints it. It may hold only what differs from the preset that it names.
+    #[arg(long, value_name = "FILE.json")]
+    pub config: Option<PathBuf>,
+    /// Change one key of the configuration; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The seed of everything that is drawn.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+impl Settings {
+    /// The configuration, checked.
+    pub fn resolve(&self) -> Result<Config, Refusal> {
+        let mut config = match (&self.config, self.preset) {
+            (Some(path), _) => from_file(path)?,
+            (None, preset) => Config::preset(preset.map_or(Preset::Browser, Preset::from)),
+        };
+        for assignment in &self.set {
+            config = with(&config, assignment)?;
+        }
+        config.seed = self.seed.unwrap_or(config.seed);
+        config.validate().map_err(|error| Refusal::input(error, ALL_KEYS))?;
+        Ok(config)
+    }
+}
+
+/// Prints a configuration: the file on standard output, so that it can be redirected, the link on standard error.
+pub fn print(config: &Config) -> Result<(), Refusal> {
+    let json = serde_json::to_string_pretty(config).map_err(|error| Refusal::input(error, ALL_KEYS))?;
+    say(&json);
+    warn(&format!("As a link to the page: ?{}", config.to_query()));
+    Ok(())
+}
+
+fn with(config: &Config, assignment: &str) -> Result<Config, Refusal> {
+    let Some((key, value)) = assignment.split_once('=') else {
+        return Err(Refusal::input(format!("`--set {assignment}` has no value"), "Write it as --set key=value"));
+    };
+    if key == "preset" {
+        return Err(Refusal::input("`--set preset` would change the name and none of the sizes", format!("Write --preset {value}")));
+    }
+    match config.with(key, value) {
+        Ok(Some(changed)) => Ok(changed),
+        Ok(None) => Err(unknown(key)),
+        Err(error) => Err(Refusal::input(error, ALL_KEYS)),
+    }
+}
+
+fn unknown(key: &str) -> Refusal {
+    Refusal::input(format!("`{key}` is not a key of the configuration"), ALL_KEYS)
+}
+
+/// Reads a file over the preset that it names.
+fn from_file(path: &Path) -> Result<Config, Refusal> {
+    let refuse = |why: String| Refusal::file(path, why, "Start from what `duia config` prints");
+    let text = fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    let given: Map<String, Value> = serde_json::from_str(&text).map_err(|error| refuse(format!("it is not a JSON object ({error})")))?;
+    let preset = match given.get("preset") {
+        None => Preset::Browser,
+        Some(name) => serde_json::from_value(name.clone()).map_err(|_| refuse(format!("preset = {name} is not browser, long or paper")))?,
+    };
+    let mut fields = match serde_json::to_value(Config::preset(preset)) {
+        Ok(Value::Object(fields)) => fields,
+        _ => return Err(refuse("its preset has no keys".into())),
+    };
+    for (key, value) in given {
+        match fields.get_mut(&key) {
+            Some(field) => *field = value,
+            None => return Err(refuse(format!("`{key}` is not a key of the configuration"))),
+        }
+    }
+    serde_json::from_value(Value::Object(fields)).map_err(|error| refuse(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(set: &[&str]) -> Settings {
+        Settings { set: set.iter().map(ToString::to_string).collect(), ..Settings::default() }
+    }
+
+    fn file(text: &str) -> Result<Config, Refusal> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        from_file(file.path())
+    }
+
+    #[test]
+    fn keys_go_over_the_preset_and_the_seed_over_all() {
+        let given = Settings { preset: Some(PresetName::Paper), seed: Some(9), ..settings(&["rho=0.25", "expert_1=32x16", "seed=1"]) };
+        let config = given.resolve().unwrap();
+        assert_eq!((config.preset, config.rho, config.seed), (Preset::Paper, 0.25, 9));
+        assert_eq!(config.expert_1.to_string(), "32x16");
+    }
+
+    #[test]
+    fn a_file_holds_all_keys_or_only_what_differs() {
+        let long = Config { rho: 0.3, ..Config::preset(Preset::Long) };
+        assert_eq!(file(&serde_json::to_string(&long).unwrap()).unwrap(), long);
+        assert_eq!(file(r#"{"preset": "long", "rho": 0.3}"#).unwrap(), long);
+    }
+
+    #[test]
+    fn nonsense_is_a_sentence() {
+        let said = |settings: Settings| settings.resolve().unwrap_err().to_string();
+        assert!(said(settings(&["centers=3"])).starts_with("`centers` is not a key of the configuration. `duia config`"));
+        assert!(said(settings(&["rho"])).contains("--set key=value"));
+        assert!(said(settings(&["rho=much"])).contains("rho = much cannot be used"));
+        assert!(said(settings(&["batch=7"])).contains("batch = 7 cannot be used"));
+        assert!(said(settings(&["preset=paper"])).contains("--preset paper"));
+        for text in ["", "[]", r#"{"preset": 3}"#, r#"{"rows": "many"}"#, r#"{"centers": 3}"#] {
+            assert!(file(text).unwrap_err().to_string().contains("cannot be used"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `duia train`: one run from its data to its folder.
+
+use std::time::Instant;
+
+use duia::message::Failure;
+use duia::platform::block_on;
+
+use super::arguments::Train;
+use super::console::Console;
+use super::files::RunFolder;
+use super::plots;
+use super::record::Record;
+use super::refusal::Refusal;
+use super::report::Report;
+use super::rows;
+use super::summary::summary;
+use super::text::say;
+
+/// Trains, shows and writes. Where the run fails on its way, what was measured is written all the same.
+pub fn train(arguments: &Train) -> Result<(), Refusal> {
+    let began = Instant::now();
+    let config = arguments.settings.resolve()?;
+    let source = rows::open(arguments.data.as_deref(), &config)?;
+    let folder = RunFolder::create(arguments.out.as_deref(), &config)?;
+
+    let mut record = Record::default();
+    let mut console = Console::new(arguments.quiet);
+    let outcome = block_on(duia::train::run(config.clone(), source, arguments.device.into(), |event| {
+        console.show(&event);
+        record.take(event);
+    }));
+    console.close();
+    if let Err(failure) = outcome {
+        record.failure = Some(failure);
+    }
+
+    let seconds = began.elapsed().as_secs_f64();
+    if record.series.is_empty() {
+        folder.discard_if_empty();
+    } else {
+        let command: Vec<String> = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
+        write(&folder, &record, &Report::new(&record, &config, &command, seconds))?;
+        say(&summary(&record, seconds));
+        say(&format!("Report, series and plots: {}", folder.path().display()));
+    }
+    let begun = !record.variants.is_empty();
+    record.failure.map_or(Ok(()), |failure| Err(Refusal::Run { failure, begun }))
+}
+
+fn write(folder: &RunFolder, record: &Record, report: &Report<'_>) -> Result<(), Refusal> {
+    let failed = |what: &str, detail: String| {
+        let what = format!("The run is done, but its {what} could not be made");
+        Refusal::Run { failure: Failure { what, detail, next: "Please report this".into() }, begun: true }
+    };
+    let json = report.to_json().map_err(|error| failed("report", error.to_string()))?;
+    folder.write("report.json", json.as_bytes())?;
+    folder.write("series.csv", record.series.to_csv().as_bytes())?;
+    for (name, text) in plots::all(record).map_err(|error| failed("plots", error.to_string()))? {
+        folder.write(name, text.as_bytes())?;
+    }
+    Ok(())
+}

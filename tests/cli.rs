@@ -1,0 +1,156 @@
+//! The program as a person runs it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+/// A run that takes a moment: 16,000 training rows in batches of 512.
+const TINY: [&str; 14] = [
+    "--device",
+    "cpu",
+    "--set",
+    "users=200",
+    "--set",
+    "items=800",
+    "--set",
+    "rows=20000",
+    "--set",
+    "user_groups=4",
+    "--set",
+    "panel=64",
+    "--set",
+    "evaluate_every=20",
+];
+
+fn duia<S: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Output {
+    assert_cmd::cargo::cargo_bin_cmd!("duia").current_dir(folder).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Exit code 2 and a sentence with all of `parts`, nothing on standard output, no panic and nothing left behind.
+fn refused(folder: &TempDir, arguments: &[&str], parts: &[&str]) {
+    let count = || fs::read_dir(folder.path()).unwrap().count();
+    let before = count();
+    let output = duia(folder.path(), arguments);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    assert!(output.stdout.is_empty() && !said.contains("panicked"), "{arguments:?}: {said}");
+    for part in parts {
+        assert!(said.contains(part), "{arguments:?}: no `{part}` in: {said}");
+    }
+    assert_eq!(before, count(), "{arguments:?} left something behind");
+}
+
+#[test]
+fn bad_arguments_are_refused_with_a_sentence() {
+    let folder = tempdir().unwrap();
+    refused(&folder, &["--no-such-option"], &["--no-such-option", "--help"]);
+    refused(&folder, &["dance"], &["dance"]);
+    refused(&folder, &["train", "--preset", "huge"], &["huge", "browser, long, paper"]);
+    refused(&folder, &["--seed", "minus"], &["minus"]);
+    refused(&folder, &["--set", "centers=3"], &["`centers` is not a key", "duia config"]);
+    refused(&folder, &["--set", "rho"], &["--set key=value"]);
+    refused(&folder, &["--set", "rho=NaN"], &["rho = NaN cannot be used"]);
+    refused(&folder, &["--set", "batch=7"], &["batch = 7 cannot be used", "from 8"]);
+    refused(&folder, &["config", "--set", "tower=16x"], &["tower", "16x"]);
+    refused(&folder, &["sample", "rows.csv", "--users", "0"], &["0"]);
+}
+
+#[test]
+fn files_that_cannot_be_used_are_refused_with_a_sentence() {
+    let folder = tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    write("empty.csv", b"");
+    write("columns.csv", b"1,2,3,pv,1511600000\n1,2,3,pv\n");
+    write("number.csv", b"1,2,3,pv,1511600000\n1,two,3,pv,1511600001\n");
+    write("notes.bin", b"this is no sample");
+    write("broken.json", b"{");
+    write("unknown.json", br#"{"centers": 3}"#);
+    fs::create_dir(folder.path().join("folder.csv")).unwrap();
+
+    refused(&folder, &["train", "--data", "missing.csv"], &["missing.csv cannot be used", "Check the path"]);
+    refused(&folder, &["train", "--data", "missing.bin"], &["missing.bin cannot be used", "Check the path"]);
+    refused(&folder, &["train", "--data", "folder.csv"], &["it is a folder"]);
+    refused(&folder, &["train", "--device", "cpu", "--data", "empty.csv"], &["empty.csv"]);
+    refused(&folder, &["train", "--data", "columns.csv"], &["columns.csv", "line 2"]);
+    refused(&folder, &["train", "--data", "number.csv"], &["number.csv", "line 2", "two"]);
+    refused(&folder, &["train", "--data", "notes.bin"], &["notes.bin", "duia sample"]);
+    refused(&folder, &["sample", "missing.csv"], &["missing.csv cannot be used"]);
+    refused(&folder, &["sample", "columns.csv"], &["columns.csv", "line 2"]);
+    refused(&folder, &["--config", "missing.json"], &["missing.json cannot be used"]);
+    refused(&folder, &["--config", "broken.json"], &["not a JSON object", "duia config"]);
+    refused(&folder, &["--config", "unknown.json"], &["`centers` is not a key"]);
+    refused(&folder, &["--out", "columns.csv"], &["cannot be written", "--out"]);
+}
+
+#[test]
+fn config_prints_a_file_that_config_reads() {
+    let folder = tempdir().unwrap();
+    let paper = duia(folder.path(), ["config", "--preset", "paper", "--set", "rho=0.1"]);
+    assert!(paper.status.success());
+    let config: Value = serde_json::from_slice(&paper.stdout).unwrap();
+    assert_eq!((&config["centres"], &config["rho"]), (&512.into(), &0.1.into()));
+    assert!(text(&paper.stderr).contains("?version=1&preset=paper&seed=7&rho=0.1"));
+
+    fs::write(folder.path().join("own.json"), &paper.stdout).unwrap();
+    let again = duia(folder.path(), ["config", "--config", "own.json"]);
+    assert_eq!(text(&again.stdout), text(&paper.stdout));
+}
+
+#[test]
+fn a_run_leaves_a_report_and_equal_seeds_give_equal_series() {
+    let folder = tempdir().unwrap();
+    let run = |out: &str, more: &[&str]| {
+        let output = duia(folder.path(), [&["train", "--out", out], &TINY[..], more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        output
+    };
+    let read = |out: &str, name: &str| fs::read_to_string(folder.path().join(out).join(name)).unwrap();
+
+    let first = run("first", &[]);
+    assert!(text(&first.stderr).contains("synthetic") && text(&first.stderr).contains("Device: CPU"));
+    assert!(text(&first.stdout).contains("PLE+UIE minus PLE, paired") && text(&first.stdout).contains("hit rate"));
+    let report: Value = serde_json::from_str(&read("first", "report.json")).unwrap();
+    assert_eq!((&report["schema"], &report["data"]["origin"]), (&1.into(), &"synthetic".into()));
+    assert_eq!((&report["steps"], &report["whole_test_set"]), (&report["planned_steps"], &true.into()));
+    assert!(report["failure"].is_null() && report["clusters"]["hit_rate_1"].is_number() && report["clusters"]["nmi"].is_number());
+    let names: Vec<&str> = report["models"].as_array().unwrap().iter().filter_map(|model| model["name"].as_str()).collect();
+    assert_eq!(names, ["PLE", "PLE+UIE"]);
+    for model in report["models"].as_array().unwrap() {
+        let area = model["score"]["auc"]["all"]["value"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&area));
+    }
+    assert!(report["models"][1]["score"]["lift"]["low"]["standard_error"].is_number());
+    for plot in ["auc.svg", "losses.svg", "clusters.svg"] {
+        assert!(read("first", plot).starts_with("<svg"), "{plot}");
+    }
+
+    let quiet = run("second", &["--quiet"]);
+    assert!(quiet.stderr.is_empty(), "{}", text(&quiet.stderr));
+    run("third", &["--seed", "8"]);
+    let series = ["first", "second", "third"].map(|out| read(out, "series.csv"));
+    assert!(series[0].starts_with("step,variant,metric,value,standard_error\n") && series[0].contains("PLE+UIE,test.auc.low,"));
+    assert_eq!(series[0], series[1]);
+    assert_ne!(series[0], series[2]);
+
+    refused(&folder, &["train", "--out", "first"], &["no run is written over", "--out"]);
+}
+
+#[test]
+fn a_run_without_a_name_goes_to_a_folder_of_its_own() {
+    let folder = tempdir().unwrap();
+    for _ in 0..2 {
+        let output = duia(folder.path(), [&TINY[..], &["--set", "rows=4000", "--quiet"]].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let names: Vec<String> =
+        fs::read_dir(folder.path().join("runs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.len() == 2 && names.iter().all(|name| name.contains("-browser-seed7")), "{names:?}");
+}
