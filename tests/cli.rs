@@ -1,5 +1,7 @@
 //! The program as a person runs it.
 
+#![cfg(not(target_family = "wasm"))]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;

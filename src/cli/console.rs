@@ -69,7 +69,7 @@ impl Console {
             whole(panel_positives)
         ));
         if stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{bar:24} {human_pos}/{human_len} steps  {msg}  {eta} left");
+            let style = ProgressStyle::with_template("{bar:24} {human_pos}/{human_len} steps  {eta} left  {wide_msg}");
             self.bar = Some(ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
         }
     }

@@ -91,15 +91,18 @@ fn curve(series: &Series, name: impl Into<String>, colour: RGBColor, variant: Va
 }
 
 fn areas(record: &Record) -> Vec<Panel> {
-    [("AUC, low-active users", "low"), ("AUC, high-active users", "high")]
-        .map(|(title, group)| {
-            let of_variant = |(place, &variant): (usize, &Variant)| Curve {
-                last: places(record.series.of(variant, &format!("test.auc.{group}"))).pop(),
-                ..curve(&record.series, variant.name(), colour(place), variant, &format!("panel.auc.{group}"))
-            };
-            Panel { title, shares: false, curves: record.variants.iter().enumerate().map(of_variant).collect() }
-        })
-        .into()
+    [
+        ("AUC of low-active users: panel, and at the end the test set", "low"),
+        ("AUC of high-active users: panel, and at the end the test set", "high"),
+    ]
+    .map(|(title, group)| {
+        let of_variant = |(place, &variant): (usize, &Variant)| Curve {
+            last: places(record.series.of(variant, &format!("test.auc.{group}"))).pop(),
+            ..curve(&record.series, variant.name(), colour(place), variant, &format!("panel.auc.{group}"))
+        };
+        Panel { title, shares: false, curves: record.variants.iter().enumerate().map(of_variant).collect() }
+    })
+    .into()
 }
 
 fn losses(record: &Record) -> Vec<Panel> {
@@ -109,17 +112,14 @@ fn losses(record: &Record) -> Vec<Panel> {
         ("losses of the clusters, Eq. 4 and 5", &["loss.uie_1", "loss.uie_2"]),
     ]
     .map(|(title, metrics)| {
-        let pairs = record.variants.iter().flat_map(|&variant| metrics.iter().map(move |metric| (variant, metric)));
-        let curves = pairs.map(|(variant, metric)| {
-            let name = format!(
-                "{}{}",
-                variant.name(),
-                metric.strip_prefix("loss.uie_").map(|level| format!(", level {level}")).unwrap_or_default()
-            );
-            (name, variant, metric)
-        });
-        let curves = curves.enumerate().map(|(place, (name, variant, metric))| curve(&record.series, name, colour(place), variant, metric));
-        Panel { title, shares: false, curves: curves.collect() }
+        let mut curves = Vec::new();
+        for (place, &variant) in record.variants.iter().enumerate() {
+            for (level, &metric) in metrics.iter().enumerate() {
+                let name = if metrics.len() > 1 { format!("{}, level {}", variant.name(), level + 1) } else { variant.name().into() };
+                curves.push(curve(&record.series, name, colour(place + level), variant, metric));
+            }
+        }
+        Panel { title, shares: false, curves }
     })
     .into()
 }
@@ -200,7 +200,7 @@ fn draw<D: DrawingBackend>(area: &DrawingArea<D, Shift>, panel: &Panel) -> Resul
     if panel.curves.iter().any(|curve| !curve.points.is_empty()) {
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
+            .position(free_corner(panel, &values))
             .background_style(WHITE.mix(0.8))
             .label_font(("sans-serif", 13).into_font().color(&INK))
             .draw()?;
@@ -210,6 +210,13 @@ fn draw<D: DrawingBackend>(area: &DrawingArea<D, Shift>, panel: &Panel) -> Resul
 
 fn all_places(panel: &Panel) -> impl Iterator<Item = Place> {
     panel.curves.iter().flat_map(|curve| curve.points.iter().copied().chain(curve.last))
+}
+
+/// The right corner that the ends of the curves leave free.
+fn free_corner(panel: &Panel, values: &Range<f64>) -> SeriesLabelPosition {
+    let ends: Vec<f64> = panel.curves.iter().filter_map(|curve| curve.points.last()).map(|place| place.value).collect();
+    let above = ends.iter().sum::<f64>() / ends.len() as f64 > (values.start + values.end) / 2.0;
+    if above { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::UpperRight }
 }
 
 fn step_range(panel: &Panel) -> Range<f64> {
