@@ -41,7 +41,7 @@ pub struct Train {
     /// Where to compute.
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub device: Device,
-    /// Folder for the report, the series and the plots; it must be new or empty [default: `runs/<date-time>-<preset>-seed<N>`].
+    /// Folder for the report, the series and the plots; it must be new or empty. Without it: `runs/<date-time>-<preset>-seed<N>`.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
     /// No progress, only the closing tables.

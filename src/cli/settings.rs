@@ -16,7 +16,7 @@ const ALL_KEYS: &str = "`duia config` prints all keys with their values";
 /// Where a configuration comes from. Single keys go over the file, and the file over the preset it names.
 #[derive(Debug, Default, Args)]
 pub struct Settings {
-    /// Which sizes to start from [default: browser].
+    /// Which sizes to start from; without it: browser.
     #[arg(long, value_enum, conflicts_with = "config")]
     pub preset: Option<PresetName>,
     /// A configuration as `duia config` prints it. It may hold only what differs from the preset that it names.
