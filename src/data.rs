@@ -3,6 +3,7 @@
 pub mod csv;
 pub mod generator;
 pub mod protocol;
+pub mod rows;
 pub mod sample;
 
 use std::sync::Arc;
@@ -50,6 +51,12 @@ pub struct Event {
     pub time: i64,
 }
 
+/// The first second of the data set's window: 2017-11-25 00:00 in Beijing (UTC+8), in unix seconds.
+pub const WINDOW_START: i64 = 1_511_539_200;
+
+/// The first second after the window: 2017-12-04 00:00 in Beijing, nine days later.
+pub const WINDOW_END: i64 = 1_512_316_800;
+
 /// How many of each id there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vocabulary {
@@ -83,4 +90,49 @@ pub trait Source: Send + Sync {
     }
     /// The rows, sorted by time and then by row.
     fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = Event> + Send>;
+}
+
+/// Why rows cannot be used. Every text names the data, says what is wrong there and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DataError {
+    /// The file stopped being readable.
+    #[error("{name} cannot be read: {detail}. Check that the file is there, whole and readable, then try again")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// What the system said.
+        detail: String,
+    },
+    /// A line is not a row.
+    #[error("{name}, line {line}: {problem}, found \"{value}\". {advice}")]
+    Line {
+        /// The file.
+        name: String,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        problem: String,
+        /// The value, escaped and shortened.
+        value: String,
+        /// What to do.
+        advice: String,
+    },
+    /// A sample is damaged, cut off, of another version or no sample at all.
+    #[error("{name} is not a usable sample: {problem}. Make it again with `duia sample`")]
+    Sample {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Every row may be right, but there is nothing to train and test on.
+    #[error("{name} {problem}. {advice}")]
+    TooLittle {
+        /// The file, or the generator.
+        name: String,
+        /// What is missing, to be read after the name.
+        problem: String,
+        /// What to do.
+        advice: String,
+    },
 }
