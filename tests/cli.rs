@@ -29,7 +29,7 @@ const TINY: [&str; 14] = [
 ];
 
 fn duia<S: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Output {
-    assert_cmd::cargo::cargo_bin_cmd!("duia").current_dir(folder).args(arguments).output().unwrap()
+    std::process::Command::new(env!("CARGO_BIN_EXE_duia")).current_dir(folder).args(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
