@@ -1,1 +1,51 @@
-fn main() {}
+//! The page: draws what the trainer in the worker tells and passes on what a person asks. No tensor is computed here.
+
+mod address;
+mod bar;
+mod chart;
+mod data;
+mod device;
+mod failure;
+mod field;
+mod frame;
+mod health;
+mod help;
+mod look;
+mod race;
+mod run;
+mod scene;
+mod series;
+mod session;
+mod speech;
+mod text;
+mod trainer;
+
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::HtmlElement;
+
+fn main() {
+    failure::say_panics();
+    let Some(place) = document().get_element_by_id("app").and_then(|place| place.dyn_into::<HtmlElement>().ok()) else { return };
+    place.set_inner_html("");
+    leptos::mount::mount_to(place, Page).forget();
+}
+
+/// All parts.
+#[component]
+fn Page() -> impl IntoView {
+    let session = session::Session::open();
+    provide_context(session);
+    provide_context(look::Look::follow(session));
+    view! {
+        <bar::Bar />
+        <failure::Banners />
+        <div class="stage-row">
+            <field::Field />
+            <race::Race />
+        </div>
+        <health::Health />
+        <data::Data />
+        <speech::Speech />
+    }
+}

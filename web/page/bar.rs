@@ -1,0 +1,226 @@
+//! The bar: what a person can do, how far the run is, on which device and on which rows.
+
+use duia::config::Preset;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, KeyboardEvent};
+
+use crate::address::Theme;
+use crate::data::DataBadge;
+use crate::device::DeviceBadge;
+use crate::help::{Help, HelpDialog};
+use crate::run::Phase;
+use crate::session::{Session, Speed};
+use crate::text;
+
+/// The whole part.
+#[component]
+pub fn Bar() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let help = HelpDialog::new();
+    listen(session, help);
+    view! {
+        <section class="bar" aria-label="Controls">
+            <div class="row">
+                <Transport session />
+                <SpeedChoice session />
+                <PresetChoice session />
+                <SeedInput session />
+                <span class="gap"></span>
+                <DeviceBadge />
+                <DataBadge />
+                <ThemeButton session />
+                <button type="button" class="icon" aria-label="Help: what the keys do" title="Help (?)" on:click=move |_| help.open()>
+                    "?"
+                </button>
+            </div>
+            <Progress session />
+            <Help dialog=help />
+        </section>
+    }
+}
+
+#[component]
+fn Transport(session: Session) -> impl IntoView {
+    let phase = session.run.phase;
+    let plays = Memo::new(move |_| phase.get() == Phase::Playing);
+    let can_step = Memo::new(move |_| matches!(phase.get(), Phase::Paused | Phase::Playing));
+    let label = move || match phase.get() {
+        Phase::Playing => "Pause",
+        Phase::Finished | Phase::Failed => "Play again",
+        Phase::Loading | Phase::Preparing(_) | Phase::Paused => "Play",
+    };
+    let icon = move || if plays.get() { "M3 2h4v12H3zM9 2h4v12H9z" } else { "M3 1.5l11 6.5-11 6.5z" };
+    view! {
+        <div class="group">
+            <button type="button" class="primary play" data-testid="play" title="Space" on:click=move |_| session.toggle()>
+                <svg viewBox="0 0 16 16" aria-hidden="true">
+                    <path d=icon />
+                </svg>
+                {label}
+            </button>
+            <button type="button" data-testid="step" title="One step ( . )" disabled=move || !can_step.get() on:click=move |_| session.step()>
+                "Step"
+            </button>
+            <button type="button" data-testid="reset" title="The same run from the start (R)" on:click=move |_| session.reset()>
+                "Reset"
+            </button>
+        </div>
+    }
+}
+
+#[component]
+fn SpeedChoice(session: Session) -> impl IntoView {
+    let options = Speed::ALL.map(|(speed, value, words)| {
+        view! {
+            <option value=value selected=move || session.speed.get() == speed>
+                {words}
+            </option>
+        }
+    });
+    let choose = move |event| {
+        let value = event_target_value(&event);
+        if let Some((speed, _, _)) = Speed::ALL.iter().find(|(_, word, _)| *word == value) {
+            session.set_speed(*speed);
+        }
+    };
+    view! {
+        <label>
+            <span>"Speed"</span>
+            <select data-testid="speed" on:change=choose>
+                {options}
+            </select>
+        </label>
+    }
+}
+
+/// The paper's sizes do not fit a browser; they are on the list only where a link asks for them.
+#[component]
+fn PresetChoice(session: Session) -> impl IntoView {
+    const PRESETS: [(Preset, &str, &str); 3] =
+        [(Preset::Browser, "browser", "short"), (Preset::Long, "long", "long"), (Preset::Paper, "paper", "paper's sizes")];
+    let current = Memo::new(move |_| session.address.with(|address| address.config.preset));
+    let options = move || {
+        PRESETS
+            .into_iter()
+            .filter(|(preset, _, _)| *preset != Preset::Paper || current.get() == Preset::Paper)
+            .map(|(preset, value, words)| {
+                view! {
+                    <option value=value selected=current.get() == preset>
+                        {words}
+                    </option>
+                }
+            })
+            .collect::<Vec<_>>()
+    };
+    let choose = move |event| {
+        let value = event_target_value(&event);
+        if let Some((preset, _, _)) = PRESETS.iter().find(|(_, word, _)| *word == value) {
+            session.set_preset(*preset);
+        }
+    };
+    view! {
+        <label>
+            <span>"Run"</span>
+            <select data-testid="preset" on:change=choose>
+                {options}
+            </select>
+        </label>
+    }
+}
+
+#[component]
+fn SeedInput(session: Session) -> impl IntoView {
+    let seed = Memo::new(move |_| session.address.with(|address| address.config.seed.to_string()));
+    view! {
+        <label>
+            <span>"Seed"</span>
+            <input
+                class="seed"
+                data-testid="seed"
+                inputmode="numeric"
+                autocomplete="off"
+                prop:value=move || seed.get()
+                on:change=move |event| session.set_seed(&event_target_value(&event))
+            />
+        </label>
+    }
+}
+
+#[component]
+fn ThemeButton(session: Session) -> impl IntoView {
+    let theme = Memo::new(move |_| session.address.with(|address| address.theme));
+    let sign = move || match theme.get() {
+        Theme::System => "◐",
+        Theme::Light => "☀",
+        Theme::Dark => "☾",
+    };
+    let label = move || format!("Theme: {}. Change it", theme.get().word());
+    view! {
+        <button type="button" class="icon" data-testid="theme" aria-label=label title=label on:click=move |_| session.set_theme(theme.get().next())>
+            {sign}
+        </button>
+    }
+}
+
+#[component]
+fn Progress(session: Session) -> impl IntoView {
+    let run = session.run;
+    let progress = run.progress;
+    let step = Memo::new(move |_| progress.with(|progress| progress.step));
+    let steps = Memo::new(move |_| progress.with(|progress| progress.steps));
+    let pace = Memo::new(move |_| {
+        let (batch, rate) = (session.address.with(|address| address.config.batch) as f64, progress.with(|progress| progress.rate));
+        let wanted = f64::from(session.speed.get().steps_per_second());
+        if wanted > 0.0 { wanted.min(rate / batch) } else { rate / batch }
+    });
+    let figures = move || {
+        if run.phase.get() != Phase::Playing || progress.with(|progress| progress.rate) <= 0.0 {
+            return String::new();
+        }
+        let left = (steps.get().saturating_sub(step.get())) as f64 / pace.get();
+        format!("{} samples/s · about {} left", text::rate(progress.with(|progress| progress.rate)), text::duration(left))
+    };
+    let racing = move || {
+        let names: Vec<_> = run.variants.get().into_iter().map(|variant| variant.name()).collect();
+        if names.is_empty() { String::new() } else { format!("{} side by side", names.join(" and ")) }
+    };
+    view! {
+        <div class="progress">
+            <progress aria-label="Progress of the run" max=move || steps.get().max(1).to_string() value=move || step.get().to_string()></progress>
+            <p>
+                <strong data-testid="phase">{move || run.phase.get().words()}</strong>
+                <span>
+                    "step "
+                    <b data-testid="step-count">{move || step.get().to_string()}</b>
+                    {move || format!(" of {}", text::count(steps.get()))}
+                </span>
+                <span class="optional">{racing}</span>
+                <span>{figures}</span>
+            </p>
+        </div>
+    }
+}
+
+/// The keys, except where the person is typing or a button has the focus that Space would press anyway.
+fn listen(session: Session, help: HelpDialog) {
+    let keys = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
+        if event.ctrl_key() || event.meta_key() || event.alt_key() || help.is_open() || is_in(&event, &["INPUT", "SELECT", "TEXTAREA"]) {
+            return;
+        }
+        match event.key().as_str() {
+            " " if !is_in(&event, &["BUTTON", "SUMMARY", "A"]) => session.toggle(),
+            "." => session.step(),
+            "r" | "R" => session.reset(),
+            "?" => help.open(),
+            _ => return,
+        }
+        event.prevent_default();
+    });
+    on_cleanup(move || keys.remove());
+}
+
+fn is_in(event: &KeyboardEvent, tags: &[&str]) -> bool {
+    let element = event.target().and_then(|target| target.dyn_into::<HtmlElement>().ok());
+    element.is_some_and(|element| tags.contains(&element.tag_name().as_str()))
+}

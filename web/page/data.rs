@@ -1,0 +1,109 @@
+//! Where the rows come from: the badge in the bar and the panel with the figures and the refusals.
+
+use duia::message::{DataReport, Origin};
+use leptos::prelude::*;
+
+use crate::session::Session;
+use crate::text;
+
+fn title(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Synthetic => "Synthetic stream",
+        Origin::Sample => "Real sample",
+        Origin::File => "File",
+    }
+}
+
+fn explanation(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Synthetic => {
+            "Made up by a seeded generator in the shape of a shop's click stream, with planted groups of users and items. \
+             Nothing here is Taobao's. On a stream this short a lift need not show: the interval says what may be concluded."
+        }
+        Origin::Sample => {
+            "Whole users of a real file, prepared with `duia sample` and read from beside this page. A few hundred users are \
+             little evidence: the interval says what may be concluded."
+        }
+        Origin::File => "Rows of a file that was read on this device and not uploaded.",
+    }
+}
+
+/// Where the rows come from, in a word.
+#[component]
+pub fn DataBadge() -> impl IntoView {
+    let run = expect_context::<Session>().run;
+    let origin = Memo::new(move |_| run.data.with(|data| data.as_ref().map(|data| data.origin)));
+    view! {
+        <a class="badge" href="#data-title" data-testid="data-badge" on:click=to_panel>
+            <span class="badge-kind">"Data"</span>
+            <span>{move || origin.get().map_or("not known yet", title)}</span>
+        </a>
+    }
+}
+
+/// The hash holds the configuration, so the link must not change it.
+fn to_panel(event: web_sys::MouseEvent) {
+    event.prevent_default();
+    if let Some(panel) = document().get_element_by_id("data-title") {
+        panel.scroll_into_view();
+    }
+}
+
+/// The figures of the data.
+#[component]
+pub fn Data() -> impl IntoView {
+    let run = expect_context::<Session>().run;
+    view! {
+        <section class="panel data" aria-labelledby="data-title">
+            <h2 id="data-title">"The data"</h2>
+            {move || match run.data.get() {
+                Some(data) => figures(&data).into_any(),
+                None => view! { <p class="how">"Nothing is read yet."</p> }.into_any(),
+            }}
+        </section>
+    }
+}
+
+fn figures(data: &DataReport) -> impl IntoView + use<> {
+    let facts = [
+        ("rows", text::count(data.rows)),
+        ("that train", text::count(data.train_rows)),
+        ("that test", text::count(data.test_rows)),
+        ("users", text::count(data.users)),
+        ("items", text::count(data.items)),
+        ("categories", text::count(data.categories)),
+        ("low-active users", text::count(data.low_active_users)),
+        ("their share of training rows", text::percent(data.low_active_row_share)),
+        ("test positives of unseen items", text::percent(data.unseen_test_share)),
+    ];
+    let facts = facts.map(|(name, value)| {
+        view! {
+            <div>
+                <dt>{name}</dt>
+                <dd>{value}</dd>
+            </div>
+        }
+    });
+    view! {
+        <p>
+            <strong>{format!("{}: {}", title(data.origin), data.name)}</strong>
+            ". "
+            {explanation(data.origin)}
+        </p>
+        <dl class="facts">{facts}</dl>
+        {refusals(&data.refused)}
+    }
+}
+
+fn refusals(refused: &[(String, u64)]) -> impl IntoView + use<> {
+    let rows: Vec<_> = refused.iter().map(|(reason, rows)| view! { <li>{format!("{} rows: {reason}", text::count(*rows))}</li> }).collect();
+    if rows.is_empty() {
+        view! { <p class="how">"No row was refused."</p> }.into_any()
+    } else {
+        view! {
+            <p>"Refused rows, by reason:"</p>
+            <ul class="refused">{rows}</ul>
+        }
+        .into_any()
+    }
+}

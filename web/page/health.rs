@@ -1,0 +1,300 @@
+//! Whether the clustering works and the models learn: hit rates, spread, stops and losses, each as a small chart.
+
+use duia::message::{ClusterHealth, Losses, Origin};
+use leptos::prelude::*;
+
+use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch};
+use crate::run::Run;
+use crate::session::Session;
+use crate::text;
+
+/// A line of a card about the clusters.
+#[derive(Clone, Copy)]
+struct Trace {
+    name: &'static str,
+    ink: Ink,
+    dash: Dash,
+    value: fn(&ClusterHealth) -> f64,
+}
+
+const fn trace(name: &'static str, ink: Ink, dash: Dash, value: fn(&ClusterHealth) -> f64) -> Trace {
+    Trace { name, ink, dash, value }
+}
+
+/// A card about the clusters.
+#[derive(Clone, Copy)]
+struct Card {
+    title: &'static str,
+    how: &'static str,
+    traces: &'static [Trace],
+    /// Whether it needs the planted truth of the synthetic stream.
+    planted: bool,
+}
+
+const CARDS: [Card; 5] = [
+    Card {
+        title: "Hit rate",
+        how: "Share of centres that are the nearest of at least one test positive.",
+        traces: &[
+            trace("centres", Ink::Hit, Dash::Solid, |health| health.hit_rate_1),
+            trace("children", Ink::Plain, Dash::Dashed, |health| health.hit_rate_2),
+        ],
+        planted: false,
+    },
+    Card {
+        title: "Evenness",
+        how: "Perplexity of the assignment over the number of centres: 1 is evenly used.",
+        traces: &[
+            trace("centres", Ink::Hit, Dash::Solid, |health| health.perplexity_1),
+            trace("children", Ink::Plain, Dash::Dashed, |health| health.perplexity_2),
+        ],
+        planted: false,
+    },
+    Card {
+        title: "Tightness",
+        how: "Squared distance to the centre over that to the mean, and the share of the largest cluster: lower is better.",
+        traces: &[
+            trace("relative error", Ink::Hit, Dash::Solid, |health| health.relative_error),
+            trace("largest share", Ink::Plain, Dash::Dashed, |health| health.top_share),
+        ],
+        planted: false,
+    },
+    Card {
+        title: "Stopped",
+        how: "Share of users who are lent nothing, because no centre is like them.",
+        traces: &[
+            trace("low-active", Ink::Low, Dash::Solid, |health| health.stopped.low),
+            trace("high-active", Ink::High, Dash::Dashed, |health| health.stopped.high),
+        ],
+        planted: false,
+    },
+    Card {
+        title: "Planted groups found",
+        how: "Agreement with the groups that the synthetic stream was made from: 1 is perfect.",
+        traces: &[
+            trace("purity", Ink::Hit, Dash::Solid, |health| health.purity.unwrap_or(f64::NAN)),
+            trace("NMI", Ink::Plain, Dash::Dashed, |health| health.nmi.unwrap_or(f64::NAN)),
+        ],
+        planted: true,
+    },
+];
+
+/// A loss of Eq. 15.
+#[derive(Clone, Copy)]
+struct Term {
+    name: &'static str,
+    how: &'static str,
+    value: fn(&Losses) -> Option<f32>,
+}
+
+const TERMS: [Term; 3] = [
+    Term { name: "Ranking loss", how: "Cross entropies of the tasks.", value: |losses| Some(losses.mtl) },
+    Term { name: "Auxiliary loss", how: "Eq. 1: the towers whose user vectors are clustered.", value: |losses| losses.auxiliary },
+    Term {
+        name: "Clustering loss",
+        how: "Eq. 4 and 5: distance of users to centres and to children.",
+        value: |losses| Some(losses.uie_l1? + losses.uie_l2?),
+    },
+];
+
+/// The whole part.
+#[component]
+pub fn Health() -> impl IntoView {
+    let run = expect_context::<Session>().run;
+    let synthetic = Memo::new(move |_| run.data.with(|data| data.as_ref().is_none_or(|data| data.origin == Origin::Synthetic)));
+    let positives = Memo::new(move |_| run.health.with(|series| series.last().map(|health| health.positives)));
+    view! {
+        <section class="panel health" aria-labelledby="health-title">
+            <div class="panel-head">
+                <h2 id="health-title">"Are the clusters healthy, are the models learning?"</h2>
+                <p class="how">
+                    {move || match positives.get() {
+                        Some(positives) => {
+                            format!("Clusters are measured on {} test positives with memories frozen; losses are those of the training batch.", text::count(positives))
+                        }
+                        None => "The first figures come with the first evaluation after the centres are filled.".into(),
+                    }}
+                </p>
+            </div>
+            <div class="cards">
+                {CARDS
+                    .map(|card| {
+                        move || (!card.planted || synthetic.get()).then(|| view! { <ClusterCard run card /> })
+                    })
+                    } {TERMS.map(|term| view! { <LossCard run term /> })}
+            </div>
+            <Table run />
+        </section>
+    }
+}
+
+#[component]
+fn ClusterCard(run: Run, card: Card) -> impl IntoView {
+    let figure = Signal::derive(move || {
+        let line = |trace: &Trace| {
+            let points = |health: &ClusterHealth| (health.step as f64, (trace.value)(health));
+            run.health.with(|series| Line::plain(trace.ink, trace.dash, series.iter().map(points)))
+        };
+        Figure { lines: card.traces.iter().map(line).collect(), steps: steps(run), least_span: 0.2, include: vec![0.0], decimals: 1 }
+    });
+    let newest = move |trace: Trace| run.health.with(|series| series.last().map_or(f64::NAN, |health| (trace.value)(health)));
+    let keys = move || {
+        let key =
+            |&trace: &Trace| view! { <Key name=trace.name ink=trace.ink dash=trace.dash value=move || text::percent(newest(trace)) /> };
+        card.traces.iter().map(key).collect::<Vec<_>>()
+    };
+    let label = move || {
+        let parts = card.traces.iter().map(|&trace| format!("{} {}", trace.name, text::percent(newest(trace))));
+        format!("{} by step: {}", card.title, parts.collect::<Vec<_>>().join(", "))
+    };
+    view! {
+        <article class="card">
+            <h3>{card.title}</h3>
+            <p class="how">{card.how}</p>
+            <Chart label figure />
+            <p class="key">{keys()}</p>
+        </article>
+    }
+}
+
+#[component]
+fn LossCard(run: Run, term: Term) -> impl IntoView {
+    let lines = Memo::new(move |_| {
+        let has = |at: usize| run.losses.with(|series| series.last().is_none_or(|(_, all)| all.get(at).and_then(term.value).is_some()));
+        let variants = run.variants.get();
+        variants.into_iter().enumerate().filter(|&(at, variant)| variant.has_uie() || has(at)).collect::<Vec<_>>()
+    });
+    let look = |uie: bool| if uie { (Ink::Hit, Dash::Solid) } else { (Ink::Plain, Dash::Dashed) };
+    let figure = Signal::derive(move || {
+        let line = |(at, uie): (usize, bool)| {
+            let (ink, dash) = look(uie);
+            let point = |(step, all): &(u64, Vec<Losses>)| Some((*step as f64, f64::from((term.value)(all.get(at)?)?)));
+            run.losses.with(|series| Line::plain(ink, dash, series.iter().filter_map(point)))
+        };
+        let lines = lines.get().into_iter().map(|(at, variant)| line((at, variant.has_uie()))).collect();
+        Figure { lines, steps: steps(run), least_span: 0.1, include: Vec::new(), decimals: 2 }
+    });
+    let newest = move |at: usize| run.losses.with(|series| text::loss(series.last().and_then(|(_, all)| all.get(at)).and_then(term.value)));
+    let keys = move || {
+        let key = |(at, variant): (usize, duia::config::Variant)| {
+            let (ink, dash) = look(variant.has_uie());
+            view! { <Key name=variant.name() ink dash value=move || newest(at) /> }
+        };
+        lines.get().into_iter().map(key).collect::<Vec<_>>()
+    };
+    let label = move || {
+        let parts = lines.get().into_iter().map(|(at, variant)| format!("{} {}", variant.name(), newest(at)));
+        format!("{} by step: {}", term.name, parts.collect::<Vec<_>>().join(", "))
+    };
+    view! {
+        <article class="card">
+            <h3>{term.name}</h3>
+            <p class="how">{term.how}</p>
+            <Chart label figure />
+            <p class="key" data-testid=format!("loss-{}", term.name.split(' ').next().unwrap_or_default().to_lowercase())>
+                {keys}
+            </p>
+        </article>
+    }
+}
+
+/// A legend entry with the newest figure.
+#[component]
+fn Key(name: &'static str, ink: Ink, dash: Dash, #[prop(into)] value: Signal<String>) -> impl IntoView {
+    view! {
+        <span class="entry">
+            <Swatch ink dash />
+            {name}
+            " "
+            <b>{move || value.get()}</b>
+        </span>
+    }
+}
+
+fn steps(run: Run) -> f64 {
+    run.progress.with(|progress| progress.steps) as f64
+}
+
+/// The clusters' charts for those who do not see them.
+#[component]
+fn Table(run: Run) -> impl IntoView {
+    let open = RwSignal::new(false);
+    view! {
+        <details on:toggle=move |event| open.set(crate::field::is_open(&event))>
+            <summary>"These curves as tables"</summary>
+            {move || {
+                open.get()
+                    .then(|| {
+                        view! {
+                            <div class="tables">{cluster_table(run)} {loss_table(run)}</div>
+                        }
+                    })
+            }}
+        </details>
+    }
+}
+
+fn cluster_table(run: Run) -> impl IntoView {
+    let traces: Vec<Trace> = CARDS.iter().flat_map(|card| card.traces.iter().copied()).collect();
+    let heads: Vec<_> = CARDS
+        .iter()
+        .flat_map(|card| card.traces.iter().map(|trace| format!("{}: {}", card.title, trace.name)))
+        .map(|head| view! { <th scope="col">{head}</th> })
+        .collect();
+    let row = |health: &ClusterHealth| {
+        let cells: Vec<_> = traces.iter().map(|trace| view! { <td>{text::percent((trace.value)(health))}</td> }).collect();
+        view! {
+            <tr>
+                <th scope="row">{text::count(health.step)}</th>
+                {cells}
+            </tr>
+        }
+    };
+    let rows = run.health.with(|series| series.iter().rev().map(row).collect::<Vec<_>>());
+    table("Clusters", heads.into_any(), rows.into_any())
+}
+
+fn loss_table(run: Run) -> impl IntoView {
+    let heads: Vec<_> = run
+        .variants
+        .get()
+        .into_iter()
+        .flat_map(|variant| TERMS.map(|term| format!("{}, {}", term.name, variant.name())))
+        .map(|head| view! { <th scope="col">{head}</th> })
+        .collect();
+    let row = |(step, all): &(u64, Vec<Losses>)| {
+        let cells: Vec<_> = all
+            .iter()
+            .flat_map(|losses| TERMS.map(|term| (term.value)(losses)))
+            .map(|loss| view! { <td>{text::loss(loss)}</td> })
+            .collect();
+        view! {
+            <tr>
+                <th scope="row">{text::count(*step)}</th>
+                {cells}
+            </tr>
+        }
+    };
+    let rows = run.losses.with(|series| series.iter().rev().take(TABLE_ROWS).map(row).collect::<Vec<_>>());
+    table("Losses, newest first", heads.into_any(), rows.into_any())
+}
+
+/// Losses come often; a table of all of them would be slow to lay out at each.
+const TABLE_ROWS: usize = 40;
+
+fn table(caption: &'static str, heads: AnyView, rows: AnyView) -> impl IntoView {
+    view! {
+        <div class="scroll">
+            <table>
+                <caption>{caption}</caption>
+                <thead>
+                    <tr>
+                        <th scope="col">"step"</th>
+                        {heads}
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+}

@@ -1,0 +1,319 @@
+//! The race: areas under the curve by step for each model and group, the paired difference, and the figures as a table.
+
+use duia::config::Variant;
+use duia::message::{Auc, ByGroup, Evaluation, Lift, Score};
+use leptos::prelude::*;
+
+use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch};
+use crate::run::Run;
+use crate::session::Session;
+use crate::text;
+
+/// Standard errors of a 95 % interval.
+const WIDTH_95: f64 = 1.96;
+
+/// A group of users that the race is shown for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Group {
+    All,
+    Low,
+    High,
+}
+
+impl Group {
+    const ALL: [Self; 3] = [Self::Low, Self::High, Self::All];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::All => "All users",
+            Self::Low => "Low-active users",
+            Self::High => "High-active users",
+        }
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Low => "low",
+            Self::High => "high",
+        }
+    }
+
+    fn ink(self) -> Ink {
+        match self {
+            Self::All => Ink::Plain,
+            Self::Low => Ink::Low,
+            Self::High => Ink::High,
+        }
+    }
+
+    fn of<T: Copy>(self, by_group: &ByGroup<T>) -> T {
+        match self {
+            Self::All => by_group.all,
+            Self::Low => by_group.low,
+            Self::High => by_group.high,
+        }
+    }
+}
+
+/// The whole part.
+#[component]
+pub fn Race() -> impl IntoView {
+    let run = expect_context::<Session>().run;
+    view! {
+        <section class="panel race" aria-labelledby="race-title">
+            <div class="panel-head">
+                <h2 id="race-title">"The race: with and without clusters"</h2>
+                <p class="how">
+                    "AUC: how often the model ranks what a user took above what the user did not; 0.5 is chance. Bands are 95 % intervals."
+                </p>
+            </div>
+            <div class="lanes">
+                <Lane run group=Group::Low />
+                <Lane run group=Group::High />
+            </div>
+            <Standing run />
+            <History run />
+        </section>
+    }
+}
+
+/// A group's curves and, below them, the difference.
+#[component]
+fn Lane(run: Run, group: Group) -> impl IntoView {
+    let curves = move |group: Group| Signal::derive(move || areas(run, group));
+    let lifts = move |group: Group| Signal::derive(move || lifts(run, group));
+    let other = if group == Group::Low { Group::High } else { Group::Low };
+    let verdict = Memo::new(move |_| verdict(run, group));
+    view! {
+        <div class=format!("lane {}", group.ink().class())>
+            <h3>{group.name()}</h3>
+            <Chart
+                class="chart tall"
+                label=move || format!("{}: AUC by step. {}", group.name(), standing(run, group))
+                figure=curves(group)
+                beside=curves(other)
+            />
+            <p class="key">
+                {move || {
+                    run.variants
+                        .get()
+                        .into_iter()
+                        .map(|variant| {
+                            let (ink, dash) = style(variant, group);
+                            view! {
+                                <span class="entry">
+                                    <Swatch ink dash />
+                                    {variant.name()}
+                                </span>
+                            }
+                        })
+                        .collect::<Vec<_>>()
+                }}
+            </p>
+            <Chart
+                class="chart short"
+                label=move || format!("{}: difference of AUC by step. {}", group.name(), verdict.get().text)
+                figure=lifts(group)
+                beside=lifts(other)
+            />
+            <p class="verdict" data-testid=format!("lift-{}", group.key())>
+                <span class="what">"Difference "</span>
+                {move || verdict.get().text}
+                " "
+                <strong>{move || verdict.get().judgement}</strong>
+            </p>
+        </div>
+    }
+}
+
+/// A baseline is dashed and plain, whatever is raced against it is drawn through in the group's colour.
+fn style(variant: Variant, group: Group) -> (Ink, Dash) {
+    if variant.has_uie() { (group.ink(), Dash::Solid) } else { (Ink::Plain, Dash::Dashed) }
+}
+
+fn areas(run: Run, group: Group) -> Figure {
+    let line = |at: usize, variant: Variant| {
+        let (ink, dash) = style(variant, group);
+        let points = |evaluation: &Evaluation| {
+            let auc = group.of(&evaluation.scores.get(at)?.auc);
+            Some((evaluation.step as f64, auc.value, WIDTH_95 * auc.standard_error))
+        };
+        run.evaluations.with(|series| Line::banded(ink, dash, on_panel(series.iter()).filter_map(points)))
+    };
+    let lines = run.variants.get().into_iter().enumerate().map(|(at, variant)| line(at, variant)).collect();
+    Figure { lines, steps: total(run), least_span: 0.1, include: vec![0.5], decimals: 2 }
+}
+
+fn lifts(run: Run, group: Group) -> Figure {
+    let points = |evaluation: &Evaluation| {
+        let lift = newest_lift(evaluation, group)?;
+        Some((evaluation.step as f64, lift.value, WIDTH_95 * lift.standard_error))
+    };
+    let line = run.evaluations.with(|series| Line::banded(group.ink(), Dash::Solid, on_panel(series.iter()).filter_map(points)));
+    Figure { lines: vec![line], steps: total(run), least_span: 0.02, include: vec![0.0], decimals: 2 }
+}
+
+/// The whole test set is another sample than the panel: its figures go into the table and not into the curves.
+fn on_panel<'a>(evaluations: impl Iterator<Item = &'a Evaluation>) -> impl Iterator<Item = &'a Evaluation> {
+    evaluations.filter(|evaluation| !evaluation.whole)
+}
+
+fn total(run: Run) -> f64 {
+    run.progress.with(|progress| progress.steps) as f64
+}
+
+/// The last variant against the first.
+fn newest_lift(evaluation: &Evaluation, group: Group) -> Option<Lift> {
+    evaluation.scores.last()?.lift.as_ref().map(|lift| group.of(lift))
+}
+
+#[derive(Clone, Default, PartialEq)]
+struct Verdict {
+    text: String,
+    judgement: &'static str,
+}
+
+/// The newest difference with its interval, and what may be said of it.
+fn verdict(run: Run, group: Group) -> Verdict {
+    let lift = run.evaluations.with(|series| series.last().and_then(|evaluation| newest_lift(evaluation, group)));
+    let Some(lift) = lift.filter(|lift| lift.value.is_finite()) else {
+        return Verdict { text: "not measured yet".into(), judgement: "" };
+    };
+    let half = WIDTH_95 * lift.standard_error;
+    let (low, high) = (lift.value - half, lift.value + half);
+    let judgement = match (low > 0.0, high < 0.0) {
+        (true, _) => "clusters help here",
+        (_, true) => "clusters cost here",
+        _ => "no difference shown yet",
+    };
+    Verdict { text: format!("{} [{}, {}]", text::signed(lift.value), text::signed(low), text::signed(high)), judgement }
+}
+
+/// A group's figures in words.
+fn standing(run: Run, group: Group) -> String {
+    let names = run.variants.get();
+    run.evaluations.with(|series| {
+        let Some(newest) = series.last() else { return "Nothing is measured yet.".into() };
+        let parts =
+            names.iter().zip(&newest.scores).map(|(variant, score)| format!("{} {}", variant.name(), interval(group.of(&score.auc))));
+        parts.collect::<Vec<_>>().join(", ")
+    })
+}
+
+/// What a screen reader is told now and then.
+pub fn spoken(run: Run) -> String {
+    let groups = [Group::Low, Group::High].map(|group| format!("{}: {}.", group.name(), standing(run, group)));
+    groups.join(" ")
+}
+
+fn interval(auc: Auc) -> String {
+    format!("{} ± {}", text::area(auc.value), text::area(WIDTH_95 * auc.standard_error))
+}
+
+/// The newest figures.
+#[component]
+fn Standing(run: Run) -> impl IntoView {
+    let newest = Memo::new(move |_| run.evaluations.with(|series| series.last().cloned()));
+    let caption = move || match newest.get() {
+        Some(newest) if newest.whole => format!("AUC on the whole test set after {} steps, ± 1.96 standard errors", newest.step),
+        Some(newest) => format!("AUC on the panel at step {}, ± 1.96 standard errors", newest.step),
+        None => "AUC: the first figures come with the first evaluation".into(),
+    };
+    let row = move |at: usize, variant: Variant| {
+        let score = Memo::new(move |_| newest.with(|newest| newest.as_ref().and_then(|newest| newest.scores.get(at).cloned())));
+        view! {
+            <tr>
+                <th scope="row">{variant.name()}</th>
+                {Group::ALL
+                    .map(|group| {
+                        view! {
+                            <td data-testid=format!("auc-{}-{}", variant.name(), group.key())>
+                                {move || score.with(|score| score.as_ref().map_or_else(|| "–".into(), |score| interval(group.of(&score.auc))))}
+                            </td>
+                        }
+                    })
+                    }
+            </tr>
+        }
+    };
+    let positives = move |group: Group| {
+        newest.with(|newest| {
+            let score = newest.as_ref().and_then(|newest| newest.scores.first());
+            score.map_or_else(|| "–".into(), |score| text::count(group.of(&score.auc).positives))
+        })
+    };
+    view! {
+        <div class="scroll">
+            <table class="figures" data-testid="auc-table">
+                <caption>{caption}</caption>
+                <thead>
+                    <tr>
+                        <th scope="col">"model"</th>
+                        {Group::ALL
+                            .map(|group| view! { <th scope="col">{group.name()}</th> })
+                            }
+                    </tr>
+                </thead>
+                <tbody>
+                    {move || run.variants.get().into_iter().enumerate().map(|(at, variant)| row(at, variant)).collect::<Vec<_>>()}
+                    <tr class="quiet">
+                        <th scope="row">"positives"</th>
+                        {Group::ALL
+                            .map(|group| view! { <td>{move || positives(group)}</td> })
+                            }
+                    </tr>
+                </tbody>
+            </table>
+        </div>
+    }
+}
+
+/// Every evaluation kept, newest first: the charts for those who do not see them.
+#[component]
+fn History(run: Run) -> impl IntoView {
+    let open = RwSignal::new(false);
+    view! {
+        <details on:toggle=move |event| open.set(crate::field::is_open(&event))>
+            <summary>"The curves as a table"</summary>
+            {move || open.get().then(|| history_table(run))}
+        </details>
+    }
+}
+
+fn history_table(run: Run) -> impl IntoView {
+    let names = run.variants.get();
+    let heads: Vec<_> = names
+        .iter()
+        .flat_map(|variant| [Group::Low, Group::High].map(|group| format!("{}, {}", variant.name(), group.key())))
+        .map(|head| view! { <th scope="col">{head}</th> })
+        .collect();
+    let cells = |score: &Score| [score.auc.low, score.auc.high].map(|auc| view! { <td>{interval(auc)}</td> });
+    let rows = run.evaluations.with(|series| {
+        let row = |evaluation: &Evaluation| {
+            let kind = if evaluation.whole { "whole test set" } else { "panel" };
+            view! {
+                <tr>
+                    <th scope="row">{text::count(evaluation.step)}</th>
+                    <td>{kind}</td>
+                    {evaluation.scores.iter().flat_map(cells).collect::<Vec<_>>()}
+                </tr>
+            }
+        };
+        series.iter().rev().map(row).collect::<Vec<_>>()
+    });
+    view! {
+        <div class="scroll">
+            <table>
+                <thead>
+                    <tr>
+                        <th scope="col">"step"</th>
+                        <th scope="col">"measured on"</th>
+                        {heads}
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+}

@@ -1,0 +1,183 @@
+//! The state of the run on show, as signals: each message changes only what it speaks of, and only that part redraws.
+
+use std::sync::Arc;
+
+use duia::config::Variant;
+use duia::message::{ClusterHealth, DataReport, DeviceReport, Evaluation, Event, Failure, FieldFrame, Losses, Stage, State};
+use leptos::prelude::*;
+
+use crate::series::Series;
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The trainer's program is on its way.
+    Loading,
+    /// The trainer is at something that takes a while.
+    Preparing(Stage),
+    /// Waiting for the person.
+    Paused,
+    /// Training.
+    Playing,
+    /// The stream has ended.
+    Finished,
+    /// It failed.
+    Failed,
+}
+
+impl Phase {
+    /// What the page says of it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Loading => "Loading the trainer",
+            Self::Preparing(Stage::Device) => "Looking for a device",
+            Self::Preparing(Stage::SelfTest) => "Comparing the device with the CPU",
+            Self::Preparing(Stage::Data) => "Making ready the rows",
+            Self::Preparing(Stage::Models) => "Building the models and compiling kernels",
+            Self::Preparing(Stage::FinalTest) => "Scoring the whole test set",
+            Self::Paused => "Paused",
+            Self::Playing => "Training",
+            Self::Finished => "Finished",
+            Self::Failed => "Stopped by a failure",
+        }
+    }
+
+    /// Whether the trainer is at work, so that its silence means something.
+    pub fn is_busy(self) -> bool {
+        matches!(self, Self::Loading | Self::Preparing(_) | Self::Playing)
+    }
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Steps done.
+    pub step: u64,
+    /// Steps of the whole run; 0 until known.
+    pub steps: u64,
+    /// Samples a second.
+    pub rate: f64,
+}
+
+/// Losses of all variants at a step.
+pub type LossPoint = (u64, Vec<Losses>);
+
+/// Centres that were filled or born again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reseeding {
+    /// When.
+    pub step: u64,
+    /// Level-1 centres.
+    pub centres: Vec<u32>,
+    /// Level-2 centres.
+    pub children: Vec<u32>,
+    /// Whether all were filled for the first time.
+    pub first_fill: bool,
+}
+
+/// All that is shown of a run.
+#[derive(Clone, Copy)]
+pub struct Run {
+    /// Messages of other runs are late and ignored.
+    pub id: RwSignal<u32>,
+    /// Where it stands.
+    pub phase: RwSignal<Phase>,
+    /// The device in use.
+    pub device: RwSignal<Option<DeviceReport>>,
+    /// The data in use.
+    pub data: RwSignal<Option<DataReport>>,
+    /// The models that race.
+    pub variants: RwSignal<Vec<Variant>>,
+    /// Positives of the panel.
+    pub panel: RwSignal<u64>,
+    /// How far it is.
+    pub progress: RwSignal<Progress>,
+    /// Losses so far.
+    pub losses: RwSignal<Series<LossPoint>>,
+    /// Scores so far.
+    pub evaluations: RwSignal<Series<Evaluation>>,
+    /// State of the clusters so far.
+    pub health: RwSignal<Series<ClusterHealth>>,
+    /// The newest picture of the field.
+    pub field: RwSignal<Option<Arc<FieldFrame>>>,
+    /// The newest re-seeding.
+    pub reseeding: RwSignal<Option<Reseeding>>,
+    /// Centres born again so far, both levels.
+    pub reborn: RwSignal<usize>,
+    /// What failed.
+    pub failure: RwSignal<Option<Failure>>,
+}
+
+impl Run {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self {
+            id: RwSignal::new(0),
+            phase: RwSignal::new(Phase::Loading),
+            device: RwSignal::new(None),
+            data: RwSignal::new(None),
+            variants: RwSignal::new(Vec::new()),
+            panel: RwSignal::new(0),
+            progress: RwSignal::new(Progress::default()),
+            losses: RwSignal::new(Series::default()),
+            evaluations: RwSignal::new(Series::default()),
+            health: RwSignal::new(Series::default()),
+            field: RwSignal::new(None),
+            reseeding: RwSignal::new(None),
+            reborn: RwSignal::new(0),
+            failure: RwSignal::new(None),
+        }
+    }
+
+    /// Empties everything for the next run. Device and data stay on show until the new ones are known.
+    pub fn begin(self) {
+        self.id.update(|id| *id += 1);
+        self.phase.set(Phase::Loading);
+        self.progress.set(Progress::default());
+        self.losses.set(Series::default());
+        self.evaluations.set(Series::default());
+        self.health.set(Series::default());
+        self.field.set(None);
+        self.reseeding.set(None);
+        self.reborn.set(0);
+        self.failure.set(None);
+    }
+
+    /// Takes in what happened.
+    pub fn apply(self, event: Event) {
+        match event {
+            Event::Stage(stage) => self.phase.set(Phase::Preparing(stage)),
+            Event::Device(device) => self.device.set(Some(device)),
+            Event::Data(data) => self.data.set(Some(data)),
+            Event::Ready { variants, steps, panel_positives } => {
+                self.variants.set(variants);
+                self.panel.set(panel_positives);
+                self.progress.set(Progress { steps, ..Progress::default() });
+                self.phase.set(Phase::Paused);
+            }
+            Event::Progress { step, samples_per_second, .. } => {
+                self.progress.update(|progress| *progress = Progress { step, rate: samples_per_second, ..*progress });
+            }
+            Event::Losses { step, losses } => self.losses.update(|series| series.push((step, losses))),
+            Event::Evaluation(evaluation) => self.evaluations.update(|series| series.push(evaluation)),
+            Event::Clusters(health) => self.health.update(|series| series.push(health)),
+            Event::Field(frame) => self.field.set(Some(Arc::from(frame))),
+            Event::Reseeded { step, centres, children, first_fill } => {
+                if !first_fill {
+                    self.reborn.update(|reborn| *reborn += centres.len() + children.len());
+                }
+                self.reseeding.set(Some(Reseeding { step, centres, children, first_fill }));
+            }
+            Event::State(State::Playing) => self.phase.set(Phase::Playing),
+            Event::State(State::Paused) => self.phase.set(Phase::Paused),
+            Event::State(State::Finished) => self.phase.set(Phase::Finished),
+            Event::Failed(failure) => self.fail(failure),
+        }
+    }
+
+    /// The run goes no further; what it showed stays.
+    pub fn fail(self, failure: Failure) {
+        self.phase.set(Phase::Failed);
+        self.failure.set(Some(failure));
+    }
+}

@@ -1,0 +1,244 @@
+//! Where everything in the field is at a moment: centres and users under way from where they were to where they belong.
+
+use std::collections::HashMap;
+
+use duia::message::FieldFrame;
+
+/// Milliseconds of a flight.
+const FLIGHT: f64 = 600.0;
+/// Milliseconds of the flash of a centre that was filled or born again.
+const FLASH: f64 = 1_400.0;
+/// Frames for which a user stays on show after he was last seen.
+pub const MEMORY: u8 = 5;
+/// How much of a centre's occupancy a frame leaves.
+const FADE: f32 = 0.85;
+
+/// A place in the plane of the message.
+pub type Place = [f32; 2];
+
+/// A way from one place to another.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    from: Place,
+    via: Option<Place>,
+    to: Place,
+    start: f64,
+}
+
+impl Flight {
+    fn at(&self, now: f64) -> Place {
+        let t = ease(((now - self.start) / FLIGHT).clamp(0.0, 1.0)) as f32;
+        let mix = |a: Place, b: Place| [a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])];
+        match self.via {
+            // A quadratic curve drawn towards the centre that the user was given to.
+            Some(via) => mix(mix(self.from, via), mix(via, self.to)),
+            None => mix(self.from, self.to),
+        }
+    }
+}
+
+fn ease(t: f64) -> f64 {
+    t * t * (3.0 - 2.0 * t)
+}
+
+/// A user on show.
+#[derive(Clone, Copy, Debug)]
+pub struct User {
+    flight: Flight,
+    /// The level-1 centre he was given to.
+    pub centre: u32,
+    /// His level-2 centre, `children * centre + child`.
+    pub child: u32,
+    /// Whether he is low-active.
+    pub low: bool,
+    /// Whether UIE stopped for him.
+    pub stopped: bool,
+    /// Frames since he was last seen.
+    pub age: u8,
+}
+
+impl User {
+    /// Where he is.
+    pub fn at(&self, now: f64) -> Place {
+        self.flight.at(now)
+    }
+}
+
+/// A centre of either level.
+#[derive(Clone, Copy, Debug)]
+pub struct Centre {
+    flight: Flight,
+    /// Samples it took since the last frame.
+    pub hits: f32,
+    /// Samples it took lately, older ones counting less.
+    pub occupancy: f32,
+    flash: f64,
+}
+
+impl Centre {
+    /// Where it is.
+    pub fn at(&self, now: f64) -> Place {
+        self.flight.at(now)
+    }
+
+    /// From 1, just filled or born again, to 0.
+    pub fn flash(&self, now: f64) -> f32 {
+        (1.0 - (now - self.flash) / FLASH).clamp(0.0, 1.0) as f32
+    }
+}
+
+/// The field.
+#[derive(Clone, Debug, Default)]
+pub struct Scene {
+    /// Level-1 centres, then the children of the first, of the second and so on.
+    pub centres: Vec<Centre>,
+    /// Level-1 centres.
+    pub parents: usize,
+    /// Children of each.
+    pub children: usize,
+    /// Users by id.
+    pub users: HashMap<u32, User>,
+    /// The corners of what is seen.
+    pub view: View,
+    moves_until: f64,
+}
+
+/// The part of the plane that is seen.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    low: Place,
+    high: Place,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self { low: [-1.0, -1.0], high: [1.0, 1.0] }
+    }
+}
+
+impl View {
+    /// From the plane to the unit square, y upwards in the plane and downwards here.
+    pub fn unit(&self, place: Place) -> (f64, f64) {
+        let part = |axis: usize| f64::from((place[axis] - self.low[axis]) / (self.high[axis] - self.low[axis]).max(1e-6)).clamp(0.0, 1.0);
+        (part(0), 1.0 - part(1))
+    }
+
+    /// Where all but the outermost places lie.
+    fn around(places: &[Place]) -> Self {
+        let edge = |axis: usize, share: f64| {
+            let mut values: Vec<f32> = places.iter().map(|place| place[axis]).filter(|value| value.is_finite()).collect();
+            values.sort_by(f32::total_cmp);
+            values.get(((values.len().max(1) - 1) as f64 * share).round() as usize).copied().unwrap_or(0.0)
+        };
+        let side = |axis: usize| {
+            let (low, high) = (edge(axis, 0.01), edge(axis, 0.99));
+            let margin = (0.06 * (high - low)).max(1e-3);
+            (low - margin, high + margin)
+        };
+        let (x, y) = (side(0), side(1));
+        Self { low: [x.0, y.0], high: [x.1, y.1] }
+    }
+
+    /// A part of the way to another view: the picture must not jump when one user strays.
+    fn towards(self, other: Self) -> Self {
+        let mix = |a: Place, b: Place| [a[0] + 0.25 * (b[0] - a[0]), a[1] + 0.25 * (b[1] - a[1])];
+        Self { low: mix(self.low, other.low), high: mix(self.high, other.high) }
+    }
+}
+
+impl Scene {
+    /// Whether there is nothing to show yet.
+    pub fn is_empty(&self) -> bool {
+        self.centres.is_empty()
+    }
+
+    /// Whether anything is under way.
+    pub fn moves(&self, now: f64) -> bool {
+        now < self.moves_until
+    }
+
+    /// Takes in a frame. `still` leaves out the flights.
+    pub fn take(&mut self, frame: &FieldFrame, now: f64, still: bool) {
+        let first = self.is_empty();
+        self.parents = frame.centres as usize;
+        self.children = frame.children as usize;
+        let start = if still { now - FLIGHT } else { now };
+        self.take_centres(frame, start);
+        self.take_users(frame, start);
+        let places: Vec<Place> = self.centres.iter().map(|c| c.flight.to).chain(self.users.values().map(|u| u.flight.to)).collect();
+        let view = View::around(&places);
+        self.view = if first { view } else { self.view.towards(view) };
+        self.moves_until = self.moves_until.max(start + FLIGHT);
+    }
+
+    /// Lets centres flash that were filled or born again.
+    pub fn flash(&mut self, parents: &[u32], children: &[u32], now: f64) {
+        let parents_count = self.parents;
+        let all = parents.iter().map(|&id| id as usize).chain(children.iter().map(|&id| parents_count + id as usize));
+        for at in all {
+            if let Some(centre) = self.centres.get_mut(at) {
+                centre.flash = now;
+            }
+        }
+        self.moves_until = self.moves_until.max(now + FLASH);
+    }
+
+    /// The place of a level-2 centre among all.
+    pub fn child(&self, id: u32) -> Option<&Centre> {
+        self.centres.get(self.parents + id as usize)
+    }
+
+    /// A level-1 centre's share of the recent samples.
+    pub fn share(&self, parent: usize) -> f64 {
+        let all: f32 = self.centres.iter().take(self.parents).map(|centre| centre.occupancy).sum();
+        self.centres.get(parent).map_or(0.0, |centre| f64::from(centre.occupancy / all.max(1e-6)))
+    }
+
+    /// The children of a level-1 centre.
+    pub fn family(&self, parent: usize) -> &[Centre] {
+        let first = self.parents + parent * self.children;
+        self.centres.get(first..first + self.children).unwrap_or_default()
+    }
+
+    fn take_centres(&mut self, frame: &FieldFrame, start: f64) {
+        let (places, _) = frame.centre_xy.as_chunks::<2>();
+        let old = std::mem::take(&mut self.centres);
+        let centre = |(at, &to): (usize, &Place)| {
+            let hits = frame.hits.get(at).copied().unwrap_or(0.0);
+            let before = old.get(at);
+            Centre {
+                flight: Flight { from: before.map_or(to, |centre| centre.at(start)), via: None, to, start },
+                hits,
+                occupancy: before.map_or(0.0, |centre| FADE * centre.occupancy) + hits,
+                flash: before.map_or(f64::NEG_INFINITY, |centre| centre.flash),
+            }
+        };
+        self.centres = places.iter().enumerate().map(centre).collect();
+    }
+
+    fn take_users(&mut self, frame: &FieldFrame, start: f64) {
+        self.users.retain(|_, user| {
+            user.age += 1;
+            user.age <= MEMORY
+        });
+        let (places, _) = frame.user_xy.as_chunks::<2>();
+        let (assigned, _) = frame.assigned.as_chunks::<2>();
+        for (((&id, &to), &[centre, child]), at) in frame.users.iter().zip(places).zip(assigned).zip(0..) {
+            let before = self.users.get(&id);
+            let via = self.centres.get(centre as usize).map(|centre| centre.flight.to);
+            let flight = match before {
+                Some(user) if user.child == child => Flight { from: user.at(start), via: None, to, start },
+                Some(user) => Flight { from: user.at(start), via, to, start },
+                None => Flight { from: self.gate(to), via, to, start },
+            };
+            let flag = |flags: &[bool]| flags.get(at).copied().unwrap_or(false);
+            self.users.insert(id, User { flight, centre, child, low: flag(&frame.low_active), stopped: flag(&frame.stopped), age: 0 });
+        }
+    }
+
+    /// Where a new user comes in: the nearer of the left and the right edge.
+    fn gate(&self, to: Place) -> Place {
+        let middle = 0.5 * (self.view.low[0] + self.view.high[0]);
+        [if to[0] < middle { self.view.low[0] } else { self.view.high[0] }, to[1]]
+    }
+}

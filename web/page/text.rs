@@ -1,0 +1,51 @@
+//! Figures as people read them.
+
+/// An area under the curve.
+pub fn area(value: f64) -> String {
+    if value.is_finite() { format!("{value:.4}") } else { "–".into() }
+}
+
+/// A difference, with its sign.
+pub fn signed(value: f64) -> String {
+    if value.is_finite() { format!("{value:+.4}").replace('-', "−") } else { "–".into() }
+}
+
+/// A share.
+pub fn percent(value: f64) -> String {
+    if value.is_finite() { format!("{:.0} %", 100.0 * value) } else { "–".into() }
+}
+
+/// A count with its thousands apart.
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A rate that may be below ten.
+pub fn rate(value: f64) -> String {
+    if value >= 10.0 { count(value.round() as u64) } else { format!("{value:.1}") }
+}
+
+/// Minutes and seconds.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() {
+        return "–".into();
+    }
+    let seconds = seconds.round() as u64;
+    match seconds / 3_600 {
+        0 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        hours => format!("{hours} h {:02} min", seconds / 60 % 60),
+    }
+}
+
+/// A loss, or a dash where there is none yet.
+pub fn loss(value: Option<f32>) -> String {
+    value.map_or_else(|| "–".into(), |value| format!("{value:.4}"))
+}
