@@ -4,4 +4,11 @@
 pub mod config;
 pub mod counter;
 pub mod data;
+pub mod device;
+pub mod kernels;
 pub mod message;
+pub mod metrics;
+pub mod model;
+pub mod platform;
+pub mod projection;
+pub mod train;

@@ -1,0 +1,186 @@
+//! Choosing a device: a GPU that computes what the CPU computes, else the CPU, and a sentence that says why.
+//!
+//! A kernel that fails validation in a browser is only logged and leaves stale numbers behind (tracel-ai/cubecl#1641),
+//! so no GPU is trusted before it has trained a few steps of the very model and agreed with the CPU.
+
+use std::sync::{Arc, Mutex};
+
+use burn::tensor::Device;
+use burn::tensor::wgpu::wgpu;
+
+use crate::config::{Config, Variant};
+use crate::data::generator::Generator;
+use crate::data::protocol::Dataset;
+use crate::message::{DeviceChoice, DeviceReport, Event, Stage};
+use crate::model::ranker::{Layout, Loader, Ranker};
+use crate::train::{TrainError, read_losses, turn_clock};
+
+/// Steps of the self-test: one before the centres are filled, two with them.
+const SELF_TEST_STEPS: u64 = 3;
+/// Largest relative difference of a loss from the CPU's that passes.
+const SELF_TEST_BOUND: f32 = 1e-3;
+
+/// An opened device.
+pub struct Opened {
+    /// For tensors, without autodiff.
+    pub device: Device,
+    /// What to tell a person.
+    pub report: DeviceReport,
+    /// Its troubles.
+    pub watch: Watch,
+}
+
+/// Hears of errors that no call returns: validation errors of a kernel, a lost device.
+#[derive(Clone, Default)]
+pub struct Watch {
+    trouble: Arc<Mutex<Option<String>>>,
+    gpu: bool,
+}
+
+impl Watch {
+    /// Whether the device is the CPU.
+    pub fn is_cpu(&self) -> bool {
+        !self.gpu
+    }
+
+    /// What was heard since the start, as an error.
+    ///
+    /// # Errors
+    /// The first trouble heard.
+    pub fn check(&self) -> Result<(), TrainError> {
+        match self.trouble.lock().ok().and_then(|trouble| trouble.clone()) {
+            Some(trouble) => Err(TrainError::Device(trouble)),
+            None => Ok(()),
+        }
+    }
+
+    fn listen(&self, device: &wgpu::Device) {
+        let note = |slot: Arc<Mutex<Option<String>>>, text: String| {
+            if let Ok(mut slot) = slot.lock() {
+                slot.get_or_insert(text);
+            }
+        };
+        let slot = self.trouble.clone();
+        device.on_uncaptured_error(Arc::new(move |error| note(slot.clone(), error.to_string())));
+        let slot = self.trouble.clone();
+        device.set_device_lost_callback(move |reason, text| note(slot.clone(), format!("device lost ({reason:?}): {text}")));
+    }
+}
+
+/// The CPU, always there.
+pub fn cpu(reason: impl Into<String>) -> Opened {
+    let report = DeviceReport { backend: "CPU".into(), adapter: "burn-flex".into(), reason: reason.into(), self_test: None };
+    Opened { device: Device::flex(), report, watch: Watch::default() }
+}
+
+/// Opens the device that was asked for. `config` sizes the self-test, which also compiles the kernels of the run.
+///
+/// # Errors
+/// Where the GPU was asked for by name and there is none that works.
+pub async fn open(choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Event)) -> Result<Opened, TrainError> {
+    if choice == DeviceChoice::Cpu {
+        return Ok(cpu("The CPU was asked for."));
+    }
+    sink(Event::Stage(Stage::Device));
+    match gpu(choice, config, sink).await {
+        Ok(opened) => Ok(opened),
+        Err(reason) if choice == DeviceChoice::Auto => Ok(cpu(format!("{reason} So the CPU trains."))),
+        Err(reason) => Err(TrainError::NoDevice(reason)),
+    }
+}
+
+async fn gpu(choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Event)) -> Result<Opened, String> {
+    let software = probe().await?;
+    // A software adapter in a native program is slower than the CPU backend; in a browser it is what was switched on.
+    if software && choice == DeviceChoice::Auto && !cfg!(target_family = "wasm") {
+        return Err("The only graphics adapter is a software one, slower than the CPU backend.".into());
+    }
+    let (device, setup) =
+        Device::wgpu_options().init_with_setup_async().await.map_err(|error| format!("The graphics adapter was refused: {error}."))?;
+    let watch = Watch { gpu: true, ..Watch::default() };
+    watch.listen(&setup.device);
+    sink(Event::Stage(Stage::SelfTest));
+    let difference =
+        self_test(&device, config, &watch).await.map_err(|error| format!("The graphics adapter failed the self-test: {error}."))?;
+    if difference.is_nan() || difference > SELF_TEST_BOUND {
+        return Err(format!("The graphics adapter computes other losses than the CPU (off by {difference:.1e})."));
+    }
+    let info = setup.adapter.get_info();
+    let report = DeviceReport {
+        backend: backend_name(info.backend).into(),
+        adapter: if info.name.is_empty() { info.driver } else { info.name },
+        reason: "There is a graphics adapter and it agrees with the CPU.".into(),
+        self_test: Some(difference),
+    };
+    Ok(Opened { device, report, watch })
+}
+
+/// Whether there is an adapter that the runtime can use, and whether it is a software one. Asked first, because the
+/// runtime panics in a browser where the adapter cannot time itself.
+async fn probe() -> Result<bool, String> {
+    let instance = wgpu::Instance::default();
+    let options = wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
+    let adapter = instance.request_adapter(&options).await.map_err(|error| format!("There is no graphics adapter here ({error})."))?;
+    if cfg!(target_family = "wasm") && !adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        return Err("The graphics adapter lacks timestamp queries, which the runtime needs in a browser.".into());
+    }
+    Ok(adapter.get_info().device_type == wgpu::DeviceType::Cpu)
+}
+
+fn backend_name(backend: wgpu::Backend) -> &'static str {
+    match backend {
+        wgpu::Backend::BrowserWebGpu => "WebGPU",
+        wgpu::Backend::Vulkan => "Vulkan",
+        wgpu::Backend::Metal => "Metal",
+        wgpu::Backend::Dx12 => "DX12",
+        wgpu::Backend::Gl => "OpenGL",
+        wgpu::Backend::Noop => "none",
+    }
+}
+
+/// The largest relative difference of a loss between this device and the CPU, over a few steps of every variant.
+async fn self_test(device: &Device, config: &Config, watch: &Watch) -> Result<f32, TrainError> {
+    let here = trial(device, config).await?;
+    watch.check()?;
+    let there = trial(&Device::flex(), config).await?;
+    if here.len() != there.len() {
+        return Ok(f32::INFINITY);
+    }
+    Ok(here
+        .iter()
+        .zip(&there)
+        .map(|(a, b)| (a - b).abs() / b.abs().max(1e-3))
+        .fold(0.0, |worst: f32, d| if d.is_nan() { d } else { worst.max(d) }))
+}
+
+/// Losses of a few steps on a small stream: the run's own widths and batch, few rows of everything else.
+async fn trial(device: &Device, config: &Config) -> Result<Vec<f32>, TrainError> {
+    let small = Config {
+        users: 64,
+        items: 1_024,
+        categories: 16,
+        user_groups: 4,
+        item_groups: 4,
+        rows: (config.batch as u64) * (SELF_TEST_STEPS + 1),
+        warm_up: 1,
+        ..config.clone()
+    };
+    let dataset = Dataset::open(Arc::new(Generator::new(&small)), &small)?;
+    let layout = Layout::new(dataset.vocabulary(), small.history);
+    let mut loader = Loader::new(layout, device);
+    let mut replay = dataset.replay();
+    let mut rankers: Vec<Ranker> = Variant::ALL.iter().map(|&variant| Ranker::new(&small, variant, layout, device)).collect();
+    let mut losses = Vec::new();
+    for step in 1..=SELF_TEST_STEPS {
+        let Some(batch) = replay.next_train() else { break };
+        let batch = loader.load(Arc::new(batch));
+        for ranker in &mut rankers {
+            ranker.step(&batch);
+            turn_clock(ranker, step, SELF_TEST_STEPS).await?;
+        }
+        for l in read_losses(&rankers).await? {
+            losses.extend([Some(l.mtl), l.auxiliary, l.uie_l1, l.uie_l2].into_iter().flatten());
+        }
+    }
+    Ok(losses)
+}

@@ -1,0 +1,209 @@
+//! The kernels that burn has no operation for, each written twice: plain loops for the CPU ([`flex`]) and CubeCL for
+//! every GPU ([`cube`]). Both walk samples in the same order and use no float atomics, so a step is deterministic.
+//!
+//! The functions here take and give burn tensors; which of the two runs follows from the tensors' device.
+
+mod cube;
+mod flex;
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
+use burn::tensor::{Int, Shape, Tensor};
+
+pub use crate::data::rows::Bags;
+
+use burn::backend::autodiff::{
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+
+/// Two levels of centres in one tensor: `first` level-1 rows, then `children` rows for each of them in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Levels {
+    /// Level-1 centres.
+    pub first: usize,
+    /// Level-2 centres of each level-1 centre.
+    pub children: usize,
+}
+
+impl Levels {
+    /// Rows of both levels.
+    pub fn rows(self) -> usize {
+        self.first * (1 + self.children)
+    }
+}
+
+/// What one Adam step needs beside the gradient (Kingma and Ba 2014), the bias corrections already inverted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamStep {
+    /// Learning rate.
+    pub learning_rate: f32,
+    /// `1 / (1 - beta_1^t)`.
+    pub correction_1: f32,
+    /// `1 / (1 - beta_2^t)`.
+    pub correction_2: f32,
+}
+
+/// Decay of the first moment.
+pub const BETA_1: f32 = 0.9;
+/// Decay of the second moment.
+pub const BETA_2: f32 = 0.999;
+/// The paper's reference 34 says 1e-8; burn's default is 1e-5.
+pub const EPSILON: f32 = 1e-8;
+
+impl AdamStep {
+    /// The step number `t`, counted from 1.
+    pub fn new(learning_rate: f64, t: u64) -> Self {
+        let correction = |beta: f32| (1.0 / (1.0 - libm::pow(f64::from(beta), t as f64))) as f32;
+        Self { learning_rate: learning_rate as f32, correction_1: correction(BETA_1), correction_2: correction(BETA_2) }
+    }
+}
+
+/// The row-sparse tables and the clustering: nothing here is on the autodiff graph.
+#[backend_extension(Flex, Cube, Fusion)]
+trait RowKernels: Backend {
+    #[fusion(dtype = table, shape = Shape::new([ids[0], bags.fields() * width]))]
+    fn pool_rows(table: FloatTensor<Self>, ids: IntTensor<Self>, bags: Bags, width: usize) -> FloatTensor<Self>;
+
+    #[fusion(dtype = table, shape = table)]
+    fn adam_rows(
+        table: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        plan: IntTensor<Self>,
+        positions: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> FloatTensor<Self>;
+
+    #[fusion(dtype = kind, shape = Shape::new([v[0], 2]))]
+    fn nearest(v: FloatTensor<Self>, centres: FloatTensor<Self>, kind: IntTensor<Self>, levels: Levels, cosine: bool) -> IntTensor<Self>;
+
+    #[fusion(dtype = v, shape = Shape::new([centres[0], v[1] + 2]))]
+    fn centre_pull(
+        v: FloatTensor<Self>,
+        centres: FloatTensor<Self>,
+        assigned: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        levels: Levels,
+        sigma_in_graph: bool,
+    ) -> FloatTensor<Self>;
+}
+
+/// The weighted sum of experts, on the autodiff graph.
+#[backend_extension(Flex, Cube, Fusion, Autodiff)]
+trait MixKernels: Backend {
+    #[fusion(dtype = experts, shape = Shape::new([gates[0], experts[1], experts[2]]))]
+    fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    #[fusion(dtype = gates, shape = Shape::new([gates[2], gates[1], grad[2]]))]
+    fn mix_grad_experts(gates: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    #[fusion(dtype = grad, shape = Shape::new([grad[0], grad[1], experts[0]]))]
+    fn mix_grad_gates(experts: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+#[derive(Debug)]
+struct MixBackward;
+
+impl<B: MixKernels> Backward<B, 2> for MixBackward {
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let [gates_node, experts_node] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        let (gates, experts) = ops.state;
+        if let Some(node) = gates_node {
+            grads.register::<B>(node.id, B::mix_grad_gates(experts, grad.clone()));
+        }
+        if let Some(node) = experts_node {
+            grads.register::<B>(node.id, B::mix_grad_experts(gates, grad));
+        }
+    }
+}
+
+impl<B: MixKernels, C: CheckpointStrategy> MixKernels for Autodiff<B, C> {
+    fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>) -> FloatTensor<Self> {
+        match MixBackward.prepare::<C>([gates.node(), experts.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (gates, experts) = (gates.into_primitive(), experts.into_primitive());
+                let output = B::mix(gates.clone(), experts.clone());
+                prep.finish((gates, experts), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::mix(gates.into_primitive(), experts.into_primitive())),
+        }
+    }
+
+    fn mix_grad_experts(_gates: FloatTensor<Self>, _grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("the backward pass runs on the inner backend")
+    }
+
+    fn mix_grad_gates(_experts: FloatTensor<Self>, _grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("the backward pass runs on the inner backend")
+    }
+}
+
+/// Rows of `table` `[rows, 3 * width]` (weights, then Adam's two moments) for `ids` `[samples, slots]`: the weights of
+/// single ids as they are, those of a bag averaged over its ids. `[samples, fields * width]`.
+pub fn pool_rows(table: &Tensor<2>, ids: Tensor<2, Int>, bags: Bags, width: usize) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::pool_rows(table.clone().into_dispatch(), ids.into_dispatch(), bags, width))
+}
+
+/// One step of lazy Adam on the touched rows of `table` `[rows, 3 * width]`, in place where nobody else holds it.
+///
+/// `grad` `[samples, fields * width]` is the gradient of the pooled fields. `plan` `[2 n + 1]` holds the touched rows
+/// (negative: none, padding) and then the bounds of each row's contributions: positions `sample * fields + field` in
+/// `positions`, with their `weights`. Rows that are not in the plan do not move and their moments do not decay.
+pub fn adam_rows(
+    table: Tensor<2>,
+    grad: Tensor<2>,
+    plan: Tensor<1, Int>,
+    positions: Tensor<1, Int>,
+    weights: Tensor<1>,
+    step: AdamStep,
+) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::adam_rows(
+        table.into_dispatch(),
+        grad.into_dispatch(),
+        plan.into_dispatch(),
+        positions.into_dispatch(),
+        weights.into_dispatch(),
+        step,
+    ))
+}
+
+/// Eq. 2 and 3: for each of `v` `[samples, m]` the most similar level-1 row of `centres` `[levels.rows(), m]` and the
+/// most similar of its children, `[samples, 2]` (the second counts children only: `children * parent + child`).
+/// `kind` is any integer tensor of the device: it says which integer type the ids take.
+pub fn nearest(v: Tensor<2>, centres: Tensor<2>, kind: Tensor<1, Int>, levels: Levels, cosine: bool) -> Tensor<2, Int> {
+    Tensor::from_dispatch(Dispatch::nearest(v.into_dispatch(), centres.into_dispatch(), kind.into_dispatch(), levels, cosine))
+}
+
+/// What the samples of each centre want of it: `[levels.rows(), m + 2]`, columns
+/// `0..m`: the sum over its samples of minus half the gradient of Eq. 4 or 5, `sigma (v - mu)` (with `sigma_in_graph`
+/// also minus half of sigma's own, `-(1/2) sigma (1 - sigma) |v - mu|^2 v`);
+/// `m`: the number of its samples; `m + 1`: the sum of `sigma |v - mu|^2`, the loss itself.
+/// Samples with weight 0 do not cluster.
+pub fn centre_pull(
+    v: Tensor<2>,
+    centres: Tensor<2>,
+    assigned: Tensor<2, Int>,
+    weights: Tensor<1>,
+    levels: Levels,
+    sigma_in_graph: bool,
+) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::centre_pull(
+        v.into_dispatch(),
+        centres.into_dispatch(),
+        assigned.into_dispatch(),
+        weights.into_dispatch(),
+        levels,
+        sigma_in_graph,
+    ))
+}
+
+/// The output of a gate: `out[s, b, :] = sum_e gates[s, b, e] experts[e, b, :]`, `[streams, samples, experts]` and
+/// `[experts, samples, width]` to `[streams, samples, width]`. Differentiable in both.
+pub fn mix(gates: Tensor<3>, experts: Tensor<3>) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::mix(gates.into_dispatch(), experts.into_dispatch()))
+}

@@ -1,0 +1,477 @@
+//! The kernels in CubeCL, for every GPU. A unit owns what it writes, walks samples in order and needs no atomics; no
+//! kernel binds more than seven buffers, because a browser guarantees eight and the runtime takes one.
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::tensor::{DType, Shape};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+use cubecl::{CubeCount, CubeDim, calculate_cube_count_elemwise};
+
+use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, Levels, MixKernels, RowKernels};
+
+#[cube(launch_unchecked)]
+fn pool_rows_kernel(
+    table: &Tensor<f32>,
+    ids: &Tensor<i32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    #[comptime] singles: usize,
+    #[comptime] bags: usize,
+    #[comptime] bag_len: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let fields = singles + bags;
+    let slots = singles + bags * bag_len;
+    let column = ABSOLUTE_POS % width;
+    let position = ABSOLUTE_POS / width;
+    let field = position % fields;
+    let first = (position / fields) * slots;
+    if field < singles {
+        let row = usize::cast_from(ids[first + field]);
+        output[ABSOLUTE_POS] = table[row * (3 * width) + column];
+    } else {
+        let start = first + singles + (field - singles) * bag_len;
+        let mut sum = 0.0f32;
+        let mut count = 0.0f32;
+        for slot in start..start + bag_len {
+            let id = ids[slot];
+            if id >= 0 {
+                sum += table[usize::cast_from(id) * (3 * width) + column];
+                count += 1.0f32;
+            }
+        }
+        if count < 1.0f32 {
+            count = 1.0f32;
+        }
+        output[ABSOLUTE_POS] = sum * (1.0f32 / count);
+    }
+}
+
+#[cube(launch_unchecked)]
+fn adam_rows_kernel(
+    table: &mut Tensor<f32>,
+    grad: &Tensor<f32>,
+    plan: &Tensor<i32>,
+    positions: &Tensor<i32>,
+    weights: &Tensor<f32>,
+    rows: usize,
+    learning_rate: f32,
+    correction_1: f32,
+    correction_2: f32,
+    #[comptime] width: usize,
+) {
+    let index = ABSOLUTE_POS / width;
+    let column = ABSOLUTE_POS % width;
+    if index >= rows {
+        terminate!();
+    }
+    let row = plan[index];
+    if row >= 0 {
+        let mut g = 0.0f32;
+        let start = usize::cast_from(plan[rows + index]);
+        let end = usize::cast_from(plan[rows + index + 1]);
+        for c in start..end {
+            g += weights[c] * grad[usize::cast_from(positions[c]) * width + column];
+        }
+        let at = usize::cast_from(row) * (3 * width) + column;
+        let m = BETA_1 * table[at + width] + (1.0f32 - BETA_1) * g;
+        let v = BETA_2 * table[at + 2 * width] + (1.0f32 - BETA_2) * g * g;
+        let denominator = (v * correction_2).sqrt() + EPSILON;
+        table[at] = table[at] - learning_rate * (m * correction_1) / denominator;
+        table[at + width] = m;
+        table[at + 2 * width] = v;
+    }
+}
+
+/// The most similar of `count` rows of `centres` from row `start`, counted from `start`.
+#[cube]
+fn most_similar(
+    v: &Tensor<f32>,
+    sample: usize,
+    centres: &Tensor<f32>,
+    start: usize,
+    count: usize,
+    #[comptime] width: usize,
+    #[comptime] cosine: bool,
+) -> usize {
+    let mut best = 0usize;
+    // Not -inf: WGSL has no such literal.
+    let mut best_similarity = f32::new(-3.0e38);
+    for c in 0..count {
+        let mut dot = 0.0f32;
+        let mut norm = 0.0f32;
+        for k in 0..width {
+            let mu = centres[(start + c) * width + k];
+            dot += v[sample * width + k] * mu;
+            if cosine {
+                norm += mu * mu;
+            }
+        }
+        let mut similarity = dot;
+        if cosine {
+            similarity = dot * (1.0f32 / (norm + 1e-12f32).sqrt());
+        }
+        if similarity > best_similarity {
+            best_similarity = similarity;
+            best = c;
+        }
+    }
+    best
+}
+
+#[cube(launch_unchecked)]
+fn nearest_kernel(
+    v: &Tensor<f32>,
+    centres: &Tensor<f32>,
+    output: &mut Tensor<i32>,
+    samples: usize,
+    first: usize,
+    children: usize,
+    #[comptime] width: usize,
+    #[comptime] cosine: bool,
+) {
+    if ABSOLUTE_POS >= samples {
+        terminate!();
+    }
+    let parent = most_similar(v, ABSOLUTE_POS, centres, 0usize, first, width, cosine);
+    let child = most_similar(v, ABSOLUTE_POS, centres, first + parent * children, children, width, cosine);
+    output[2 * ABSOLUTE_POS] = i32::cast_from(parent);
+    output[2 * ABSOLUTE_POS + 1] = i32::cast_from(parent * children + child);
+}
+
+#[cube(launch_unchecked)]
+fn centre_pull_kernel(
+    v: &Tensor<f32>,
+    centres: &Tensor<f32>,
+    assigned: &Tensor<i32>,
+    weights: &Tensor<f32>,
+    output: &mut Tensor<f32>,
+    rows: usize,
+    samples: usize,
+    first: usize,
+    #[comptime] width: usize,
+    #[comptime] sigma_in_graph: bool,
+) {
+    let row = ABSOLUTE_POS;
+    if row >= rows {
+        terminate!();
+    }
+    let at = row * (width + 2);
+    for k in 0..width + 2 {
+        output[at + k] = 0.0f32;
+    }
+    let mut level = 0usize;
+    let mut own = row;
+    if row >= first {
+        level = 1usize;
+        own = row - first;
+    }
+    for s in 0..samples {
+        if weights[s] > 0.0f32 && usize::cast_from(assigned[2 * s + level]) == own {
+            let mut dot = 0.0f32;
+            let mut distance = 0.0f32;
+            for k in 0..width {
+                let mu = centres[row * width + k];
+                let x = v[s * width + k];
+                dot += x * mu;
+                distance += (x - mu) * (x - mu);
+            }
+            let sigma = 1.0f32 / (1.0f32 + (-dot).exp());
+            let mut slope = 0.0f32;
+            if sigma_in_graph {
+                slope = 0.5f32 * sigma * (1.0f32 - sigma) * distance;
+            }
+            for k in 0..width {
+                let x = v[s * width + k];
+                output[at + k] += sigma * (x - centres[row * width + k]) - slope * x;
+            }
+            output[at + width] += 1.0f32;
+            output[at + width + 1] += sigma * distance;
+        }
+    }
+}
+
+#[cube(launch_unchecked)]
+fn mix_kernel(
+    gates: &Tensor<f32>,
+    experts: &Tensor<f32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    samples: usize,
+    #[comptime] count: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let column = ABSOLUTE_POS % width;
+    let row = ABSOLUTE_POS / width;
+    let sample = row % samples;
+    let mut sum = 0.0f32;
+    for e in 0..count {
+        sum += gates[row * count + e] * experts[(e * samples + sample) * width + column];
+    }
+    output[ABSOLUTE_POS] = sum;
+}
+
+#[cube(launch_unchecked)]
+fn mix_grad_experts_kernel(
+    gates: &Tensor<f32>,
+    grad: &Tensor<f32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    samples: usize,
+    #[comptime] streams: usize,
+    #[comptime] count: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let column = ABSOLUTE_POS % width;
+    let row = ABSOLUTE_POS / width;
+    let sample = row % samples;
+    let expert = row / samples;
+    let mut sum = 0.0f32;
+    for s in 0..streams {
+        let at = s * samples + sample;
+        sum += gates[at * count + expert] * grad[at * width + column];
+    }
+    output[ABSOLUTE_POS] = sum;
+}
+
+#[cube(launch_unchecked)]
+fn mix_grad_gates_kernel(
+    experts: &Tensor<f32>,
+    grad: &Tensor<f32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    samples: usize,
+    #[comptime] count: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let expert = ABSOLUTE_POS % count;
+    let row = ABSOLUTE_POS / count;
+    let sample = row % samples;
+    let mut sum = 0.0f32;
+    for k in 0..width {
+        sum += grad[row * width + k] * experts[(expert * samples + sample) * width + k];
+    }
+    output[ABSOLUTE_POS] = sum;
+}
+
+fn dims<const D: usize>(tensor: &CubeTensor) -> [usize; D] {
+    tensor.meta.shape().dims()
+}
+
+fn output(like: &CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
+    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape, dtype)
+}
+
+fn grid(like: &CubeTensor, units: usize) -> (CubeCount, CubeDim) {
+    let cube = CubeDim::new(&like.client, units);
+    (calculate_cube_count_elemwise(&like.client, units, cube), cube)
+}
+
+impl RowKernels for CubeBackend {
+    fn pool_rows(table: FloatTensor<Self>, ids: IntTensor<Self>, bags: Bags, width: usize) -> FloatTensor<Self> {
+        let ids = into_contiguous(ids);
+        let [samples, _]: [usize; 2] = dims(&ids);
+        let units = samples * bags.fields() * width;
+        let out = output(&table, Shape::new([samples, bags.fields() * width]), table.dtype);
+        let (count, cube) = grid(&table, units);
+        // SAFETY: units beyond the output end at once, ids are below the table's rows by construction of the batch.
+        unsafe {
+            pool_rows_kernel::launch_unchecked(
+                &out.client.clone(),
+                count,
+                cube,
+                table.into_tensor_arg(),
+                ids.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                units,
+                bags.singles,
+                bags.bags,
+                bags.bag_len,
+                width,
+            );
+        }
+        out
+    }
+
+    fn adam_rows(
+        table: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        plan: IntTensor<Self>,
+        positions: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> FloatTensor<Self> {
+        let [_, row_width]: [usize; 2] = dims(&table);
+        let [plan_len]: [usize; 1] = dims(&plan);
+        let (width, rows) = (row_width / 3, plan_len / 2);
+        let grad = into_contiguous(grad);
+        let table = if table.can_mut() { table } else { table.copy() };
+        let (count, cube) = grid(&table, rows * width);
+        // SAFETY: a plan names rows of the table once each, and positions of the gradient.
+        unsafe {
+            adam_rows_kernel::launch_unchecked(
+                &table.client.clone(),
+                count,
+                cube,
+                table.clone().into_tensor_arg(),
+                grad.into_tensor_arg(),
+                plan.into_tensor_arg(),
+                positions.into_tensor_arg(),
+                weights.into_tensor_arg(),
+                rows,
+                step.learning_rate,
+                step.correction_1,
+                step.correction_2,
+                width,
+            );
+        }
+        table
+    }
+
+    fn nearest(v: FloatTensor<Self>, centres: FloatTensor<Self>, kind: IntTensor<Self>, levels: Levels, cosine: bool) -> IntTensor<Self> {
+        let (v, centres) = (into_contiguous(v), into_contiguous(centres));
+        let [samples, width]: [usize; 2] = dims(&v);
+        let out = output(&v, Shape::new([samples, 2]), kind.dtype);
+        let (count, cube) = grid(&v, samples);
+        // SAFETY: units beyond the samples end at once; rows are below `levels.rows()`.
+        unsafe {
+            nearest_kernel::launch_unchecked(
+                &out.client.clone(),
+                count,
+                cube,
+                v.into_tensor_arg(),
+                centres.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                samples,
+                levels.first,
+                levels.children,
+                width,
+                cosine,
+            );
+        }
+        out
+    }
+
+    fn centre_pull(
+        v: FloatTensor<Self>,
+        centres: FloatTensor<Self>,
+        assigned: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        levels: Levels,
+        sigma_in_graph: bool,
+    ) -> FloatTensor<Self> {
+        let (v, centres, assigned) = (into_contiguous(v), into_contiguous(centres), into_contiguous(assigned));
+        let [samples, width]: [usize; 2] = dims(&v);
+        let out = output(&v, Shape::new([levels.rows(), width + 2]), v.dtype);
+        let (count, cube) = grid(&v, levels.rows());
+        // SAFETY: a unit writes only its own row.
+        unsafe {
+            centre_pull_kernel::launch_unchecked(
+                &out.client.clone(),
+                count,
+                cube,
+                v.into_tensor_arg(),
+                centres.into_tensor_arg(),
+                assigned.into_tensor_arg(),
+                weights.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                levels.rows(),
+                samples,
+                levels.first,
+                width,
+                sigma_in_graph,
+            );
+        }
+        out
+    }
+}
+
+impl MixKernels for CubeBackend {
+    fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (gates, experts) = (into_contiguous(gates), into_contiguous(experts));
+        let [streams, samples, count]: [usize; 3] = dims(&gates);
+        let [_, _, width]: [usize; 3] = dims(&experts);
+        let out = output(&experts, Shape::new([streams, samples, width]), experts.dtype);
+        let (cubes, cube) = grid(&experts, streams * samples * width);
+        // SAFETY: a unit writes one element of the output and reads within both inputs.
+        unsafe {
+            mix_kernel::launch_unchecked(
+                &out.client.clone(),
+                cubes,
+                cube,
+                gates.into_tensor_arg(),
+                experts.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                streams * samples * width,
+                samples,
+                count,
+                width,
+            );
+        }
+        out
+    }
+
+    fn mix_grad_experts(gates: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (gates, grad) = (into_contiguous(gates), into_contiguous(grad));
+        let [streams, samples, count]: [usize; 3] = dims(&gates);
+        let [_, _, width]: [usize; 3] = dims(&grad);
+        let out = output(&grad, Shape::new([count, samples, width]), grad.dtype);
+        let (cubes, cube) = grid(&grad, count * samples * width);
+        // SAFETY: as in `mix`.
+        unsafe {
+            mix_grad_experts_kernel::launch_unchecked(
+                &out.client.clone(),
+                cubes,
+                cube,
+                gates.into_tensor_arg(),
+                grad.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                count * samples * width,
+                samples,
+                streams,
+                count,
+                width,
+            );
+        }
+        out
+    }
+
+    fn mix_grad_gates(experts: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (experts, grad) = (into_contiguous(experts), into_contiguous(grad));
+        let [count, _, width]: [usize; 3] = dims(&experts);
+        let [streams, samples, _]: [usize; 3] = dims(&grad);
+        let out = output(&grad, Shape::new([streams, samples, count]), grad.dtype);
+        let (cubes, cube) = grid(&grad, streams * samples * count);
+        // SAFETY: as in `mix`.
+        unsafe {
+            mix_grad_gates_kernel::launch_unchecked(
+                &out.client.clone(),
+                cubes,
+                cube,
+                experts.into_tensor_arg(),
+                grad.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                streams * samples * count,
+                samples,
+                count,
+                width,
+            );
+        }
+        out
+    }
+}

@@ -1,0 +1,340 @@
+//! GHCA, the gradient-based hierarchical clustering of a stream (section 4.2, Eq. 2-5): two levels of centres in a
+//! memory, each sample in its most similar centre and in that centre's most similar child, centres pulled towards
+//! their samples.
+//!
+//! Every step runs on the device ([`Memory::assign`], [`Memory::learn`]). What is irregular runs on the host, on a clock
+//! ([`Memory::tick`]): the first fill from sampled vectors (A6) and the re-seeding of dead centres (A7).
+
+use burn::optim::{Adam, AdamConfig, AdamState, Optimizer};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::table::integers;
+use crate::config::{CentreStart, CentreStep, Config, Similarity};
+use crate::counter::{Counter, Stream};
+use crate::kernels::{EPSILON, Levels, centre_pull, nearest};
+
+/// Spread of a child around its parent where no sample of the parent was at hand (A6).
+const CHILD_SPREAD: f64 = 0.05;
+/// Deviation of centres that start at random, the literal reading of the paper.
+const RANDOM_START: f64 = 0.01;
+/// Re-seeding ends at this share of the run, so that the last centres can settle (A7).
+const RESEED_UNTIL: f64 = 0.8;
+/// Weight of the newest batch in the running mean of vectors (`centred`).
+const MEAN_RATE: f32 = 0.05;
+
+/// Two levels of centres, their search and their step.
+pub struct Memory {
+    levels: Levels,
+    /// `[levels.rows(), m]`
+    centres: Tensor<2>,
+    /// `[levels.rows()]`: samples that each centre has taken since the start.
+    hits: Tensor<1>,
+    /// `[1, m]`: running mean of the vectors that clustered; zero until the first.
+    mean: Tensor<2>,
+    adam: Adam,
+    adam_state: Option<AdamState<2>>,
+    filled: bool,
+    clock: Clock,
+    config: Config,
+    device: Device,
+}
+
+/// When which level was last looked at, and what its hits were then.
+#[derive(Default)]
+struct Clock {
+    last: [u64; 2],
+    hits: [Vec<f32>; 2],
+}
+
+/// What the host sees of a memory at a tick: the last batch's vectors and the centres as that step left them.
+#[derive(Clone, Debug, Default)]
+pub struct Observation {
+    /// `[samples, m]`
+    pub v: Vec<f32>,
+    /// `[samples]`: whose vector each is.
+    pub users: Vec<u32>,
+    /// `[samples]`: whether the sample is a positive.
+    pub positive: Vec<bool>,
+    /// `[levels.rows(), m]`
+    pub centres: Vec<f32>,
+    /// `[levels.rows()]`: samples of each centre since the start.
+    pub hits: Vec<f32>,
+}
+
+/// Centres that a tick wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reseeded {
+    /// Level-1 centres, whose children went with them.
+    pub centres: Vec<u32>,
+    /// Level-2 centres beside those.
+    pub children: Vec<u32>,
+    /// Whether this was the first fill.
+    pub first_fill: bool,
+}
+
+/// Losses of a step, still on the device: Eq. 4 and Eq. 5, `[2]`.
+pub type ClusterLosses = Tensor<1>;
+
+impl Memory {
+    /// An empty memory: no centre is used before the first fill, or before the first step where centres start at random.
+    pub fn new(config: &Config, device: &Device) -> Self {
+        let levels = Levels { first: config.centres, children: config.children };
+        let m = config.memory_width();
+        let counter = Counter::new(config.seed, Stream::Centres);
+        let random = config.centre_start == CentreStart::Random;
+        let start = (0..(levels.rows() * m) as u64).map(|i| if random { (RANDOM_START * counter.normal(i)) as f32 } else { 0.0 });
+        Self {
+            levels,
+            centres: Tensor::from_data(TensorData::new(start.collect::<Vec<_>>(), [levels.rows(), m]), device),
+            hits: Tensor::zeros([levels.rows()], device),
+            mean: Tensor::zeros([1, m], device),
+            adam: AdamConfig::new().with_epsilon(EPSILON).build(),
+            adam_state: None,
+            filled: random,
+            clock: Clock { last: [0; 2], hits: [vec![0.0; levels.first], vec![0.0; levels.rows() - levels.first]] },
+            config: config.clone(),
+            device: device.clone(),
+        }
+    }
+
+    /// Whether there are centres to search.
+    pub fn is_filled(&self) -> bool {
+        self.filled
+    }
+
+    /// The two levels' sizes.
+    pub fn levels(&self) -> Levels {
+        self.levels
+    }
+
+    /// `[levels.rows(), m]`, level 1 first.
+    pub fn centres(&self) -> Tensor<2> {
+        self.centres.clone()
+    }
+
+    /// `[levels.rows()]`: samples that each centre has taken.
+    pub fn hits(&self) -> Tensor<1> {
+        self.hits.clone()
+    }
+
+    /// `v` as the search and the sign test see it: itself, or without the running mean.
+    pub fn seen(&self, v: Tensor<2>) -> Tensor<2> {
+        if self.config.centred { v - self.mean.clone() } else { v }
+    }
+
+    /// Eq. 2 and 3, the second restricted to the children of the first (A8): `[samples, 2]`, see
+    /// [`nearest`](crate::kernels::nearest).
+    pub fn assign(&self, v: Tensor<2>) -> Tensor<2, Int> {
+        let kind = integers(vec![0], &self.device);
+        nearest(self.seen(v), self.seen(self.centres.clone()), kind, self.levels, self.config.similarity == Similarity::Cosine)
+    }
+
+    /// Rows of [`Memory::centres`] for assignments `[samples, 2]`: both levels, `[2 * samples]`, level 1 first.
+    pub fn rows_of(&self, assigned: &Tensor<2, Int>) -> Tensor<1, Int> {
+        let [samples, _] = assigned.dims();
+        let parents = assigned.clone().slice([0..samples, 0..1]);
+        let children = assigned.clone().slice([0..samples, 1..2]) + self.levels.first as i32;
+        Tensor::cat(vec![parents, children], 0).reshape([2 * samples])
+    }
+
+    /// The chosen centres of both levels, `[2, samples, m]`.
+    pub fn chosen(&self, rows: Tensor<1, Int>) -> Tensor<3> {
+        let [_, m] = self.centres.dims();
+        let samples = rows.dims()[0] / 2;
+        self.centres.clone().select(0, rows).reshape([2, samples, m])
+    }
+
+    /// One step of the centres (A4) from vectors `v` `[samples, m]` that were `assigned` before the step; only samples
+    /// with a weight above 0 in `clustered` `[samples]` take part. `ranker` is the gradient of the ranker's loss in the
+    /// centres, where the configuration lets it through (A3).
+    pub fn learn(&mut self, v: Tensor<2>, assigned: Tensor<2, Int>, clustered: Tensor<1>, ranker: Option<Tensor<2>>) -> ClusterLosses {
+        let [rows, m] = self.centres.dims();
+        let first = self.levels.first;
+        if self.config.centred {
+            self.mean = self.mean.clone() * (1.0 - MEAN_RATE) + v.clone().mean_dim(0) * MEAN_RATE;
+        }
+        let pull = centre_pull(v, self.centres.clone(), assigned, clustered, self.levels, self.config.sigma_in_graph);
+        let count = pull.clone().slice([0..rows, m..m + 1]);
+        let samples = count.clone().slice([0..first]).sum().clamp_min(1.0);
+        let towards = pull.clone().slice([0..rows, 0..m]);
+        self.hits = self.hits.clone() + count.clone().squeeze_dim(1);
+        let rate = 2.0 * self.config.rho;
+        let batch_mean = |towards: Tensor<2>| towards * rate / samples.clone().unsqueeze_dim(1);
+        let learning_rate = self.config.learning_rate;
+        self.centres = match self.config.centre_step {
+            CentreStep::Mean => self.centres.clone() + towards * rate / count.clamp_min(1.0),
+            CentreStep::Sgd => self.centres.clone() + batch_mean(towards) * learning_rate,
+            CentreStep::Adam => {
+                let (centres, state) =
+                    self.adam.step(learning_rate, self.centres.clone(), batch_mean(towards).neg(), self.adam_state.take());
+                self.adam_state = state;
+                centres
+            }
+        };
+        if let Some(gradient) = ranker {
+            self.centres = self.centres.clone() - gradient * learning_rate;
+        }
+        let loss = pull.slice([0..rows, m + 1..m + 2]);
+        Tensor::cat(vec![loss.clone().slice([0..first]).sum(), loss.slice([first..rows]).sum()], 0) / samples
+    }
+
+    /// Whether the clock wants an [`Observation`] at this step of `total`.
+    pub fn is_due(&self, step: u64, total: u64) -> bool {
+        if !self.filled {
+            return step >= self.config.warm_up_steps(total);
+        }
+        self.config.reseed && (step as f64) < RESEED_UNTIL * total as f64 && (0..2).any(|level| self.span_over(level, step))
+    }
+
+    /// A level-2 centre has the share of its parent divided by `children`: its span is that much longer.
+    fn span_over(&self, level: usize, step: u64) -> bool {
+        let span = self.config.reseed_span() * if level == 0 { 1 } else { self.levels.children as u64 };
+        step >= self.clock.last[level] + span
+    }
+
+    /// The host's part: the first fill, or re-seeding centres that took no sample since their level was last looked at.
+    pub fn tick(&mut self, step: u64, total: u64, seen: &Observation) -> Option<Reseeded> {
+        if !self.is_due(step, total) {
+            return None;
+        }
+        let counter = Counter::new(self.config.seed, Stream::Centres).lane(step);
+        let mut seeds = Seeds::new(seen, self.levels, self.config.memory_width(), self.config.similarity, counter);
+        let reseeded = if self.filled { self.reseed(step, seen, &mut seeds) } else { self.fill(step, seen, &mut seeds) };
+        if reseeded.centres.is_empty() && reseeded.children.is_empty() {
+            return None;
+        }
+        self.centres = Tensor::from_data(TensorData::new(seeds.centres, self.centres.dims()), &self.device);
+        Some(reseeded)
+    }
+
+    fn fill(&mut self, step: u64, seen: &Observation, seeds: &mut Seeds) -> Reseeded {
+        self.filled = true;
+        self.restart(0, step, seen);
+        self.restart(1, step, seen);
+        let centres: Vec<u32> = (0..self.levels.first as u32).collect();
+        // Parents first, all of them: a child takes the vectors that fall in its parent, which needs every parent.
+        centres.iter().for_each(|&centre| seeds.plant_parent(centre));
+        centres.iter().for_each(|&centre| seeds.plant_children(centre));
+        Reseeded { centres, children: Vec::new(), first_fill: true }
+    }
+
+    fn reseed(&mut self, step: u64, seen: &Observation, seeds: &mut Seeds) -> Reseeded {
+        let dead = |level: usize, clock: &Clock| -> Vec<u32> {
+            let hits = if level == 0 { &seen.hits[..self.levels.first] } else { &seen.hits[self.levels.first..] };
+            let unhit = hits.iter().zip(&clock.hits[level]).enumerate().filter(|(_, (now, then))| now <= then);
+            unhit.map(|(index, _)| index as u32).collect()
+        };
+        let mut reseeded = Reseeded::default();
+        if self.span_over(0, step) {
+            reseeded.centres = dead(0, &self.clock);
+            reseeded.centres.iter().for_each(|&centre| seeds.plant_parent(centre));
+            reseeded.centres.iter().for_each(|&centre| seeds.plant_children(centre));
+        }
+        if self.span_over(1, step) {
+            let orphan = |child: &u32| !reseeded.centres.contains(&(child / self.levels.children as u32));
+            reseeded.children = dead(1, &self.clock).into_iter().filter(orphan).collect();
+            reseeded.children.retain(|&child| seeds.plant_child(child));
+        }
+        (0..2).filter(|&level| self.span_over(level, step)).collect::<Vec<_>>().into_iter().for_each(|l| self.restart(l, step, seen));
+        reseeded
+    }
+
+    fn restart(&mut self, level: usize, step: u64, seen: &Observation) {
+        let (first, second) = seen.hits.split_at(self.levels.first);
+        self.clock.last[level] = step;
+        self.clock.hits[level] = if level == 0 { first.to_vec() } else { second.to_vec() };
+    }
+}
+
+/// Sampled vectors that become centres: positives of distinct users (a negative has its positive's `v_user`, so taking
+/// every row would make twins), in an order that the seed decides.
+struct Seeds {
+    candidates: Vec<Vec<f32>>,
+    /// Candidates that no centre has taken yet, as indices.
+    free: Vec<usize>,
+    centres: Vec<f32>,
+    levels: Levels,
+    m: usize,
+    similarity: Similarity,
+    counter: Counter,
+    draws: u64,
+}
+
+impl Seeds {
+    fn new(seen: &Observation, levels: Levels, m: usize, similarity: Similarity, counter: Counter) -> Self {
+        let mut known = std::collections::HashSet::new();
+        let distinct = (0..seen.users.len()).filter(|&s| seen.positive[s] && known.insert(seen.users[s]));
+        let mut order: Vec<usize> = distinct.collect();
+        order.sort_by_key(|&s| counter.bits(s as u64));
+        let candidates: Vec<Vec<f32>> = order.into_iter().map(|s| seen.v[s * m..(s + 1) * m].to_vec()).collect();
+        let free = (0..candidates.len()).rev().collect();
+        Self { candidates, free, centres: seen.centres.clone(), levels, m, similarity, counter: counter.lane(1), draws: 0 }
+    }
+
+    fn noisy(&mut self, vector: &[f32]) -> Vec<f32> {
+        vector
+            .iter()
+            .map(|x| {
+                self.draws += 1;
+                x + (CHILD_SPREAD * self.counter.normal(self.draws)) as f32
+            })
+            .collect()
+    }
+
+    fn write(&mut self, row: usize, vector: &[f32]) {
+        self.centres[row * self.m..(row + 1) * self.m].copy_from_slice(vector);
+    }
+
+    fn read(&self, row: usize) -> Vec<f32> {
+        self.centres[row * self.m..(row + 1) * self.m].to_vec()
+    }
+
+    fn child_row(&self, child: u32) -> usize {
+        self.levels.first + child as usize
+    }
+
+    /// A level-1 centre takes a vector of its own; where there are more centres than users, a neighbour of one.
+    fn plant_parent(&mut self, centre: u32) {
+        let vector = match self.free.pop() {
+            Some(candidate) => self.candidates[candidate].clone(),
+            None if self.candidates.is_empty() => return,
+            None => {
+                let any = self.candidates[centre as usize % self.candidates.len()].clone();
+                self.noisy(&any)
+            }
+        };
+        self.write(centre as usize, &vector);
+    }
+
+    fn plant_children(&mut self, centre: u32) {
+        let parent = self.read(centre as usize);
+        let members = self.members(centre);
+        for slot in 0..self.levels.children {
+            let vector = members.get(slot).cloned().unwrap_or_else(|| self.noisy(&parent));
+            self.write(self.child_row(centre * self.levels.children as u32 + slot as u32), &vector);
+        }
+    }
+
+    /// A dead child takes a vector of its parent's members; `false` where the batch has none.
+    fn plant_child(&mut self, child: u32) -> bool {
+        let members = self.members(child / self.levels.children as u32);
+        let Some(vector) = members.get(child as usize % members.len().max(1)) else { return false };
+        self.write(self.child_row(child), vector);
+        true
+    }
+
+    /// Candidates whose most similar level-1 centre is this one.
+    fn members(&self, centre: u32) -> Vec<Vec<f32>> {
+        self.candidates.iter().filter(|v| self.parent_of(v) == centre).cloned().collect()
+    }
+
+    fn parent_of(&self, v: &[f32]) -> u32 {
+        let similarity = |row: usize| {
+            let mu = &self.centres[row * self.m..(row + 1) * self.m];
+            let dot: f32 = v.iter().zip(mu).map(|(a, b)| a * b).sum();
+            let norm: f32 = mu.iter().map(|b| b * b).sum();
+            if self.similarity == Similarity::Cosine { dot / (norm + 1e-12).sqrt() } else { dot }
+        };
+        (0..self.levels.first).max_by(|&a, &b| similarity(a).total_cmp(&similarity(b)).then(b.cmp(&a))).unwrap_or(0) as u32
+    }
+}

@@ -1,0 +1,55 @@
+//! The one place where native and browser differ: threads, yielding and blocking.
+
+#[cfg(not(target_family = "wasm"))]
+mod here {
+    /// Runs `task` on every element, each on a thread of its own where `parallel`. The results do not depend on it.
+    pub fn for_each<T: Send>(items: &mut [T], parallel: bool, task: impl Fn(&mut T) + Sync) {
+        if !parallel || items.len() < 2 {
+            return items.iter_mut().for_each(task);
+        }
+        let task = &task;
+        std::thread::scope(|scope| {
+            let (first, rest) = items.split_at_mut(1);
+            rest.iter_mut().for_each(|item| {
+                scope.spawn(move || task(item));
+            });
+            first.iter_mut().for_each(task);
+        });
+    }
+
+    /// Lets whoever shares this thread have a turn: nobody does natively.
+    pub async fn breathe() {}
+
+    /// Waits for a future on this thread.
+    pub fn block_on<F: Future>(future: F) -> F::Output {
+        burn::backend::read_sync(future)
+    }
+}
+
+#[cfg(target_family = "wasm")]
+mod here {
+    use wasm_bindgen::JsCast;
+    use wasm_bindgen_futures::JsFuture;
+
+    /// Runs `task` on every element; a worker has one thread.
+    pub fn for_each<T: Send>(items: &mut [T], _parallel: bool, task: impl Fn(&mut T) + Sync) {
+        items.iter_mut().for_each(task);
+    }
+
+    /// Lets the worker's event loop have a turn, so that a command sent meanwhile is heard.
+    pub async fn breathe() {
+        pause(0).await;
+    }
+
+    /// Waits for so many milliseconds without holding the event loop.
+    pub async fn pause(milliseconds: i32) {
+        let promise = js_sys::Promise::new(&mut |resolve, _| {
+            let scope: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
+            // Refused only while the worker shuts down; then nobody waits for the promise either.
+            let _ = scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, milliseconds);
+        });
+        let _ = JsFuture::from(promise).await;
+    }
+}
+
+pub use here::*;

@@ -1,0 +1,226 @@
+//! Every kernel against a plain f64 oracle, natively on the CPU and on any graphics adapter, and in a browser.
+
+mod common;
+
+use burn::optim::{AdamConfig, Optimizer};
+use burn::tensor::Device;
+use common::*;
+use duia::data::protocol::NO_ROW;
+use duia::data::rows::{Bags, RowPlanner};
+use duia::kernels::{AdamStep, EPSILON, Levels, centre_pull, mix, nearest};
+use duia::model::table::{RowTable, Touched, integers};
+
+const WIDTH: usize = 5;
+const ROWS: usize = 30;
+const BAGS: Bags = Bags { singles: 2, bags: 2, bag_len: 3 };
+
+/// Two singles and two bags for each of four samples; one bag is empty, one row appears everywhere.
+fn ids() -> Vec<u32> {
+    let n = NO_ROW;
+    vec![
+        3, 7, /**/ 7, 8, n, /**/ 1, n, n, //
+        3, 9, /**/ n, n, n, /**/ 7, 7, 2, //
+        4, 7, /**/ 5, 6, 7, /**/ 29, n, n, //
+        0, 3, /**/ 3, 3, 3, /**/ 3, 12, n,
+    ]
+}
+
+fn table(device: &Device) -> (RowTable, Vec<f64>) {
+    let start = numbers(1, ROWS * WIDTH, 0.5);
+    (RowTable::new(ROWS, WIDTH, device, |i| start[i as usize] as f32), start)
+}
+
+/// Weight of row `row` in field `field` of sample `sample`.
+fn weight(sample: usize, field: usize, row: u32) -> f64 {
+    let ids = &ids()[sample * BAGS.slots()..][..BAGS.slots()];
+    if field < BAGS.singles {
+        return f64::from(u8::from(ids[field] == row));
+    }
+    let bag = &ids[BAGS.singles + (field - BAGS.singles) * BAGS.bag_len..][..BAGS.bag_len];
+    let there = bag.iter().filter(|&&id| id != NO_ROW).count().max(1);
+    bag.iter().filter(|&&id| id == row).count() as f64 / there as f64
+}
+
+pub async fn pooling_and_lazy_adam(device: Device) {
+    let (mut table, start) = table(&device);
+    let ids = ids();
+    let touched = Touched::new(&mut RowPlanner::new(ROWS), &ids, BAGS, &device);
+    let (samples, fields) = (4, BAGS.fields());
+    let expected: Vec<f64> = (0..samples * fields)
+        .flat_map(|p| (0..WIDTH).map(move |k| (p, k)))
+        .map(|(p, k)| (0..ROWS).map(|r| weight(p / fields, p % fields, r as u32) * start[r * WIDTH + k]).sum())
+        .collect();
+    assert_close(&read(table.pool(&touched)).await, &expected, 1e-6);
+
+    // Two steps with different gradients: the second sees moments.
+    let (mut w, mut m, mut v) = (start.clone(), vec![0.0; ROWS * WIDTH], vec![0.0; ROWS * WIDTH]);
+    for t in 1..=2u64 {
+        let gradient = numbers(10 + t, samples * fields * WIDTH, 1.0);
+        table.update(&touched, tensor(&gradient, [samples, fields * WIDTH], &device), AdamStep::new(0.01, t));
+        for r in (0..ROWS).filter(|&r| ids.contains(&(r as u32))) {
+            for k in 0..WIDTH {
+                let g: f64 = (0..samples * fields).map(|p| weight(p / fields, p % fields, r as u32) * gradient[p * WIDTH + k]).sum();
+                let i = r * WIDTH + k;
+                m[i] = 0.9 * m[i] + 0.1 * g;
+                v[i] = 0.999 * v[i] + 0.001 * g * g;
+                let (mh, vh) = (m[i] / (1.0 - 0.9f64.powi(t as i32)), v[i] / (1.0 - 0.999f64.powi(t as i32)));
+                w[i] -= 0.01 * mh / (vh.sqrt() + 1e-8);
+            }
+        }
+    }
+    let rows = read(table.rows()).await;
+    for r in 0..ROWS {
+        assert_close(&rows[r * 3 * WIDTH..][..WIDTH], &w[r * WIDTH..][..WIDTH], 1e-5);
+        if !ids.contains(&(r as u32)) {
+            let now: Vec<f32> = rows[r * 3 * WIDTH..][..3 * WIDTH].iter().map(|&x| x as f32).collect();
+            let then: Vec<f32> = start[r * WIDTH..][..WIDTH].iter().map(|&x| x as f32).chain([0.0; 2 * WIDTH]).collect();
+            assert_eq!(now, then, "row {r} is in no sample and must not move");
+        }
+    }
+}
+
+pub async fn lazy_adam_is_burns_adam_where_every_row_is_touched(device: Device) {
+    let (mut table, start) = table(&device);
+    let every: Vec<u32> = (0..ROWS as u32).collect();
+    let bags = Bags { singles: 1, bags: 0, bag_len: 0 };
+    let touched = Touched::new(&mut RowPlanner::new(ROWS), &every, bags, &device);
+    let adam = AdamConfig::new().with_epsilon(EPSILON).build();
+    let (mut dense, mut state) = (tensor::<2>(&start, [ROWS, WIDTH], &device), None);
+    for t in 1..=5 {
+        let gradient = tensor::<2>(&numbers(20 + t, ROWS * WIDTH, 1.0), [ROWS, WIDTH], &device);
+        table.update(&touched, gradient.clone(), AdamStep::new(3e-3, t));
+        (dense, state) = adam.step(3e-3, dense, gradient, state);
+    }
+    let lazy = table.rows().slice([0..ROWS, 0..WIDTH]);
+    assert_close(&read(lazy).await, &read(dense).await, 1e-6);
+}
+
+const LEVELS: Levels = Levels { first: 4, children: 3 };
+const M: usize = 6;
+const SAMPLES: usize = 40;
+
+fn cluster_case() -> (Vec<f64>, Vec<f64>) {
+    (numbers(30, SAMPLES * M, 0.7), numbers(31, LEVELS.rows() * M, 0.7))
+}
+
+fn best(v: &[f64], centres: &[f64], rows: std::ops::Range<usize>, cosine: bool) -> usize {
+    let similarity = |row: usize| {
+        let mu = &centres[row * M..][..M];
+        if cosine { dot(v, mu) / dot(mu, mu).sqrt() } else { dot(v, mu) }
+    };
+    rows.max_by(|&a, &b| similarity(a).total_cmp(&similarity(b))).unwrap()
+}
+
+pub async fn the_nearest_centre_and_its_nearest_child(device: Device) {
+    let (v, centres) = cluster_case();
+    for cosine in [true, false] {
+        let ids = nearest(
+            tensor(&v, [SAMPLES, M], &device),
+            tensor(&centres, [LEVELS.rows(), M], &device),
+            integers(vec![0], &device),
+            LEVELS,
+            cosine,
+        );
+        let ids: Vec<i32> = ids.into_data_async().await.unwrap().try_into_vec().unwrap();
+        for s in 0..SAMPLES {
+            let v = &v[s * M..][..M];
+            let parent = best(v, &centres, 0..LEVELS.first, cosine);
+            let start = LEVELS.first + parent * LEVELS.children;
+            let child = best(v, &centres, start..start + LEVELS.children, cosine) - LEVELS.first;
+            assert_eq!([ids[2 * s] as usize, ids[2 * s + 1] as usize], [parent, child], "sample {s}");
+            assert_eq!(child / LEVELS.children, parent, "a child belongs to its parent");
+        }
+    }
+}
+
+/// Eq. 4 (or 5) summed over a centre's samples, sigma a weight fixed at `weights` or recomputed.
+fn loss(mu: &[f64], members: &[Vec<f64>], weights: Option<&[f64]>) -> f64 {
+    let distance = |v: &[f64]| v.iter().zip(mu).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+    members.iter().enumerate().map(|(i, v)| weights.map_or_else(|| sigmoid(dot(v, mu)), |w| w[i]) * distance(v)).sum()
+}
+
+pub async fn the_pull_on_a_centre_is_minus_half_the_gradient(device: Device) {
+    let (v, centres) = cluster_case();
+    let clustered: Vec<f64> = (0..SAMPLES).map(|s| f64::from(u8::from(s % 3 != 0))).collect();
+    let assigned: Vec<[usize; 2]> = (0..SAMPLES).map(|s| [s % 4, (s % 4) * 3 + s % 2]).collect();
+    let ids: Vec<i32> = assigned.iter().flatten().map(|&id| id as i32).collect();
+    for in_graph in [false, true] {
+        let pull = read(centre_pull(
+            tensor(&v, [SAMPLES, M], &device),
+            tensor(&centres, [LEVELS.rows(), M], &device),
+            integers(ids.clone(), &device).reshape([SAMPLES, 2]),
+            tensor(&clustered, [SAMPLES], &device),
+            LEVELS,
+            in_graph,
+        ))
+        .await;
+        for row in 0..LEVELS.rows() {
+            let (level, own) = if row < LEVELS.first { (0, row) } else { (1, row - LEVELS.first) };
+            let of_row = |s: &usize| clustered[*s] > 0.0 && assigned[*s][level] == own;
+            let members: Vec<Vec<f64>> = (0..SAMPLES).filter(of_row).map(|s| v[s * M..][..M].to_vec()).collect();
+            let mu = &centres[row * M..][..M];
+            let fixed: Vec<f64> = members.iter().map(|v| sigmoid(dot(v, mu))).collect();
+            let weights = (!in_graph).then_some(fixed.as_slice());
+            let mut expected: Vec<f64> = (0..M).map(|k| -0.5 * slope(|mu| loss(mu, &members, weights), mu, k)).collect();
+            expected.extend([members.len() as f64, loss(mu, &members, None)]);
+            assert_close(&pull[row * (M + 2)..][..M + 2], &expected, 2e-5);
+        }
+    }
+}
+
+pub async fn mixing_experts_and_both_its_gradients(device: Device) {
+    let (streams, samples, count, width) = (3, 4, 5, 6);
+    let (gates, experts) = (numbers(40, streams * samples * count, 1.0), numbers(41, count * samples * width, 1.0));
+    let chosen = numbers(42, streams * samples * width, 1.0);
+    let value = |gates: &[f64], experts: &[f64]| -> Vec<f64> {
+        let mut out = vec![0.0; streams * samples * width];
+        for s in 0..streams {
+            for b in 0..samples {
+                for e in 0..count {
+                    for k in 0..width {
+                        out[(s * samples + b) * width + k] += gates[(s * samples + b) * count + e] * experts[(e * samples + b) * width + k];
+                    }
+                }
+            }
+        }
+        out
+    };
+    let autodiff = device.clone().autodiff();
+    let g = tensor::<3>(&gates, [streams, samples, count], &autodiff).require_grad();
+    let x = tensor::<3>(&experts, [count, samples, width], &autodiff).require_grad();
+    let out = mix(g.clone(), x.clone());
+    assert_close(&read(out.clone()).await, &value(&gates, &experts), 1e-5);
+    let gradients = (out * tensor(&chosen, [streams, samples, width], &autodiff)).sum().backward();
+    let score = |gates: &[f64], experts: &[f64]| dot(&value(gates, experts), &chosen);
+    let in_gates: Vec<f64> = (0..gates.len()).map(|i| slope(|g| score(g, &experts), &gates, i)).collect();
+    let in_experts: Vec<f64> = (0..experts.len()).map(|i| slope(|x| score(&gates, x), &experts, i)).collect();
+    assert_close(&read(g.grad(&gradients).unwrap()).await, &in_gates, 1e-4);
+    assert_close(&read(x.grad(&gradients).unwrap()).await, &in_experts, 1e-4);
+}
+
+pub async fn every_kernel(device: Device) {
+    pooling_and_lazy_adam(device.clone()).await;
+    lazy_adam_is_burns_adam_where_every_row_is_touched(device.clone()).await;
+    the_nearest_centre_and_its_nearest_child(device.clone()).await;
+    the_pull_on_a_centre_is_minus_half_the_gradient(device.clone()).await;
+    mixing_experts_and_both_its_gradients(device).await;
+}
+
+#[cfg(not(target_family = "wasm"))]
+mod native {
+    use super::*;
+
+    #[test]
+    fn on_the_cpu() {
+        block_on(every_kernel(Device::flex()));
+    }
+
+    /// Lavapipe counts: it runs the very shaders. Where no adapter opens, there is nothing to test here.
+    #[test]
+    fn on_a_graphics_adapter() {
+        match block_on(Device::wgpu_options().init_async()) {
+            Ok(device) => block_on(every_kernel(device)),
+            Err(error) => eprintln!("skipped: no graphics adapter opens here ({error})"),
+        }
+    }
+}
