@@ -94,7 +94,7 @@ impl Generator {
         let category_start = boundaries(categories, items, |c| {
             let theme = category_theme[c as usize];
             let (first, next) = (theme_start[theme as usize], theme_start[theme as usize + 1]);
-            libm::pow(square_share(theme, themes) * cube_share(c - first, next - first), 0.8)
+            libm::pow(square_share(theme, themes) * square_share(c - first, next - first), 0.8)
         });
         let traits = Counter::new(config.seed, Stream::Users);
         let groups = f64::from(config.user_groups);
@@ -362,11 +362,6 @@ fn square_draw(n: u32, uniform: f64) -> u32 {
     ((f64::from(n) * uniform * uniform) as u32).min(n - 1)
 }
 
-/// An index below `n` by a power law of exponent 2/3.
-fn cube_draw(n: u32, uniform: f64) -> u32 {
-    ((f64::from(n) * uniform * uniform * uniform) as u32).min(n - 1)
-}
-
 /// The rank of an item among `n` by popularity: a power law of exponent 3/4, near Zipf's.
 fn popularity_draw(n: u32, uniform: f64) -> u32 {
     let square = uniform * uniform;
@@ -376,12 +371,6 @@ fn popularity_draw(n: u32, uniform: f64) -> u32 {
 /// The probability of index `i` under [`square_draw`].
 fn square_share(i: u32, n: u32) -> f64 {
     let before = |i: u32| libm::sqrt(f64::from(i) / f64::from(n));
-    before(i + 1) - before(i)
-}
-
-/// The probability of index `i` under [`cube_draw`].
-fn cube_share(i: u32, n: u32) -> f64 {
-    let before = |i: u32| libm::cbrt(f64::from(i) / f64::from(n));
     before(i + 1) - before(i)
 }
 

@@ -1,1 +1,228 @@
-//! Compact samples of whole users.
+//! Compact samples of whole users, for a page that is to train on real rows.
+//!
+//! A file is, in this order: 8 bytes `DUIAROWS`; 1 byte, the version of the format; 8 bytes, the FNV-1a hash of what
+//! follows (little-endian); the [`Payload`] by postcard, whose numbers take as many bytes as they need. About 7 bytes a row.
+
+use serde::{Deserialize, Serialize};
+
+use super::csv::{Ids, Packed, Rows};
+use super::{Behaviour, DataError, Source, WINDOW_END, WINDOW_START};
+use crate::counter::{Counter, Stream};
+
+const MAGIC: &[u8; 8] = b"DUIAROWS";
+const VERSION: u8 = 1;
+
+/// What a sample holds; its ids are counted from 0 in the order of their first row.
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    users: u32,
+    categories: u32,
+    /// `[items]`.
+    item_category: Vec<u32>,
+    /// `[rows]` in time order: user, item, and seconds since the row before (for the first, since the window's start)
+    /// times 4 plus the behaviour.
+    rows: Vec<(u32, u32, u32)>,
+}
+
+/// A sample of `users` whole users, chosen by a hash of the seed and the user; all users where there are no more.
+pub fn write(rows: &Rows, users: usize, seed: u64) -> Vec<u8> {
+    let chosen = choose(rows.vocabulary().users, users, seed);
+    let mut payload = Payload { users: 0, categories: 0, item_category: Vec::new(), rows: Vec::new() };
+    let (mut user_ids, mut item_ids, mut category_ids) = (Ids::default(), Ids::default(), Ids::default());
+    let mut before = WINDOW_START;
+    for event in rows.iter().filter(|event| chosen[event.user as usize]) {
+        let item = item_ids.of(event.item.into());
+        if item as usize == payload.item_category.len() {
+            payload.item_category.push(category_ids.of(event.category.into()));
+        }
+        let step = (event.time - before) as u32;
+        payload.rows.push((user_ids.of(event.user.into()), item, step * 4 + event.behaviour as u32));
+        before = event.time;
+    }
+    payload.users = user_ids.len();
+    payload.categories = category_ids.len();
+    framed(&payload)
+}
+
+/// Which users are kept.
+fn choose(all: u32, users: usize, seed: u64) -> Vec<bool> {
+    let hash = Counter::new(seed, Stream::Sample);
+    let mut order: Vec<u32> = (0..all).collect();
+    order.sort_unstable_by_key(|&user| (hash.bits(user.into()), user));
+    let mut chosen = vec![false; all as usize];
+    order.iter().take(users).for_each(|&user| chosen[user as usize] = true);
+    chosen
+}
+
+fn framed(payload: &Payload) -> Vec<u8> {
+    // Encoding fails only for values that postcard has no form for, and numbers and vectors are not among them.
+    let body = postcard::to_stdvec(payload).expect("numbers and vectors have a form in postcard");
+    [MAGIC.as_slice(), &[VERSION], &fnv(&body).to_le_bytes(), &body].concat()
+}
+
+/// The rows of a sample that [`write`] made.
+///
+/// # Errors
+/// [`DataError::Sample`] where the bytes are no sample, of another version, cut off or damaged, and
+/// [`DataError::TooLittle`] where it holds fewer than two users or two items.
+pub fn read(bytes: &[u8], name: &str) -> Result<Rows, DataError> {
+    let payload = unframed(bytes).and_then(checked).map_err(|problem| DataError::Sample { name: name.into(), problem: problem.into() })?;
+    if payload.users < 2 || payload.item_category.len() < 2 {
+        return Err(DataError::TooLittle {
+            name: name.into(),
+            problem: "has rows of fewer than two users or two items".into(),
+            advice: "Make a sample of more users".into(),
+        });
+    }
+    let mut seconds = 0;
+    let rows = payload.rows.iter().map(|&(user, item, step)| {
+        seconds += step >> 2;
+        Packed::new(user, item, seconds, BEHAVIOURS[(step & 3) as usize])
+    });
+    Ok(Rows::of_sample(name, rows.collect(), payload.item_category, payload.users, payload.categories))
+}
+
+/// Behaviours by their two bits.
+const BEHAVIOURS: [Behaviour; Behaviour::COUNT] = [Behaviour::View, Behaviour::Cart, Behaviour::Favourite, Behaviour::Buy];
+
+fn unframed(bytes: &[u8]) -> Result<Payload, &'static str> {
+    let Some((magic, rest)) = bytes.split_first_chunk() else { return Err("it is cut off") };
+    if magic != MAGIC {
+        return Err("it is another kind of file");
+    }
+    let Some((&[version], rest)) = rest.split_first_chunk() else { return Err("it is cut off") };
+    if version != VERSION {
+        return Err("it comes from another version of the program");
+    }
+    let Some((hash, body)) = rest.split_first_chunk() else { return Err("it is cut off") };
+    if fnv(body) != u64::from_le_bytes(*hash) {
+        return Err("it is damaged or cut off");
+    }
+    postcard::from_bytes(body).map_err(|_| "its rows cannot be decoded")
+}
+
+/// Bytes with a right hash may still have been made by another program: every id and time must be one that can be used.
+fn checked(payload: Payload) -> Result<Payload, &'static str> {
+    let items = payload.item_category.len();
+    let window = (WINDOW_END - WINDOW_START) as u64;
+    let mut seconds = 0u64;
+    let fits = payload.rows.iter().all(|&(user, item, step)| {
+        seconds += u64::from(step >> 2);
+        user < payload.users && (item as usize) < items && seconds < window
+    });
+    // Every id has a row, so there are no more ids than rows: tables by id cannot be made huge by a small file.
+    let known = payload.users as usize <= payload.rows.len() && items <= payload.rows.len() && payload.categories as usize <= items;
+    let named = payload.item_category.iter().all(|&category| category < payload.categories);
+    if fits && known && named { Ok(payload) } else { Err("its rows contradict each other") }
+}
+
+/// FNV-1a: finds damage, keeps no secret.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fmt::Write;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::data::Event;
+    use crate::data::generator::Generator;
+    use crate::message::Origin;
+
+    /// Rows of 40 users, as a file.
+    fn rows() -> Rows {
+        let config = Config { users: 40, rows: 3_000, ..Config::default() };
+        let mut text = String::new();
+        for e in Arc::new(Generator::new(&config)).events() {
+            let behaviour = ["pv", "cart", "fav", "buy"][e.behaviour as usize];
+            writeln!(text, "{},{},{},{behaviour},{}", e.user, e.item, e.category, e.time).unwrap();
+        }
+        Rows::read(text.as_bytes(), "rows.csv").unwrap()
+    }
+
+    /// What each user did, ids left out: whole users are found again by it.
+    fn by_user(rows: &Rows) -> BTreeMap<u32, Vec<(i64, Behaviour)>> {
+        let mut by_user: BTreeMap<u32, Vec<_>> = BTreeMap::new();
+        rows.iter().for_each(|e| by_user.entry(e.user).or_default().push((e.time, e.behaviour)));
+        by_user
+    }
+
+    #[test]
+    fn a_sample_of_all_users_is_the_same_rows() {
+        let all = rows();
+        let back = read(&write(&all, usize::MAX, 1), "sample.bin").unwrap();
+        assert_eq!((back.origin(), back.name(), back.rows()), (Origin::Sample, "sample.bin".into(), all.rows()));
+        assert_eq!(back.vocabulary(), all.vocabulary());
+        assert_eq!(by_user(&back), by_user(&all));
+        // The file was in time order, so even the ids are the same.
+        assert_eq!(back.iter().collect::<Vec<Event>>(), all.iter().collect::<Vec<Event>>());
+    }
+
+    #[test]
+    fn a_sample_holds_whole_users_chosen_by_the_seed() {
+        let all = rows();
+        let bytes = write(&all, 12, 1);
+        assert_eq!(bytes, write(&all, 12, 1));
+        assert_ne!(bytes, write(&all, 12, 2));
+        let kept = read(&bytes, "sample.bin").unwrap();
+        assert_eq!(kept.vocabulary().users, 12);
+        let whole: Vec<_> = by_user(&all).into_values().collect();
+        assert!(by_user(&kept).values().all(|own| whole.contains(own)));
+        assert!(bytes.len() < 8 * kept.rows() as usize, "{} bytes for {} rows", bytes.len(), kept.rows());
+    }
+
+    #[test]
+    fn cut_or_damaged_bytes_are_an_error_and_never_a_panic() {
+        let bytes = write(&rows(), 5, 1);
+        for length in 0..bytes.len() {
+            assert!(matches!(read(&bytes[..length], "s"), Err(DataError::Sample { .. })), "{length}");
+        }
+        let random = Counter::new(4, Stream::Choices);
+        for case in 0..2_000 {
+            let mut damaged = bytes.clone();
+            damaged[random.below(2 * case, bytes.len() as u64) as usize] ^= 1 << random.below(2 * case + 1, 8);
+            assert!(read(&damaged, "s").is_err(), "case {case}");
+        }
+    }
+
+    /// Damage that the hash does not see, because it was hashed again.
+    #[test]
+    fn rows_that_contradict_each_other_are_an_error() {
+        let good = || Payload { users: 2, categories: 1, item_category: vec![0, 0], rows: vec![(0, 0, 0), (1, 1, 4)] };
+        assert_eq!(read(&framed(&good()), "s").unwrap().rows(), 2);
+        let window = (WINDOW_END - WINDOW_START) as u32;
+        let bad = [
+            Payload { users: 1, ..good() },
+            Payload { users: u32::MAX, ..good() },
+            Payload { categories: 0, ..good() },
+            Payload { item_category: vec![0], ..good() },
+            Payload { item_category: vec![0, 7], ..good() },
+            Payload { rows: vec![(0, 0, 0), (1, 1, window << 2)], ..good() },
+            Payload { rows: vec![(0, 0, u32::MAX); 9], ..good() },
+        ];
+        for (case, payload) in bad.iter().enumerate() {
+            let error = read(&framed(payload), "s").unwrap_err().to_string();
+            assert!(error.contains("contradict") && error.contains("duia sample"), "{case}: {error}");
+        }
+        let random = Counter::new(6, Stream::Choices);
+        for case in 0..5_000 {
+            let lane = random.lane(case);
+            let body: Vec<u8> = (0..lane.below(0, 30)).map(|i| lane.below(i + 1, 12) as u8).collect();
+            let _ = read(&[MAGIC.as_slice(), &[VERSION], &fnv(&body).to_le_bytes(), &body].concat(), "s").map(|rows| rows.iter().count());
+        }
+    }
+
+    #[test]
+    fn other_files_and_versions_are_named_as_such() {
+        let text = |bytes: &[u8]| read(bytes, "sample.bin").unwrap_err().to_string();
+        assert!(text(b"1,2,3,pv,1511544070").contains("another kind of file"));
+        let mut bytes = write(&rows(), 5, 1);
+        bytes[8] = 2;
+        assert!(text(&bytes).contains("another version"));
+        assert!(text(b"").contains("cut off"));
+    }
+}
