@@ -75,18 +75,21 @@ impl Rows {
             .has_headers(false)
             .flexible(true)
             .quoting(false)
+            // One byte ends a line, so that lines count as an editor counts them; a carriage return before it is cut below.
+            .terminator(csv::Terminator::Any(b'\n'))
             .buffer_capacity(1 << 16)
-            .from_reader(ShortLines { reader, in_line: 0, too_long: false });
+            .from_reader(ShortLines { reader, in_line: 0, line: 1, too_long: false });
         let mut reading = Reading::default();
         let mut record = ByteRecord::new();
         loop {
             match lines.read_byte_record(&mut record) {
-                Ok(true) => reading.add(&record, name)?,
+                // Every line ends with a line feed, which has been read: see `ShortLines`.
+                Ok(true) => reading.add(&record, lines.position().line() - 1, name)?,
                 Ok(false) => break,
                 Err(error) if is_too_long(&error) => {
                     let advice = "Check that this is UserBehavior.csv itself, unpacked, with one row a line".into();
                     let problem = format!("the line is longer than {LONGEST_LINE} bytes");
-                    return Err(DataError::Line { name: name.into(), line: reading.line + 1, problem, value: "…".into(), advice });
+                    return Err(DataError::Line { name: name.into(), line: lines.get_ref().line, problem, value: "…".into(), advice });
                 }
                 Err(error) => return Err(DataError::Unreadable { name: name.into(), detail: error.to_string() }),
             }
@@ -171,8 +174,6 @@ impl Ids {
 /// What has been read so far.
 #[derive(Default)]
 struct Reading {
-    /// The last line that was a row.
-    line: u64,
     rows: Vec<Packed>,
     users: Ids,
     items: Ids,
@@ -183,9 +184,11 @@ struct Reading {
 }
 
 impl Reading {
-    fn add(&mut self, record: &ByteRecord, name: &str) -> Result<(), DataError> {
-        self.line = record.position().map_or(self.line + 1, csv::Position::line);
-        let line = Line { name, number: self.line, record };
+    fn add(&mut self, record: &ByteRecord, number: u64, name: &str) -> Result<(), DataError> {
+        let line = Line { name, number, record };
+        if line.is_blank() {
+            return Ok(());
+        }
         line.require_columns()?;
         let (user, item, category) = (line.id(0)?, line.id(1)?, line.id(2)?);
         let behaviour = line.behaviour()?;
@@ -279,13 +282,19 @@ impl Line<'_> {
         if self.record.len() == COLUMNS.len() {
             return Ok(());
         }
-        let whole: Vec<&[u8]> = self.record.iter().collect();
+        let whole: Vec<&[u8]> = (0..self.record.len()).map(|column| self.field(column)).collect();
         let problem = format!("{} columns instead of 5", self.record.len());
         Err(self.error(problem, &whole.join(&b','), "Rows read user,item,category,behaviour,seconds, with commas between them"))
     }
 
+    /// A field, without the carriage return of the line's end.
     fn field(&self, column: usize) -> &[u8] {
-        self.record.get(column).unwrap_or_default()
+        let field = self.record.get(column).unwrap_or_default();
+        if column + 1 < self.record.len() { field } else { field.strip_suffix(b"\r").unwrap_or(field) }
+    }
+
+    fn is_blank(&self) -> bool {
+        self.record.len() == 1 && self.field(0).is_empty()
     }
 
     fn id(&self, column: usize) -> Result<u64, DataError> {
@@ -341,10 +350,14 @@ fn shown(value: &[u8]) -> String {
     text.chars().take(SHOWN).chain(['…']).collect()
 }
 
-/// Passes bytes on until a line grows too long, and then fails: no input can fill the memory with one line.
+/// Passes bytes on until a line grows too long, and then fails: no input can fill the memory with one line. Ends the
+/// last line with a line feed where the file does not.
 struct ShortLines<R> {
     reader: R,
+    /// Bytes of the line so far.
     in_line: usize,
+    /// The line, from 1.
+    line: u64,
     too_long: bool,
 }
 
@@ -362,9 +375,18 @@ impl<R: Read> Read for ShortLines<R> {
         if self.too_long {
             return Err(io::Error::other(TooLong));
         }
-        let n = self.reader.read(buffer)?;
-        for (at, byte) in buffer[..n].iter().enumerate() {
-            self.in_line = if matches!(byte, b'\n' | b'\r') { 0 } else { self.in_line + 1 };
+        let mut n = self.reader.read(buffer)?;
+        if n == 0 && self.in_line > 0 && !buffer.is_empty() {
+            buffer[0] = b'\n';
+            n = 1;
+        }
+        for (at, &byte) in buffer[..n].iter().enumerate() {
+            if byte == b'\n' {
+                self.in_line = 0;
+                self.line += 1;
+                continue;
+            }
+            self.in_line += 1;
             if self.in_line > LONGEST_LINE {
                 // The lines before this one still go out, so that an earlier error is found first.
                 self.too_long = true;
@@ -457,6 +479,11 @@ mod tests {
             let text = [good.as_bytes(), line, b"\n", good.as_bytes()].concat();
             let error = read(text).unwrap_err().to_string();
             assert!(error.starts_with("rows.csv, line 2: ") && error.contains(expected), "{error}");
+        }
+        let row = good.trim();
+        for lines in [format!("{row}\n{row}\nx"), format!("{row}\r\n{row}\r\nx\r\n"), format!("{row}\n\nx"), "\r\n\r\nx\r\n".into()] {
+            let error = read(&lines).unwrap_err().to_string();
+            assert!(error.starts_with("rows.csv, line 3: 1 columns instead of 5, found \"x\""), "{lines:?}: {error}");
         }
         let long = read(format!("{good}1,{},3,pv,1511544070", "x".repeat(500))).unwrap_err().to_string();
         assert!(long.contains(&format!("found \"{}…\"", "x".repeat(40))), "{long}");
