@@ -16,7 +16,7 @@ pub const DEFAULT_SAMPLE: &str = "assets/sample.bin";
 /// Writes a sample and says what it holds.
 pub fn sample(arguments: &Sample) -> Result<(), Refusal> {
     let all = rows::read_csv(&arguments.file)?;
-    let bytes = format::write(&all, arguments.users, arguments.seed);
+    let bytes = format::write(&all, arguments.users as usize, arguments.seed);
     let kept = format::read(&bytes, &rows::name(&arguments.out))
         .map_err(|error| Refusal::file(&arguments.file, format!("its sample cannot be read back ({error})"), "Please report this"))?;
     write_whole(&arguments.out, &bytes).map_err(|error| Refusal::unwritable(&arguments.out, error))?;

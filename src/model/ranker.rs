@@ -171,6 +171,32 @@ impl Network {
     }
 }
 
+/// The losses of a batch on the graph, and the leaves beside the dense parameters.
+pub struct Graph {
+    /// `[samples, 6 * embedding]`: the pooled embeddings.
+    pub fields: Tensor<2>,
+    /// `[samples, m]`: the personal vectors.
+    pub personal: Option<Tensor<2>>,
+    /// Sum of the tasks' cross entropies, `[1]`.
+    pub mtl: Tensor<1>,
+    /// Eq. 1, `[1]`.
+    pub auxiliary: Option<Tensor<1>>,
+    commit: Option<Tensor<1>>,
+    pass: Pass,
+}
+
+impl Graph {
+    /// The part of Eq. 15 that a backward pass sees; the centres' part is their own step.
+    fn loss(&self) -> Tensor<1> {
+        self.auxiliary.iter().chain(&self.commit).fold(self.mtl.clone(), |sum, loss| sum + loss.clone())
+    }
+
+    /// `[2, samples, m]`: the centres that were chosen, where there are any.
+    pub fn chosen(&self) -> Option<Tensor<3>> {
+        self.pass.chosen.as_ref().map(|chosen| chosen.mu.clone())
+    }
+}
+
 /// What the forward pass found, the user's side of it with its gradient stopped.
 struct Pass {
     logits: Tensor<3>,
@@ -292,43 +318,63 @@ impl Ranker {
         self.last.as_ref()
     }
 
+    /// The dense parameters.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The embedding table.
+    pub fn embeddings(&self) -> &RowTable {
+        &self.embeddings
+    }
+
+    /// The personal vectors.
+    pub fn personal(&self) -> Option<&RowTable> {
+        self.personal.as_ref()
+    }
+
     /// Dense parameters, tables and memories excluded.
     pub fn parameters(&self) -> usize {
         self.network.num_params()
     }
 
-    /// One step. The forward pass reads the memory as the step before left it; the memory learns after the loss, so a
-    /// row never sees its own update (A15). Nothing is read back.
-    pub fn step(&mut self, batch: &DeviceBatch) {
-        self.steps += 1;
+    /// The forward pass and its losses, with the leaves that gradients reach. It reads the memory as the step before left
+    /// it, so a row never sees its own update (A15).
+    pub fn graph(&self, batch: &DeviceBatch) -> Graph {
         let pooled = self.embeddings.pool(&batch.fields);
-        let x = Tensor::from_inner(pooled.clone()).require_grad();
+        let fields = Tensor::from_inner(pooled.clone()).require_grad();
         let personal = self.personal.as_ref().map(|table| Tensor::from_inner(table.pool(&batch.users)).require_grad());
-        let pass = self.forward(&self.network, pooled, x.clone(), personal.clone(), &batch.inputs);
+        let pass = self.forward(&self.network, pooled, fields.clone(), personal.clone(), &batch.inputs);
         let mtl = mtl_loss(pass.logits.clone(), Tensor::from_inner(batch.labels.clone()));
         let auxiliary = pass.towers.as_ref().map(|towers| self.auxiliary_loss(towers, &pass.logits, &batch.labels));
-        let mut loss = mtl.clone();
-        if let Some(auxiliary) = &auxiliary {
-            loss = loss + auxiliary.clone();
-        }
-        if let (Some(towers), Some(chosen)) = (&pass.towers, &pass.chosen)
-            && self.config.commit > 0.0
-        {
-            loss = loss + commitment(towers.v_user.clone(), chosen.mu.clone().inner()) * self.config.commit;
-        }
-        let mut gradients = loss.backward();
+        let commit = match (&pass.towers, &pass.chosen) {
+            (Some(towers), Some(chosen)) if self.config.commit > 0.0 => {
+                Some(commitment(towers.v_user.clone(), chosen.mu.clone().inner()) * self.config.commit)
+            }
+            _ => None,
+        };
+        Graph { fields, personal, mtl, auxiliary, commit, pass }
+    }
+
+    /// One step: the graph, one backward pass, Adam on the dense parameters, lazy Adam on the touched rows, then the
+    /// memory's own step. Nothing is read back.
+    pub fn step(&mut self, batch: &DeviceBatch) {
+        self.steps += 1;
+        let graph = self.graph(batch);
+        let mut gradients = graph.loss().backward();
         let adam = AdamStep::new(self.config.learning_rate, self.steps);
-        if let Some(gradient) = x.grad_remove(&mut gradients) {
+        if let Some(gradient) = graph.fields.grad_remove(&mut gradients) {
             self.embeddings.update(&batch.fields, gradient, adam);
         }
-        if let (Some(table), Some(gradient)) = (&mut self.personal, personal.and_then(|p| p.grad_remove(&mut gradients))) {
+        let personal = graph.personal.as_ref().and_then(|leaf| leaf.grad_remove(&mut gradients));
+        if let (Some(table), Some(gradient)) = (&mut self.personal, personal) {
             table.update(&batch.users, gradient, adam);
         }
-        let ranker = pass.chosen.as_ref().and_then(|chosen| self.ranker_gradient(chosen, &mut gradients));
+        let centres = graph.pass.chosen.as_ref().and_then(|chosen| self.ranker_gradient(chosen, &mut gradients));
         let dense = GradientsParams::from_grads(gradients, &self.network);
         self.network = self.optimizer.step(self.config.learning_rate, self.network.clone(), dense);
-        let clusters = self.learn_clusters(&pass, batch, ranker);
-        self.losses = Some(StepLosses { mtl: mtl.inner(), auxiliary: auxiliary.map(Tensor::inner), clusters });
+        let clusters = self.learn_clusters(&graph.pass, batch, centres);
+        self.losses = Some(StepLosses { mtl: graph.mtl.inner(), auxiliary: graph.auxiliary.map(Tensor::inner), clusters });
     }
 
     /// Scores a test batch, memories frozen, with a [`Ranker::frozen`] network.
