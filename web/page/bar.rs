@@ -43,12 +43,15 @@ pub fn Bar() -> impl IntoView {
 #[component]
 fn Transport(session: Session) -> impl IntoView {
     let phase = session.run.phase;
-    let plays = Memo::new(move |_| phase.get() == Phase::Playing);
+    let plays = Memo::new(move |_| match phase.get() {
+        Phase::Loading | Phase::Preparing(_) => session.play_when_ready.get(),
+        phase => phase == Phase::Playing,
+    });
     let can_step = Memo::new(move |_| matches!(phase.get(), Phase::Paused | Phase::Playing));
     let label = move || match phase.get() {
-        Phase::Playing => "Pause",
         Phase::Finished | Phase::Failed => "Play again",
-        Phase::Loading | Phase::Preparing(_) | Phase::Paused => "Play",
+        _ if plays.get() => "Pause",
+        _ => "Play",
     };
     let icon = move || if plays.get() { "M3 2h4v12H3zM9 2h4v12H9z" } else { "M3 1.5l11 6.5-11 6.5z" };
     view! {

@@ -97,8 +97,34 @@ pub struct Figure {
     pub least_span: f64,
     /// Values that must be on the axis.
     pub include: Vec<f64>,
-    /// Decimals of the vertical axis.
-    pub decimals: usize,
+    /// How the vertical axis is written.
+    pub unit: Unit,
+}
+
+/// How values are written on an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// As shares.
+    Percent,
+    /// With so many decimals.
+    Decimals(usize),
+}
+
+impl Default for Unit {
+    fn default() -> Self {
+        Self::Decimals(2)
+    }
+}
+
+impl Unit {
+    fn write(self, value: f64) -> String {
+        // Rounding must not give a minus to nothing.
+        let value = if value.abs() < 1e-9 { 0.0 } else { value };
+        match self {
+            Self::Percent => crate::text::percent(value),
+            Self::Decimals(decimals) => format!("{value:.decimals$}").replace('-', "−"),
+        }
+    }
 }
 
 /// The vertical range of several figures, so that they can share it.
@@ -188,7 +214,7 @@ impl Pen<'_> {
         let mut chart = ChartBuilder::on(area)
             .margin_top(self.px(6.0))
             .margin_right(self.px(8.0))
-            .set_label_area_size(LabelAreaPosition::Left, self.px(9.0 + 6.4 * (figure.decimals + 3) as f64))
+            .set_label_area_size(LabelAreaPosition::Left, self.px(42.0))
             .set_label_area_size(LabelAreaPosition::Bottom, self.px(18.0))
             .build_cartesian_2d(0.0..figure.steps.max(1.0), range.0..range.1)?;
         self.axes(area, &mut chart, figure, range)?;
@@ -212,15 +238,14 @@ impl Pen<'_> {
         let right = figure.steps.max(1.0);
         let font = ("system-ui, sans-serif", 11.0 * self.scale).into_font();
         let style = |h: HPos, v: VPos| font.color(&rgb(self.palette.muted)).pos(Pos::new(h, v));
-        let rows = f64::from(chart.plotting_area().dim_in_pixel().1) / (34.0 * self.scale);
+        let rows = f64::from(chart.plotting_area().dim_in_pixel().1) / (27.0 * self.scale);
         for y in ticks(low, high, rows) {
             let ink = if y.abs() < 1e-9 && low < 0.0 { self.palette.muted } else { self.palette.grid };
             chart.draw_series([PathElement::new(vec![(0.0, y), (right, y)], rgb(ink).stroke_width(self.px(1.0).max(1) as u32))])?;
             let at = chart.backend_coord(&(0.0, y));
-            let text = format!("{:.*}", figure.decimals, if y.abs() < 1e-9 { 0.0 } else { y }).replace('-', "−");
-            area.draw_text(&text, &style(HPos::Right, VPos::Center), (at.0 - self.px(6.0), at.1))?;
+            area.draw_text(&figure.unit.write(y), &style(HPos::Right, VPos::Center), (at.0 - self.px(6.0), at.1))?;
         }
-        let columns = f64::from(chart.plotting_area().dim_in_pixel().0) / (90.0 * self.scale);
+        let columns = f64::from(chart.plotting_area().dim_in_pixel().0) / (64.0 * self.scale);
         for x in ticks(0.0, right, columns) {
             let at = chart.backend_coord(&(x, low));
             let side = if x > 0.93 * right { HPos::Right } else { HPos::Center };

@@ -10,7 +10,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, PointerEvent};
 
 use crate::look::{Colour, Look, Palette, wants_stillness};
-use crate::run::Run;
+use crate::run::{Phase, Run};
 use crate::scene::{MEMORY, Scene, User};
 use crate::session::Session;
 use crate::text;
@@ -122,7 +122,7 @@ pub fn Field() -> impl IntoView {
             <Legend />
             <p class="caption">
                 <Reborn run />
-                " The axes are the two main directions of the centres, each stretched to fit: near means alike, the numbers mean nothing."
+                " Near means alike: this is the plane in which the centres differ most."
             </p>
             <Occupancy run />
         </section>
@@ -141,10 +141,15 @@ fn Waiting(session: Session) -> impl IntoView {
     move || {
         shown.get().then(|| {
             let when = at.get().map_or_else(String::new, |step| format!(" at step {step}"));
+            let heading = match run.phase.get() {
+                Phase::Paused => "Press Play",
+                Phase::Playing => "Warming up the towers",
+                phase => phase.words(),
+            };
             view! {
                 <p class="waiting">
-                    <strong>"Warming up the towers"</strong>
-                    {format!("Before that, users all look alike. The centres are filled with users' vectors{when}.")}
+                    <strong>{heading}</strong>
+                    {format!("At first all users look alike. The centres are filled with users' vectors{when}.")}
                 </p>
             }
         })
@@ -207,7 +212,7 @@ fn Reborn(run: Run) -> impl IntoView {
             None => String::new(),
             Some(last) if last.first_fill => format!("Step {}: all centres were filled with users' vectors.", last.step),
             Some(last) => format!(
-                "Step {}: {} centres and {} children that nobody came to were born again elsewhere ({} so far).",
+                "Step {}: {} level-1 and {} level-2 centres that nobody came to were born again elsewhere ({} so far).",
                 last.step,
                 last.centres.len(),
                 last.children.len(),
@@ -309,7 +314,7 @@ fn now() -> f64 {
 /// Names the centre under the pointer.
 fn point(stage: &Stage, event: &PointerEvent, hover: RwSignal<Option<Hover>>) {
     let Some(canvas) = stage.canvas.get_untracked() else { return };
-    let (x, y) = (f64::from(event.offset_x()), f64::from(event.offset_y()));
+    let (x, y) = (event.offset_x(), event.offset_y());
     let found = {
         let scene = stage.scene.borrow();
         let space = Space::of(&canvas, &scene);
@@ -407,7 +412,13 @@ impl Brush<'_> {
         for (low, colour) in [(false, self.palette.high), (true, self.palette.low)] {
             self.stroke(colour, 0.28, 0.8);
             self.context.begin_path();
-            for user in self.space.scene.users.values().filter(|user| user.age == 0 && user.low == low && !user.stopped) {
+            for user in self
+                .space
+                .scene
+                .users
+                .values()
+                .filter(|user| user.age == 0 && user.low == low && !user.stopped && user.has_arrived(self.now))
+            {
                 if let Some(child) = self.space.scene.child(user.child) {
                     self.segment(self.space.place(user.at(self.now)), self.space.place(child.at(self.now)));
                 }
@@ -433,9 +444,8 @@ impl Brush<'_> {
         self.stroke(colour, alpha, 1.2);
         self.fill(colour, alpha);
         self.context.begin_path();
-        for user in self.space.scene.users.values().filter(|user| (user.age, user.low, user.stopped) == (age, low, stopped)) {
-            self.mark(user);
-        }
+        let members = self.space.scene.users.values().filter(|user| (user.age, user.low, user.stopped) == (age, low, stopped));
+        members.filter(|user| user.shows(self.now)).for_each(|user| self.mark(user));
         if stopped { self.context.stroke() } else { self.context.fill() }
     }
 

@@ -3,7 +3,7 @@
 use duia::message::{ClusterHealth, Losses, Origin};
 use leptos::prelude::*;
 
-use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch};
+use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch, Unit};
 use crate::run::Run;
 use crate::session::Session;
 use crate::text;
@@ -27,6 +27,8 @@ struct Card {
     title: &'static str,
     how: &'static str,
     traces: &'static [Trace],
+    /// Values that the axis must reach.
+    include: &'static [f64],
     /// Whether it needs the planted truth of the synthetic stream.
     planted: bool,
 }
@@ -39,6 +41,7 @@ const CARDS: [Card; 5] = [
             trace("centres", Ink::Hit, Dash::Solid, |health| health.hit_rate_1),
             trace("children", Ink::Plain, Dash::Dashed, |health| health.hit_rate_2),
         ],
+        include: &[0.0, 1.0],
         planted: false,
     },
     Card {
@@ -48,6 +51,7 @@ const CARDS: [Card; 5] = [
             trace("centres", Ink::Hit, Dash::Solid, |health| health.perplexity_1),
             trace("children", Ink::Plain, Dash::Dashed, |health| health.perplexity_2),
         ],
+        include: &[0.0, 1.0],
         planted: false,
     },
     Card {
@@ -57,6 +61,7 @@ const CARDS: [Card; 5] = [
             trace("relative error", Ink::Hit, Dash::Solid, |health| health.relative_error),
             trace("largest share", Ink::Plain, Dash::Dashed, |health| health.top_share),
         ],
+        include: &[0.0],
         planted: false,
     },
     Card {
@@ -66,6 +71,7 @@ const CARDS: [Card; 5] = [
             trace("low-active", Ink::Low, Dash::Solid, |health| health.stopped.low),
             trace("high-active", Ink::High, Dash::Dashed, |health| health.stopped.high),
         ],
+        include: &[0.0],
         planted: false,
     },
     Card {
@@ -75,6 +81,7 @@ const CARDS: [Card; 5] = [
             trace("purity", Ink::Hit, Dash::Solid, |health| health.purity.unwrap_or(f64::NAN)),
             trace("NMI", Ink::Plain, Dash::Dashed, |health| health.nmi.unwrap_or(f64::NAN)),
         ],
+        include: &[0.0, 1.0],
         planted: true,
     },
 ];
@@ -135,7 +142,13 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
             let points = |health: &ClusterHealth| (health.step as f64, (trace.value)(health));
             run.health.with(|series| Line::plain(trace.ink, trace.dash, series.iter().map(points)))
         };
-        Figure { lines: card.traces.iter().map(line).collect(), steps: steps(run), least_span: 0.2, include: vec![0.0], decimals: 1 }
+        Figure {
+            lines: card.traces.iter().map(line).collect(),
+            steps: steps(run),
+            least_span: 0.2,
+            include: card.include.to_vec(),
+            unit: Unit::Percent,
+        }
     });
     let newest = move |trace: Trace| run.health.with(|series| series.last().map_or(f64::NAN, |health| (trace.value)(health)));
     let keys = move || {
@@ -172,7 +185,7 @@ fn LossCard(run: Run, term: Term) -> impl IntoView {
             run.losses.with(|series| Line::plain(ink, dash, series.iter().filter_map(point)))
         };
         let lines = lines.get().into_iter().map(|(at, variant)| line((at, variant.has_uie()))).collect();
-        Figure { lines, steps: steps(run), least_span: 0.1, include: Vec::new(), decimals: 2 }
+        Figure { lines, steps: steps(run), least_span: 0.1, include: Vec::new(), unit: Unit::Decimals(2) }
     });
     let newest = move |at: usize| run.losses.with(|series| text::loss(series.last().and_then(|(_, all)| all.get(at)).and_then(term.value)));
     let keys = move || {

@@ -4,7 +4,7 @@ use duia::config::Variant;
 use duia::message::{Auc, ByGroup, Evaluation, Lift, Score};
 use leptos::prelude::*;
 
-use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch};
+use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch, Unit};
 use crate::run::Run;
 use crate::session::Session;
 use crate::text;
@@ -85,6 +85,11 @@ fn Lane(run: Run, group: Group) -> impl IntoView {
     let lifts = move |group: Group| Signal::derive(move || lifts(run, group));
     let other = if group == Group::Low { Group::High } else { Group::Low };
     let verdict = Memo::new(move |_| verdict(run, group));
+    let contest = move || {
+        let variants = run.variants.get();
+        let name = |variant: Option<&Variant>| variant.map_or("", |variant| variant.name());
+        format!("{} minus {}:", name(variants.last()), name(variants.first()))
+    };
     view! {
         <div class=format!("lane {}", group.ink().class())>
             <h3>{group.name()}</h3>
@@ -111,18 +116,20 @@ fn Lane(run: Run, group: Group) -> impl IntoView {
                         .collect::<Vec<_>>()
                 }}
             </p>
+            <p class="verdict" data-testid=format!("lift-{}", group.key())>
+                <span>
+                    <span class="what">{contest}</span>
+                    " "
+                    <strong>{move || verdict.get().judgement}</strong>
+                </span>
+                <span>{move || verdict.get().text}</span>
+            </p>
             <Chart
                 class="chart short"
                 label=move || format!("{}: difference of AUC by step. {}", group.name(), verdict.get().text)
                 figure=lifts(group)
                 beside=lifts(other)
             />
-            <p class="verdict" data-testid=format!("lift-{}", group.key())>
-                <span class="what">"Difference "</span>
-                {move || verdict.get().text}
-                " "
-                <strong>{move || verdict.get().judgement}</strong>
-            </p>
         </div>
     }
 }
@@ -142,7 +149,7 @@ fn areas(run: Run, group: Group) -> Figure {
         run.evaluations.with(|series| Line::banded(ink, dash, on_panel(series.iter()).filter_map(points)))
     };
     let lines = run.variants.get().into_iter().enumerate().map(|(at, variant)| line(at, variant)).collect();
-    Figure { lines, steps: total(run), least_span: 0.1, include: vec![0.5], decimals: 2 }
+    Figure { lines, steps: total(run), least_span: 0.1, include: vec![0.5], unit: Unit::Decimals(2) }
 }
 
 fn lifts(run: Run, group: Group) -> Figure {
@@ -151,7 +158,7 @@ fn lifts(run: Run, group: Group) -> Figure {
         Some((evaluation.step as f64, lift.value, WIDTH_95 * lift.standard_error))
     };
     let line = run.evaluations.with(|series| Line::banded(group.ink(), Dash::Solid, on_panel(series.iter()).filter_map(points)));
-    Figure { lines: vec![line], steps: total(run), least_span: 0.02, include: vec![0.0], decimals: 2 }
+    Figure { lines: vec![line], steps: total(run), least_span: 0.02, include: vec![0.0], unit: Unit::Decimals(2) }
 }
 
 /// The whole test set is another sample than the panel: its figures go into the table and not into the curves.
@@ -183,8 +190,8 @@ fn verdict(run: Run, group: Group) -> Verdict {
     let half = WIDTH_95 * lift.standard_error;
     let (low, high) = (lift.value - half, lift.value + half);
     let judgement = match (low > 0.0, high < 0.0) {
-        (true, _) => "clusters help here",
-        (_, true) => "clusters cost here",
+        (true, _) => "it helps here",
+        (_, true) => "it costs here",
         _ => "no difference shown yet",
     };
     Verdict { text: format!("{} [{}, {}]", text::signed(lift.value), text::signed(low), text::signed(high)), judgement }

@@ -6,6 +6,8 @@ use duia::message::FieldFrame;
 
 /// Milliseconds of a flight.
 const FLIGHT: f64 = 600.0;
+/// Milliseconds over which the users of a frame set out, so that they come as a stream and not as a wall.
+const STREAM: u32 = 300;
 /// Milliseconds of the flash of a centre that was filled or born again.
 const FLASH: f64 = 1_400.0;
 /// Frames for which a user stays on show after he was last seen.
@@ -26,8 +28,13 @@ struct Flight {
 }
 
 impl Flight {
+    /// From 0, not yet under way, to 1, arrived.
+    fn progress(&self, now: f64) -> f64 {
+        ((now - self.start) / FLIGHT).clamp(0.0, 1.0)
+    }
+
     fn at(&self, now: f64) -> Place {
-        let t = ease(((now - self.start) / FLIGHT).clamp(0.0, 1.0)) as f32;
+        let t = ease(self.progress(now)) as f32;
         let mix = |a: Place, b: Place| [a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])];
         match self.via {
             // A quadratic curve drawn towards the centre that the user was given to.
@@ -55,12 +62,24 @@ pub struct User {
     pub stopped: bool,
     /// Frames since he was last seen.
     pub age: u8,
+    /// Whether he was not on show before this flight.
+    new: bool,
 }
 
 impl User {
     /// Where he is.
     pub fn at(&self, now: f64) -> Place {
         self.flight.at(now)
+    }
+
+    /// Whether he is on show: a new user is not before he sets out.
+    pub fn shows(&self, now: f64) -> bool {
+        !self.new || self.flight.progress(now) > 0.0
+    }
+
+    /// Whether he is where he belongs, or nearly.
+    pub fn has_arrived(&self, now: f64) -> bool {
+        self.flight.progress(now) > 0.8
     }
 }
 
@@ -164,11 +183,11 @@ impl Scene {
         self.children = frame.children as usize;
         let start = if still { now - FLIGHT } else { now };
         self.take_centres(frame, start);
-        self.take_users(frame, start);
+        self.take_users(frame, start, if still { 0 } else { STREAM });
         let places: Vec<Place> = self.centres.iter().map(|c| c.flight.to).chain(self.users.values().map(|u| u.flight.to)).collect();
         let view = View::around(&places);
         self.view = if first { view } else { self.view.towards(view) };
-        self.moves_until = self.moves_until.max(start + FLIGHT);
+        self.moves_until = self.moves_until.max(start + FLIGHT + f64::from(STREAM));
     }
 
     /// Lets centres flash that were filled or born again.
@@ -216,7 +235,7 @@ impl Scene {
         self.centres = places.iter().enumerate().map(centre).collect();
     }
 
-    fn take_users(&mut self, frame: &FieldFrame, start: f64) {
+    fn take_users(&mut self, frame: &FieldFrame, now: f64, stream: u32) {
         self.users.retain(|_, user| {
             user.age += 1;
             user.age <= MEMORY
@@ -225,14 +244,17 @@ impl Scene {
         let (assigned, _) = frame.assigned.as_chunks::<2>();
         for (((&id, &to), &[centre, child]), at) in frame.users.iter().zip(places).zip(assigned).zip(0..) {
             let before = self.users.get(&id);
+            // The golden ratio spreads any run of ids evenly.
+            let start = now + f64::from(id.wrapping_mul(0x9E37_79B9) % stream.max(1));
             let via = self.centres.get(centre as usize).map(|centre| centre.flight.to);
             let flight = match before {
-                Some(user) if user.child == child => Flight { from: user.at(start), via: None, to, start },
-                Some(user) => Flight { from: user.at(start), via, to, start },
+                Some(user) if user.child == child => Flight { from: user.at(now), via: None, to, start },
+                Some(user) => Flight { from: user.at(now), via, to, start },
                 None => Flight { from: self.gate(to), via, to, start },
             };
+            let new = before.is_none();
             let flag = |flags: &[bool]| flags.get(at).copied().unwrap_or(false);
-            self.users.insert(id, User { flight, centre, child, low: flag(&frame.low_active), stopped: flag(&frame.stopped), age: 0 });
+            self.users.insert(id, User { flight, centre, child, low: flag(&frame.low_active), stopped: flag(&frame.stopped), age: 0, new });
         }
     }
 

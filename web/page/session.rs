@@ -55,7 +55,8 @@ pub struct Session {
     pub speed: RwSignal<Speed>,
     /// Seconds of silence, once they are too many.
     pub silence: RwSignal<Option<u32>>,
-    play_when_ready: StoredValue<bool>,
+    /// Whether the run that is being made ready will play at once.
+    pub play_when_ready: RwSignal<bool>,
     quiet: StoredValue<f64>,
     trainer: StoredValue<Option<Trainer>, LocalStorage>,
 }
@@ -65,7 +66,7 @@ impl Session {
     pub fn open() -> Self {
         let (address, notices) = Address::read(&hash());
         let session = Self {
-            play_when_ready: StoredValue::new(address.autoplay),
+            play_when_ready: RwSignal::new(address.autoplay),
             address: RwSignal::new(address),
             notices: RwSignal::new(notices),
             run: Run::new(),
@@ -85,9 +86,9 @@ impl Session {
         match self.run.phase.get_untracked() {
             Phase::Playing => self.send(|run| Command::Pause { run }),
             Phase::Paused => self.send(|run| Command::Play { run }),
-            Phase::Loading | Phase::Preparing(_) => self.play_when_ready.update_value(|play| *play = !*play),
+            Phase::Loading | Phase::Preparing(_) => self.play_when_ready.update(|play| *play = !*play),
             Phase::Finished => {
-                self.play_when_ready.set_value(true);
+                self.play_when_ready.set(true);
                 self.start();
             }
             Phase::Failed => self.revive(),
@@ -105,11 +106,11 @@ impl Session {
     /// The same configuration from the start; it goes on playing if it was.
     pub fn reset(self) {
         let phase = self.run.phase.get_untracked();
-        if phase == Phase::Failed {
+        if phase == Phase::Failed || self.silence.get_untracked().is_some() {
             return self.revive();
         }
         if !matches!(phase, Phase::Loading | Phase::Preparing(_)) {
-            self.play_when_ready.set_value(phase == Phase::Playing);
+            self.play_when_ready.set(phase == Phase::Playing);
         }
         self.start();
     }
@@ -117,7 +118,7 @@ impl Session {
     /// A new trainer in place of one that failed or fell silent, and the same configuration from the start.
     pub fn revive(self) {
         self.trainer.set_value(None);
-        self.play_when_ready.set_value(true);
+        self.play_when_ready.set(true);
         self.start();
     }
 
@@ -195,7 +196,7 @@ impl Session {
                 self.run.apply(event);
                 if ready {
                     self.send(|run| Command::Speed { run, steps_per_second: self.speed.get_untracked().steps_per_second() });
-                    if self.play_when_ready.get_value() {
+                    if self.play_when_ready.get_untracked() {
                         self.send(|run| Command::Play { run });
                     }
                 }

@@ -1,0 +1,145 @@
+// What the tests share: a static host for the built page, a browser, and the page as a person reads it.
+//
+// DUIA_DIST    the built folder (default: dist beside the repository's index.html)
+// DUIA_CHROME  the browser's program (default: Debian's chromium)
+// DUIA_SHOTS   where screenshots go; without it none are taken
+
+import { createServer } from "node:http";
+import { access, readFile } from "node:fs/promises";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const dist = process.env.DUIA_DIST ?? join(here, "../../dist");
+const executablePath = process.env.DUIA_CHROME ?? "/usr/bin/chromium";
+export const shots = process.env.DUIA_SHOTS;
+
+// Two slow cores and a GPU made of software: what takes a second on a desk takes a minute there.
+export const SECOND = 1_000;
+export const PATIENCE = 240 * SECOND;
+
+const QUIET = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+export const WEBGPU = ["--enable-unsafe-webgpu"];
+
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".wasm": "application/wasm",
+};
+
+/** Serves the built folder under `base` and nothing else, as any static host would. */
+export async function host(base = "/") {
+  await access(join(dist, "index.html")).catch(() => {
+    throw new Error(`no built page in ${dist}: run "trunk build --release" first, or set DUIA_DIST`);
+  });
+  const server = createServer(async (request, response) => {
+    const path = new URL(request.url, "http://host").pathname;
+    const inside = path.startsWith(base) ? normalize(path.slice(base.length)) : "..";
+    const file = inside === "." || inside === "" ? "index.html" : inside;
+    const body = file.startsWith("..") ? null : await readFile(join(dist, file)).catch(() => null);
+    response.writeHead(body ? 200 : 404, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
+    response.end(body ?? "");
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const origin = `http://127.0.0.1:${server.address().port}`;
+  return { origin, url: origin + base, close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()) };
+}
+
+export const launch = (flags = []) => chromium.launch({ executablePath, args: [...QUIET, ...flags] });
+
+/**
+ * Opens the page at a link. What is wrong on the way is collected: requests to other origins, errors in the console,
+ * exceptions. A sample that is not there is no error: the page asks for it to find out.
+ */
+export async function open(browser, site, hash = "", options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const page = await context.newPage();
+  const wrong = [];
+  page.on("request", (request) => {
+    if (!request.url().startsWith(site.origin) && !/^(data|blob):/.test(request.url())) wrong.push(`asked ${request.url()}`);
+  });
+  page.on("console", (message) => {
+    const optional = message.location().url.endsWith("assets/sample.bin");
+    if (message.type() === "error" && !optional) wrong.push(`console: ${message.text()} ${message.location().url}`);
+  });
+  page.on("pageerror", (error) => wrong.push(`exception: ${error}`));
+  if (options.before) await page.addInitScript(options.before);
+  await page.goto(`${site.url}#${hash}`);
+  return new Reader(page, wrong);
+}
+
+/** The page as a person reads and works it. */
+class Reader {
+  constructor(page, wrong) {
+    this.page = page;
+    this.wrong = wrong;
+  }
+
+  part(id) {
+    return this.page.getByTestId(id);
+  }
+
+  text(id) {
+    return this.part(id).innerText();
+  }
+
+  async step() {
+    return Number(await this.text("step-count"));
+  }
+
+  press(id) {
+    return this.part(id).click();
+  }
+
+  /** Waits until `look` holds, and says what it was when it does not. */
+  async until(what, look, patience = PATIENCE) {
+    const end = Date.now() + patience;
+    let value;
+    while (Date.now() < end) {
+      value = await look();
+      if (value) return value;
+      await this.page.waitForTimeout(100);
+    }
+    throw new Error(`${what}: not within ${patience / SECOND} s. The page says: ${await this.situation()}`);
+  }
+
+  async situation() {
+    const read = async (id) => ((await this.part(id).count()) ? await this.part(id).first().innerText() : "-");
+    return `${await read("phase")}, step ${await read("step-count")}, device ${await read("device-badge")}, failure ${await read("failure")}`;
+  }
+
+  phase(words) {
+    return this.until(`"${words}"`, async () => (await this.text("phase")) === words);
+  }
+
+  steps(least, patience) {
+    return this.until(`step ${least}`, async () => (await this.step()) >= least, patience);
+  }
+
+  /** Presses Step so many times, each after the one before is done. */
+  async walk(steps) {
+    const first = await this.step();
+    for (let done = 1; done <= steps; done += 1) {
+      await this.press("step");
+      await this.until(`step ${first + done}`, async () => (await this.step()) === first + done);
+    }
+  }
+
+  /** The figures of the race and the losses. */
+  async figures() {
+    const table = await this.text("auc-table");
+    const losses = await Promise.all(["loss-ranking", "loss-auxiliary", "loss-clustering"].map((id) => this.text(id)));
+    return [table, ...losses].join("\n");
+  }
+
+  picture(id) {
+    return this.part(id).evaluate((canvas) => canvas.toDataURL());
+  }
+
+  close() {
+    return this.page.context().close();
+  }
+}

@@ -1,0 +1,219 @@
+// The page with the real trainer, in a real Chromium.
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { PATIENCE, SECOND, WEBGPU, host, launch, open, shots } from "./helpers.mjs";
+
+// Evaluated often and with a small panel, so that figures come early.
+const SHORT = "version=1&preset=browser&seed=7&evaluate_every=10&panel=256";
+
+describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
+  let site;
+  let browser;
+  before(async () => {
+    site = await host();
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    await site?.close();
+  });
+
+  test("it loads, says which device and why, where the rows come from, and trains", async () => {
+    const reader = await open(browser, site, `${SHORT}&sample=off`);
+    await reader.steps(1);
+    assert.match(await reader.text("device-badge"), /CPU/);
+    await reader.part("device-badge").hover();
+    assert.match(await reader.text("device-card"), /CPU[^]*\w+ \w+ \w+/);
+    assert.match(await reader.text("data-badge"), /Synthetic/);
+    const auc = () => reader.text("auc-PLE+UIE-low");
+    await reader.until("an AUC", async () => /^0\.\d{4} ± 0\.\d{4}$/.test(await auc()));
+    assert.match(await reader.text("lift-low"), /[+−]0\.\d{4} \[[+−]0\.\d{4}, [+−]0\.\d{4}\]/);
+    const early = await reader.picture("field");
+    const step = await reader.step();
+    await reader.steps(step + 60);
+    assert.notEqual(await reader.picture("field"), early, "the field has moved");
+    assert.deepEqual(reader.wrong, [], "no other origin, no error in the console");
+    await reader.close();
+  });
+
+  test("pause really pauses, a step is one step, play goes on", async () => {
+    const reader = await open(browser, site, SHORT);
+    await reader.steps(5);
+    await reader.page.keyboard.press("Space");
+    await reader.phase("Paused");
+    const step = await reader.step();
+    await reader.page.waitForTimeout(2 * SECOND);
+    assert.equal(await reader.step(), step, "nothing moves while paused");
+    await reader.page.keyboard.press(".");
+    await reader.until("one step", async () => (await reader.step()) === step + 1);
+    await reader.page.waitForTimeout(SECOND);
+    assert.equal(await reader.step(), step + 1, "one step and no more");
+    await reader.press("play");
+    await reader.steps(step + 5);
+    await reader.close();
+  });
+
+  test("reset starts again with the same figures", async () => {
+    const reader = await open(browser, site, `${SHORT}&autoplay=off`);
+    const run = async () => {
+      await reader.phase("Paused");
+      await reader.walk(30);
+      await reader.until("the figures of step 30", async () => / step 30,/.test(await reader.text("auc-table")));
+      return reader.figures();
+    };
+    const first = await run();
+    await reader.press("reset");
+    await reader.until("step 0", async () => (await reader.step()) === 0);
+    assert.equal(await run(), first);
+    await reader.close();
+  });
+
+  test("a slow run is slow", async () => {
+    const reader = await open(browser, site, `${SHORT}&autoplay=off`);
+    await reader.phase("Paused");
+    await reader.part("speed").selectOption("slow");
+    await reader.press("play");
+    await reader.steps(1);
+    const step = await reader.step();
+    await reader.page.waitForTimeout(4 * SECOND);
+    const done = (await reader.step()) - step;
+    assert.ok(done >= 3 && done <= 10, `${done} steps in 4 s at 2 steps/s`);
+    await reader.close();
+  });
+
+  test("a new seed is a new run and stands in the link", async () => {
+    const reader = await open(browser, site, `${SHORT}&autoplay=off`);
+    await reader.phase("Paused");
+    await reader.part("seed").fill("11");
+    await reader.part("seed").press("Enter");
+    await reader.until("the link", async () => /seed=11/.test(reader.page.url()));
+    assert.match(reader.page.url(), /evaluate_every=10/, "the rest of the link stays");
+    await reader.part("seed").fill("many");
+    await reader.part("seed").press("Enter");
+    await reader.until("a notice", async () => /seed = many/.test(await reader.text("notice")));
+    assert.match(reader.page.url(), /seed=11/);
+    await reader.close();
+  });
+
+  test("a trainer that is killed is noticed, and start again works", async () => {
+    const reader = await open(browser, site, `${SHORT}&watchdog=5`);
+    await reader.steps(5);
+    const [worker] = reader.page.workers();
+    // Ends the worker from inside, in silence, as a browser short of memory would.
+    await worker.evaluate(() => self.close()).catch(() => {});
+    await reader.until("the banner", async () => (await reader.part("failure").count()) > 0);
+    assert.match(await reader.text("failure"), /not answered for \d+ s/);
+    await reader.press("restart");
+    await reader.until("the banner has gone", async () => (await reader.part("failure").count()) === 0);
+    await reader.until("the beginning", async () => (await reader.step()) < 5);
+    await reader.steps(5);
+    await reader.close();
+  });
+
+  test("a trainer that cannot be loaded is said", async () => {
+    const context = await browser.newContext();
+    await context.route("**/worker_bg.wasm", (route) => route.abort());
+    const page = await context.newPage();
+    await page.goto(`${site.url}#watchdog=5`);
+    await page.getByTestId("failure").waitFor({ timeout: PATIENCE });
+    assert.match(await page.getByTestId("failure").innerText(), /trainer/);
+    await context.close();
+  });
+
+  test("a page whose own program does not load says so", async () => {
+    const context = await browser.newContext();
+    await context.route("**/page-*_bg.wasm", (route) => route.abort());
+    const page = await context.newPage();
+    await page.goto(site.url);
+    await page.getByRole("alert").filter({ hasText: "could not start" }).waitFor({ timeout: PATIENCE });
+    await context.close();
+  });
+
+  test("bad values in the link are said, and the page lives", async () => {
+    const reader = await open(browser, site, "seed=minus&batch=7&preset=huge&theme=pink&device=toaster&watchdog=1e9&nobody=knows&panel=256&%zz");
+    await reader.steps(1);
+    const notice = await reader.text("notice");
+    for (const key of ["seed = minus", "batch = 7", "preset = huge", "theme = pink", "device = toaster", "watchdog = 1e9"]) {
+      assert.ok(notice.includes(key), `${key} in: ${notice}`);
+    }
+    assert.ok(!notice.includes("nobody"), "unknown keys are ignored");
+    assert.deepEqual(reader.wrong, []);
+    await reader.close();
+  });
+
+  test("training leaves the main thread free", async () => {
+    const reader = await open(browser, site, "preset=browser&sample=off", {
+      before: () => {
+        globalThis.longTasks = [];
+        new PerformanceObserver((list) => globalThis.longTasks.push(...list.getEntries().map((task) => Math.round(task.duration)))).observe({
+          entryTypes: ["longtask"],
+        });
+      },
+    });
+    await reader.steps(1);
+    await reader.page.evaluate(() => (globalThis.longTasks.length = 0));
+    await reader.page.waitForTimeout(10 * SECOND);
+    assert.deepEqual(await reader.page.evaluate(() => globalThis.longTasks), [], "no task over 50 ms");
+    await reader.close();
+  });
+
+  test("everything answers to the keyboard", async () => {
+    const reader = await open(browser, site, `${SHORT}&autoplay=off`);
+    await reader.phase("Paused");
+    await reader.page.keyboard.press("?");
+    await reader.part("help").waitFor({ state: "visible" });
+    await reader.page.keyboard.press("Escape");
+    await reader.part("help").waitFor({ state: "hidden" });
+    await reader.part("theme").focus();
+    await reader.page.keyboard.press("Enter");
+    await reader.page.waitForFunction(() => document.documentElement.dataset.theme === "light");
+    assert.match(reader.page.url(), /theme=light/);
+    await reader.close();
+  });
+
+  test("it works in a sub-folder", async () => {
+    const folder = await host("/some/folder/");
+    const reader = await open(browser, folder, SHORT);
+    await reader.steps(3);
+    assert.deepEqual(reader.wrong, []);
+    await reader.close();
+    await folder.close();
+  });
+
+  test("screenshots", { skip: !shots }, async () => {
+    await mkdir(shots, { recursive: true });
+    const sizes = { phone: [390, 844], laptop: [1280, 800], projector: [1920, 1080] };
+    for (const [name, [width, height]] of Object.entries(sizes)) {
+      for (const theme of ["light", "dark"]) {
+        const reader = await open(browser, site, `preset=browser&theme=${theme}`, { viewport: { width, height } });
+        await reader.steps(150);
+        await reader.page.screenshot({ path: join(shots, `${name}-${theme}.png`) });
+        await reader.page.screenshot({ path: join(shots, `${name}-${theme}-whole.png`), fullPage: true });
+        const wide = await reader.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(wide <= 0, `${name}: ${wide} px too wide`);
+        await reader.close();
+      }
+    }
+  });
+});
+
+test("with WebGPU it trains on it and says so", { timeout: 2 * PATIENCE }, async () => {
+  const site = await host();
+  const browser = await launch(WEBGPU);
+  try {
+    const reader = await open(browser, site, `${SHORT}&watchdog=120`);
+    await reader.steps(2, 1.5 * PATIENCE);
+    assert.match(await reader.text("device-badge"), /WebGPU/);
+    await reader.part("device-badge").hover();
+    assert.match(await reader.text("device-card"), /Self-test/);
+    const step = await reader.step();
+    await reader.steps(step + 2);
+    await reader.close();
+  } finally {
+    await browser.close();
+    await site.close();
+  }
+});
