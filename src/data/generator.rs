@@ -57,9 +57,9 @@ const STRONG_ELSEWHERE: f64 = 0.052;
 const CART: f64 = 5.45 / 10.3;
 const FAVOURED: f64 = 2.75 / 10.3;
 
-/// Rows by hour of the day in Beijing, relative.
+/// Rows by hour of the day in Beijing, relative: rounded figures of 655 whole users from a prefix of Tianchi data set 649.
 const HOURS: [u32; 24] = [35, 15, 9, 4, 5, 7, 17, 27, 31, 40, 47, 45, 43, 50, 53, 58, 53, 44, 45, 62, 77, 87, 84, 62];
-/// Rows by day, relative: the last two are a weekend before a sale.
+/// Rows by day, relative, from the same users: the last two days are a weekend.
 const DAYS: [u32; 9] = [10, 10, 10, 10, 11, 10, 11, 14, 13];
 
 /// A seeded stream; see the module.
