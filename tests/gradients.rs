@@ -15,7 +15,19 @@ use duia::model::ranker::{DeviceBatch, Layout, Loader, Ranker};
 use duia::train::turn_clock;
 
 fn config() -> Config {
-    Config { users: 120, items: 400, categories: 20, user_groups: 4, item_groups: 5, rows: 4_000, batch: 64, centres: 4, children: 3, warm_up: 2, ..Config::default() }
+    Config {
+        users: 120,
+        items: 400,
+        categories: 20,
+        user_groups: 4,
+        item_groups: 5,
+        rows: 4_000,
+        batch: 64,
+        centres: 4,
+        children: 3,
+        warm_up: 2,
+        ..Config::default()
+    }
 }
 
 /// A UIE ranker some steps past the fill of its centres, and the next batch.

@@ -7,6 +7,7 @@ mod data;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_channel::{Receiver, Sender};
 use duia::config::Config;
@@ -29,6 +30,9 @@ const TURN: Duration = Duration::from_millis(12);
 /// Longest wait between two steps before commands are looked at again.
 const NAP_MS: i32 = 50;
 
+/// The run that a panic belongs to.
+static CURRENT_RUN: AtomicU32 = AtomicU32::new(0);
+
 fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }
@@ -46,7 +50,8 @@ fn main() {
         console_error_panic_hook::hook(info);
         let what = "The trainer met an error that it did not expect and stopped.".to_string();
         let next = "Start again. If it happens again, choose the CPU and tell the authors the detail below.".to_string();
-        post(&Message { run: 0, event: Event::Failed(Failure { what, detail: info.to_string(), next }) });
+        let run = CURRENT_RUN.load(Ordering::Relaxed);
+        post(&Message { run, event: Event::Failed(Failure { what, detail: info.to_string(), next }) });
     }));
     let (sender, commands) = async_channel::unbounded();
     listen(sender);
@@ -109,6 +114,7 @@ impl Worker {
 
     /// A whole run, until its end or until another is asked for.
     async fn run(&mut self, run: u32, config: Config, choice: DeviceChoice, sample: bool) -> Result<(), TrainError> {
+        CURRENT_RUN.store(run, Ordering::Relaxed);
         let mut sink = |event: Event| post(&Message { run, event });
         let opened = self.open(run, choice, &config).await?;
         sink(Event::Device(opened.report.clone()));
@@ -127,8 +133,14 @@ impl Worker {
                     Err(_) => return Ok(()),
                 }
             }
-            if self.obey(run, &mut wish, &mut sink) {
+            let was_playing = wish.playing;
+            if self.obey(run, &mut wish) {
                 return Ok(());
+            }
+            if wish.playing != was_playing {
+                // The exact step comes with the news, so that a pause shows where it stopped.
+                sink(race.progress());
+                sink(Event::State(if wish.playing { State::Playing } else { State::Paused }));
             }
             if !wish.playing && wish.steps == 0 {
                 continue;
@@ -163,7 +175,7 @@ impl Worker {
     }
 
     /// Takes the commands that have come. `true` where another run is asked for.
-    fn obey(&mut self, run: u32, wish: &mut Wish, sink: &mut dyn FnMut(Event)) -> bool {
+    fn obey(&mut self, run: u32, wish: &mut Wish) -> bool {
         while let Ok(command) = self.commands.try_recv() {
             self.queue.push_back(command);
         }
@@ -173,14 +185,8 @@ impl Worker {
                     self.queue.push_front(command);
                     return true;
                 }
-                Command::Play { run: of } if of == run => {
-                    wish.playing = true;
-                    sink(Event::State(State::Playing));
-                }
-                Command::Pause { run: of } if of == run => {
-                    wish.playing = false;
-                    sink(Event::State(State::Paused));
-                }
+                Command::Play { run: of } if of == run => wish.playing = true,
+                Command::Pause { run: of } if of == run => wish.playing = false,
                 Command::Step { run: of } if of == run => {
                     wish.playing = false;
                     wish.steps += 1;

@@ -1,0 +1,66 @@
+# Everything a fresh machine needs, in two commands: `make demo` for the live page, `make test` for the tests.
+# Needed beforehand: rustup with stable Rust, and Node with npm. Whatever else is missing is installed and said.
+
+TRUNK := 0.21.14
+BINARYEN := 132.0.0
+WASM_BINDGEN := $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := $(abspath $(TARGET))/tools
+WEB := --target wasm32-unknown-unknown --no-default-features --features web
+ADDRESS := 127.0.0.1
+PORT := 8080
+
+export PATH := $(TOOLS)/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
+export CARGO_TERM_COLOR ?= never
+
+.PHONY: demo page test lint native browser bench tools browser-tools help
+
+help:
+	@echo "make demo    build the page and serve it at http://$(ADDRESS):$(PORT)/"
+	@echo "make page    build the page into dist/, for any static host (PUBLIC_URL=/sub/folder/ to say where)"
+	@echo "make test    everything that is tested, in a browser too"
+	@echo "make bench   what a step costs, and the sizes of both programs"
+
+demo: tools
+	@echo "Building the page (a first build takes about a quarter of an hour on two cores) …"
+	trunk build --release
+	@echo "Serving the page at http://$(ADDRESS):$(PORT)/  (Ctrl-C ends it)"
+	trunk serve --release --address $(ADDRESS) --port $(PORT)
+
+page: tools
+	trunk build --release $(if $(PUBLIC_URL),--public-url $(PUBLIC_URL))
+
+test: lint native browser
+
+lint:
+	cargo fmt --check
+	cargo clippy --release --all-targets -- -D warnings
+	cargo clippy --profile web $(WEB) --bins --lib -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --lib
+
+native:
+	cargo test --release
+
+browser: page browser-tools
+	cargo test --release $(WEB) --test agreement
+	cd tests/page && npm install --no-audit --no-fund --silent && npm test
+
+bench: page
+	cargo bench --bench step
+	node benches/sizes.mjs
+
+tools:
+	@rustup target list --installed | grep -qx wasm32-unknown-unknown || { \
+	  echo "Installing Rust's wasm32-unknown-unknown target …"; rustup target add wasm32-unknown-unknown; }
+	@trunk --version 2>/dev/null | grep -qx "trunk $(TRUNK)" || { \
+	  echo "Installing trunk $(TRUNK) (compiled here: about ten minutes on two cores) …"; cargo install trunk --version $(TRUNK) --locked; }
+	@# Not --locked: the lock file of this version names a crate that the registry no longer serves.
+	@wasm-bindgen --version 2>/dev/null | grep -qx "wasm-bindgen $(WASM_BINDGEN)" || { \
+	  echo "Installing wasm-bindgen $(WASM_BINDGEN), the version of Cargo.lock …"; cargo install wasm-bindgen-cli --version $(WASM_BINDGEN); }
+	@test -x $(TOOLS)/node_modules/.bin/wasm-opt || { \
+	  echo "Installing wasm-opt (binaryen $(BINARYEN)) into $(TOOLS) …"; \
+	  npm install --silent --no-audit --no-fund --prefix $(TOOLS) binaryen@$(BINARYEN); }
+
+browser-tools:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+	  echo "Installing Debian's chromium and chromium-driver …"; apt-get update -qq && apt-get install -y -qq chromium chromium-driver; }
