@@ -6,7 +6,7 @@ BINARYEN := 132.0.0
 WASM_BINDGEN := $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(abspath $(TARGET))/tools
-WEB := --target wasm32-unknown-unknown --no-default-features --features web
+WEB := --target wasm32-unknown-unknown --no-default-features --features
 ADDRESS := 127.0.0.1
 PORT := 8080
 
@@ -35,19 +35,22 @@ test: lint native browser
 lint:
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings
-	cargo clippy --profile web $(WEB) --bins --lib -- -D warnings
+	cargo clippy --profile web $(WEB) worker --bin worker -- -D warnings
+	cargo clippy --profile web $(WEB) page --bin page -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --lib
 
 native:
 	cargo test --release
 
 browser: page browser-tools
-	cargo test --release $(WEB) --test agreement
+	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=tests/browser/run \
+	  cargo test --profile web $(WEB) worker --test agreement
 	cd tests/page && npm install --no-audit --no-fund --silent && npm test
 
-bench: page
+bench: page browser-tools
 	cargo bench --bench step
 	node benches/sizes.mjs
+	cd tests/page && npm install --no-audit --no-fund --silent && npm run --silent bench
 
 tools:
 	@rustup target list --installed | grep -qx wasm32-unknown-unknown || { \

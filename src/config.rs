@@ -88,9 +88,41 @@ impl Variant {
         }
     }
 
+    /// The name in configurations and links.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Ple => "ple",
+            Self::Uie => "uie",
+        }
+    }
+
     /// Whether user centres are learned and lent to the ranker.
     pub fn has_uie(self) -> bool {
         self != Self::Ple
+    }
+}
+
+/// The models that race, written `ple,uie`: each once, the baseline of all differences first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Variants(pub Vec<Variant>);
+
+impl TryFrom<String> for Variants {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let find = |key: &str| Variant::ALL.into_iter().find(|variant| variant.key() == key);
+        let variants: Option<Vec<Variant>> = text.split(',').map(find).collect();
+        let keys: Vec<&str> = Variant::ALL.map(Variant::key).to_vec();
+        match variants {
+            Some(list) if (1..list.len()).all(|i| !list[..i].contains(&list[i])) => Ok(Self(list)),
+            _ => Err(format!("`{text}` is not a list of models: name some of {}, each once, joined by commas", keys.join(", "))),
+        }
+    }
+}
+
+impl From<Variants> for String {
+    fn from(variants: Variants) -> Self {
+        variants.0.into_iter().map(Variant::key).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -164,6 +196,8 @@ pub struct Config {
     pub preset: Preset,
     /// The one seed: of the stream, of the negatives, of the parameters and of the clustering.
     pub seed: u64,
+    /// The models that race, on the same batches.
+    pub variants: Variants,
 
     /// Synthetic stream: users.
     pub users: u32,
@@ -263,6 +297,7 @@ impl Config {
             version: VERSION,
             preset,
             seed: 7,
+            variants: Variants(Variant::ALL.to_vec()),
             users: 2_000,
             items: 8_400,
             categories: 200,
@@ -301,7 +336,7 @@ impl Config {
             stop_rule: StopRule::Either,
             enhancement_scale: 0.1,
             evaluate_every: 25,
-            panel: 1_024,
+            panel: 2_048,
         };
         match preset {
             Preset::Browser => browser,
@@ -469,7 +504,14 @@ mod tests {
     #[test]
     fn every_preset_is_valid_and_survives_a_link_and_a_file() {
         for preset in [Preset::Browser, Preset::Long, Preset::Paper] {
-            let config = Config { seed: 11, rho: 0.125, similarity: Similarity::Dot, tower: Widths(vec![24, 8]), ..Config::preset(preset) };
+            let config = Config {
+                seed: 11,
+                rho: 0.125,
+                variants: Variants(vec![Variant::Uie]),
+                similarity: Similarity::Dot,
+                tower: Widths(vec![24, 8]),
+                ..Config::preset(preset)
+            };
             config.validate().unwrap();
             assert_eq!(Config::from_query(&config.to_query()).unwrap(), config);
             let file = serde_json::to_string(&config).unwrap();
@@ -500,6 +542,8 @@ mod tests {
             ("rho=NaN", "rho"),
             ("preset=huge", "preset"),
             ("tower=16x", "tower"),
+            ("variants=ple,ple", "variants"),
+            ("variants=", "variants"),
             ("version=2", "version"),
             ("children=1e9", "children"),
             ("learning_rate=inf", "learning_rate"),

@@ -4,11 +4,17 @@
 pub mod config;
 pub mod counter;
 pub mod data;
-pub mod device;
-pub mod kernels;
 pub mod message;
 pub mod metrics;
-pub mod model;
-pub mod platform;
 pub mod projection;
+
+#[cfg(feature = "train")]
+pub mod device;
+#[cfg(feature = "train")]
+pub mod kernels;
+#[cfg(feature = "train")]
+pub mod model;
+#[cfg(feature = "train")]
+pub mod platform;
+#[cfg(feature = "train")]
 pub mod train;

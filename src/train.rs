@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, ExecutionError, TensorData, Transaction};
 use web_time::{Duration, Instant};
 
-use crate::config::{Config, Variant};
+use crate::config::Config;
 use crate::data::protocol::{Batch, Dataset, Replay};
 use crate::data::{DataError, Source};
 use crate::device::{self, Watch};
@@ -97,7 +97,7 @@ impl Race {
         config.validate()?;
         let dataset = Dataset::open(source, &config)?;
         let layout = Layout::new(dataset.vocabulary(), config.history);
-        let rankers: Vec<Ranker> = Variant::ALL.iter().map(|&variant| Ranker::new(&config, variant, layout, device)).collect();
+        let rankers: Vec<Ranker> = config.variants.0.iter().map(|&variant| Ranker::new(&config, variant, layout, device)).collect();
         Ok(Self {
             replay: dataset.replay(),
             panel: dataset.panel(config.panel).into_iter().map(Arc::new).collect(),
@@ -365,7 +365,10 @@ pub async fn turn_clock(ranker: &mut Ranker, step: u64, steps: u64) -> Result<Op
 }
 
 /// Losses of every ranker's last step, all in one read-back; nothing before the first step.
-pub(crate) async fn read_losses(rankers: &[Ranker]) -> Result<Vec<Losses>, TrainError> {
+///
+/// # Errors
+/// A device that failed.
+pub async fn read_losses(rankers: &[Ranker]) -> Result<Vec<Losses>, TrainError> {
     let mut transaction = Transaction::default();
     for losses in rankers.iter().filter_map(Ranker::losses) {
         transaction = transaction.register(losses.mtl.clone());

@@ -55,7 +55,8 @@ export const launch = (flags = []) => chromium.launch({ executablePath, args: [.
  * exceptions. A sample that is not there is no error: the page asks for it to find out.
  */
 export async function open(browser, site, hash = "", options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const { before, prepare, ...look } = options;
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...look });
   const page = await context.newPage();
   const wrong = [];
   page.on("request", (request) => {
@@ -66,7 +67,8 @@ export async function open(browser, site, hash = "", options = {}) {
     if (message.type() === "error" && !optional) wrong.push(`console: ${message.text()} ${message.location().url}`);
   });
   page.on("pageerror", (error) => wrong.push(`exception: ${error}`));
-  if (options.before) await page.addInitScript(options.before);
+  if (before) await page.addInitScript(before);
+  if (prepare) await prepare(page);
   await page.goto(`${site.url}#${hash}`);
   return new Reader(page, wrong);
 }
