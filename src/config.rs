@@ -242,6 +242,9 @@ pub struct Config {
 
     /// Widths of the auxiliary towers; the last is that of the user and item vectors and of every memory.
     pub auxiliary: Widths,
+    /// Whether the item tower sees how often its item came so far (A18). Off by default: through the fit of what a cluster
+    /// lends to the item (A12) it reaches the ranker, which then learns "unseen, so a positive" where test items are new.
+    pub item_count: bool,
     /// The weight of a positive in Eq. 1.
     pub positive_weight: PositiveWeight,
 
@@ -318,6 +321,7 @@ impl Config {
             expert_2: Widths(vec![32]),
             tower: Widths(vec![16]),
             auxiliary: Widths(vec![64, 32, 16]),
+            item_count: false,
             positive_weight: PositiveWeight::MergeScore,
             centres: 32,
             children: 4,

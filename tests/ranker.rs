@@ -25,9 +25,8 @@ fn sizes(levels: &[&[usize]], specific: usize, shared: usize) -> PleSizes {
 /// One layer of a stack as weight and bias, read from the module.
 fn layer(linear: &Linear, index: usize) -> (Vec<f64>, Vec<f64>) {
     let pick = |param: &Param<Tensor<3>>| {
-        let [stack, rows, columns] = param.dims();
-        let all = block_on(read(param.val()));
-        all[index * rows * columns..][..rows * columns].to_vec().into_iter().take(stack * rows * columns).collect()
+        let [_, rows, columns] = param.dims();
+        block_on(read(param.val()))[index * rows * columns..][..rows * columns].to_vec()
     };
     (pick(&linear.weight), pick(&linear.bias))
 }
@@ -211,11 +210,11 @@ fn the_gate_is_gate_nu_and_starts_as_the_identity() {
             assert_close(got, &expected, 1e-5);
             assert!(got.iter().all(|d| (d - 1.0).abs() < 0.05), "a fresh gate lets everything through: {got:?}");
             let e: Vec<f64> = got.iter().zip(lent).map(|(d, w)| d * w).collect();
-            let size = (dot(&e, &e) / M as f64 + 1e-6).sqrt();
-            let scaled: Vec<f64> = e.iter().map(|e| 0.1 * e / size).collect();
-            assert_close(&features[s * width + level * M..][..M], &scaled, 1e-5);
-            let fit = dot(&e, &item[s * M..][..M]) / (M as f64).sqrt();
-            assert_close(&[features[s * width + 2 * M + level]], &[fit], 1e-5);
+            let norm = |x: &[f64]| (dot(x, x) / M as f64 + 1e-6).sqrt();
+            let item = &item[s * M..][..M];
+            let fit = 0.1 * dot(&e, item) / M as f64 / norm(&e) / norm(item);
+            let scaled: Vec<f64> = e.iter().map(|x| 0.1 * x / norm(&e)).chain([fit]).collect();
+            assert_close(&features[s * width + level * (M + 1)..][..M + 1], &scaled, 1e-5);
         }
     }
 }

@@ -83,7 +83,7 @@ fn adam_rows_kernel(
         let m = BETA_1 * table[at + width] + (1.0f32 - BETA_1) * g;
         let v = BETA_2 * table[at + 2 * width] + (1.0f32 - BETA_2) * g * g;
         let denominator = (v * correction_2).sqrt() + EPSILON;
-        table[at] = table[at] - learning_rate * (m * correction_1) / denominator;
+        table[at] -= learning_rate * (m * correction_1) / denominator;
         table[at + width] = m;
         table[at + 2 * width] = v;
     }

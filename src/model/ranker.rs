@@ -93,7 +93,7 @@ pub struct DeviceBatch {
 struct Inputs {
     /// `[samples, Behaviour::COUNT]`
     counts: Tensor<2>,
-    /// `[samples, 1]`; for the item tower alone: in the ranker it would teach that unseen means negative (protocol U1).
+    /// `[samples, 1]`, for the item tower where the configuration gives it the count.
     item_count: Tensor<2>,
 }
 
@@ -165,7 +165,9 @@ impl Network {
         let enhancement = if variant.has_uie() { Gate::outputs(m) } else { 0 };
         Self {
             ple: Ple::new(&init, &sizes, inputs + enhancement),
-            auxiliary: variant.has_uie().then(|| Auxiliary::new(&init, &config.auxiliary.0, inputs - ITEM_FIELDS * d, ITEM_FIELDS * d + 1)),
+            auxiliary: variant.has_uie().then(|| {
+                Auxiliary::new(&init, &config.auxiliary.0, inputs - ITEM_FIELDS * d, ITEM_FIELDS * d + usize::from(config.item_count))
+            }),
             gate: variant.has_uie().then(|| Gate::new(&init, m, config.enhancement_scale)),
         }
     }
@@ -409,7 +411,10 @@ impl Ranker {
             let [samples, width] = pooled.dims();
             let item = ITEM_FIELDS * self.config.embedding;
             let of_user = Tensor::cat(vec![pooled.clone().slice([0..samples, item..width]), inputs.counts.clone()], 1);
-            let of_item = Tensor::cat(vec![pooled.slice([0..samples, 0..item]), inputs.item_count.clone()], 1);
+            let mut of_item = pooled.slice([0..samples, 0..item]);
+            if self.config.item_count {
+                of_item = Tensor::cat(vec![of_item, inputs.item_count.clone()], 1);
+            }
             let v = Towers { v_user: auxiliary.user(lift(of_user)), v_item: auxiliary.item(lift(of_item)) };
             let (v_user, v_item) = (off_graph(v.v_user.clone()), off_graph(v.v_item.clone()));
             let m = self.config.memory_width();

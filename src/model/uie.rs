@@ -38,13 +38,13 @@ pub struct Gate {
     pub hidden: Linear,
     /// `x W' + b'`, a layer a level.
     pub out: Linear,
-    /// `[2, 1, m]`: the learned scale of the normalised vectors, small at first (A12).
+    /// `[2, 1, m + 1]`: the learned scale of the normalised vectors and of their fit to the item, small at first (A12).
     pub scale: Param<Tensor<3>>,
 }
 
 /// What the ranker receives of UIE.
 pub struct Enhancement {
-    /// `[samples, 2 m + 3]`: both vectors, their dot with the item's vector, whether UIE stopped.
+    /// `[samples, 2 (m + 1) + 1]`: each vector and its cosine with the item's vector, scaled; whether UIE stopped.
     pub features: Tensor<2>,
     /// `[2, samples, m]`: the gates' factors, between 0 and 2.
     pub delta: Tensor<3>,
@@ -56,7 +56,7 @@ impl Gate {
         Self {
             hidden: Linear::new(init, "uie.gate.hidden", 2, 2 * m, m),
             out: Linear::with_deviation(init, "uie.gate.out", 2, m, m, GATE_START),
-            scale: init.constant([2, m], scale as f32),
+            scale: init.constant([2, m + 1], scale as f32),
         }
     }
 
@@ -75,11 +75,12 @@ impl Gate {
         let z = Tensor::cat(vec![lent.weighted.clone().detach(), personal], 2);
         let delta = sigmoid(self.out.forward(relu(self.hidden.forward(z)))) * 2.0;
         let e = delta.clone() * lent.weighted;
-        let dots = (e.clone() * v_item.unsqueeze_dim(0)).sum_dim(2) * (1.0 / (m as f32).sqrt());
-        // Root mean square, not a full layer norm: a stopped user's zero stays zero.
-        let size = (e.clone().square().mean_dim(2) + 1e-6).sqrt();
-        let scaled = e / size * self.scale.val();
-        let flat = |tensor: Tensor<3>, width: usize| tensor.swap_dims(0, 1).reshape([samples, levels * width]);
-        Enhancement { features: Tensor::cat(vec![flat(scaled, m), flat(dots, 1), lent.stopped], 1), delta }
+        // Root mean squares, not a full layer norm: a stopped user's zero stays zero.
+        let normed = e.clone() / (e.square().mean_dim(2) + 1e-6).sqrt();
+        let item = v_item.clone() / (v_item.square().mean_dim(1) + 1e-6).sqrt();
+        let fit = (normed.clone() * item.unsqueeze_dim(0)).mean_dim(2);
+        let scaled = Tensor::cat(vec![normed, fit], 2) * self.scale.val();
+        let scaled = scaled.swap_dims(0, 1).reshape([samples, levels * (m + 1)]);
+        Enhancement { features: Tensor::cat(vec![scaled, lent.stopped], 1), delta }
     }
 }
