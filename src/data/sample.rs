@@ -1,7 +1,7 @@
 //! Compact samples of whole users, for a page that is to train on real rows.
 //!
 //! A file is, in this order: 8 bytes `DUIAROWS`; 1 byte, the version of the format; 8 bytes, the FNV-1a hash of what
-//! follows (little-endian); the [`Payload`] by postcard, whose numbers take as many bytes as they need. About 7 bytes a row.
+//! follows (little-endian); the payload by postcard, whose numbers take as many bytes as they need. About 7 bytes a row.
 
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ fn framed(payload: &Payload) -> Vec<u8> {
     [MAGIC.as_slice(), &[VERSION], &fnv(&body).to_le_bytes(), &body].concat()
 }
 
-/// The rows of a sample that [`write`] made.
+/// The rows of a sample that [`write()`] made.
 ///
 /// # Errors
 /// [`DataError::Sample`] where the bytes are no sample, of another version, cut off or damaged, and

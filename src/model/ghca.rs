@@ -123,7 +123,7 @@ impl Memory {
     }
 
     /// Eq. 2 and 3, the second restricted to the children of the first (A8): `[samples, 2]`, see
-    /// [`nearest`](crate::kernels::nearest).
+    /// [`nearest`].
     pub fn assign(&self, v: Tensor<2>) -> Tensor<2, Int> {
         let kind = integers(vec![0], &self.device);
         nearest(self.seen(v), self.seen(self.centres.clone()), kind, self.levels, self.config.similarity == Similarity::Cosine)
