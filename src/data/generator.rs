@@ -441,7 +441,6 @@ impl Alias {
 #[cfg(test)]
 mod tests {
     use std::collections::{HashMap, HashSet};
-    use std::time::Instant;
 
     use super::*;
     use crate::config::Preset;
@@ -602,21 +601,5 @@ mod tests {
         let mut bins = [0.0; 4];
         (0..100_000).for_each(|i| bins[alias.pick(counter.lane(1).below(i, 4) as usize, counter.lane(2).bits(i)) as usize] += 1e-4);
         weights.iter().zip(bins).for_each(|(w, b)| assert!((w - b).abs() < 0.1, "{bins:?}"));
-    }
-
-    #[test]
-    #[ignore = "a measurement: rows a second"]
-    fn speed() {
-        for (name, config) in [
-            ("browser", Config { rows: 2_000_000, ..Config::default() }),
-            ("paper", Config { rows: 5_000_000, ..Config::preset(Preset::Paper) }),
-        ] {
-            let start = Instant::now();
-            let generator = Arc::new(Generator::new(&config));
-            let built = start.elapsed();
-            let start = Instant::now();
-            let sum: u64 = generator.events().map(|e| u64::from(e.item)).sum();
-            eprintln!("{name}: built in {built:?}, {:.2}M rows/s ({sum})", config.rows as f64 / 1e6 / start.elapsed().as_secs_f64());
-        }
     }
 }

@@ -530,7 +530,6 @@ fn log_count(n: u32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
 
     use super::*;
     use crate::data::generator::Generator;
@@ -741,23 +740,5 @@ mod tests {
     fn activity_buckets_are_powers_of_two() {
         let cases = [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (16_383, 14), (16_384, 15), (u32::MAX, 15)];
         cases.iter().for_each(|&(n, bucket)| assert_eq!(activity_bucket(n), bucket, "{n}"));
-    }
-
-    #[test]
-    #[ignore = "a measurement: samples a second"]
-    fn speed() {
-        for (name, config) in
-            [("browser", Config::default()), ("paper", Config { rows: 5_000_000, ..Config::preset(crate::config::Preset::Paper) })]
-        {
-            let start = Instant::now();
-            let dataset = Dataset::open(Arc::new(Generator::new(&config)), &config).unwrap();
-            let opened = start.elapsed();
-            let (start, mut replay, mut samples) = (Instant::now(), dataset.replay(), 0);
-            while let Some(batch) = replay.next_train() {
-                samples += batch.size;
-            }
-            eprintln!("{name}: opened in {opened:?}, {:.2}M samples/s", samples as f64 / 1e6 / start.elapsed().as_secs_f64());
-            eprintln!("{:?} {:?}", dataset.report(), dataset.sampling());
-        }
     }
 }
