@@ -32,7 +32,7 @@ page: tools
 
 test: lint native browser
 
-lint:
+lint: tools
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings
 	cargo clippy --profile web $(WEB) worker --bin worker -- -D warnings
@@ -62,7 +62,7 @@ tools:
 	  echo "Installing wasm-bindgen $(WASM_BINDGEN), the version of Cargo.lock …"; cargo install wasm-bindgen-cli --version $(WASM_BINDGEN); }
 	@test -x $(TOOLS)/node_modules/.bin/wasm-opt || { \
 	  echo "Installing wasm-opt (binaryen $(BINARYEN)) into $(TOOLS) …"; \
-	  npm install --silent --no-audit --no-fund --prefix $(TOOLS) binaryen@$(BINARYEN); }
+	  mkdir -p $(TOOLS); npm install --silent --no-audit --no-fund --prefix $(TOOLS) binaryen@$(BINARYEN); }
 
 browser-tools:
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
