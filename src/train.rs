@@ -123,16 +123,6 @@ impl Race {
         sink(Event::Ready { variants, steps: self.steps, panel_positives: positives });
     }
 
-    /// Steps done.
-    pub fn step_number(&self) -> u64 {
-        self.step
-    }
-
-    /// Steps of the run.
-    pub fn steps(&self) -> u64 {
-        self.steps
-    }
-
     /// One step of every variant, the clocks, and an evaluation where one is due. `false` once the stream has ended.
     ///
     /// # Errors

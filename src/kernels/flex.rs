@@ -15,11 +15,7 @@ macro_rules! slice {
     };
 }
 
-fn float(values: Vec<f32>, shape: [usize; 2]) -> FloatTensor<Flex> {
-    Flex::float_from_data(TensorData::new(values, shape), &Default::default())
-}
-
-fn float_3(values: Vec<f32>, shape: [usize; 3]) -> FloatTensor<Flex> {
+fn float<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FloatTensor<Flex> {
     Flex::float_from_data(TensorData::new(values, shape), &Default::default())
 }
 
@@ -166,7 +162,7 @@ impl MixKernels for Flex {
                 out.iter_mut().zip(x).for_each(|(o, x)| *o += gate * x);
             }
         }
-        float_3(out, [streams, samples, width])
+        float(out, [streams, samples, width])
     }
 
     fn mix_grad_experts(gates: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -183,7 +179,7 @@ impl MixKernels for Flex {
                 out.iter_mut().zip(g).for_each(|(o, g)| *o += gate * g);
             }
         }
-        float_3(out, [count, samples, width])
+        float(out, [count, samples, width])
     }
 
     fn mix_grad_gates(experts: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -198,6 +194,6 @@ impl MixKernels for Flex {
                 *out = dot(g, &experts[(e * samples + row % samples) * width..][..width]);
             }
         }
-        float_3(out, [streams, samples, count])
+        float(out, [streams, samples, count])
     }
 }
