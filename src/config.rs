@@ -66,39 +66,197 @@ pub enum Preset {
     Paper,
 }
 
-/// A model of the race. The order here is the order of the paper's Table 4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// What a variant's user centres are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserCentres {
+    /// GHCA: two levels that follow the stream (Eq. 2-5).
+    Learned,
+    /// Sanity row: drawn at random once, as long as user vectors are, and never moved.
+    Random,
+    /// Sanity row: k-means of the user vectors at the end of the warm-up, never moved.
+    KMeans,
+}
+
+/// A score without a model: the sanity rows that every model must beat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// How often the item came so far.
+    Popularity,
+    /// How often the item's category is in the user's history.
+    CategoryRepeat,
+    /// The generator's own probability of the item: no model can be better than it. Synthetic streams only.
+    Truth,
+}
+
+/// What a variant is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// A rule scores, and nothing is trained.
+    pub rule: Option<Rule>,
+    /// User centres that UIE lends from (section 4.2).
+    pub uie: Option<UserCentres>,
+    /// The memory of positive behaviours (section 4.3).
+    pub upbe: bool,
+    /// Item centres in the place of the history's items (section 4.4).
+    pub uhse: bool,
+    /// UIE and UPBE on the item side too (section 4.5).
+    pub items: bool,
+    /// Contrastive learning for low-active users (Yao et al. 2021, adapted).
+    pub contrastive: bool,
+    /// Transfer from long to short histories (Zhang et al. 2021, adapted).
+    pub transfer: bool,
+    /// Sanity row: the ranker widened to DUIA's number of parameters, with a vector of its own for each user.
+    pub wide: bool,
+    /// Sanity row: the auxiliary model's user vector itself instead of a centre.
+    pub towers: bool,
+}
+
+impl Parts {
+    const RANKER: Self = Self {
+        rule: None,
+        uie: None,
+        upbe: false,
+        uhse: false,
+        items: false,
+        contrastive: false,
+        transfer: false,
+        wide: false,
+        towers: false,
+    };
+
+    /// Whether the auxiliary towers are trained.
+    pub fn has_towers(self) -> bool {
+        self.has_user_centres() || self.has_item_centres() || self.towers
+    }
+
+    /// Whether there are user centres.
+    pub fn has_user_centres(self) -> bool {
+        self.uie.is_some()
+    }
+
+    /// Whether there are item centres.
+    pub fn has_item_centres(self) -> bool {
+        self.uhse || self.items
+    }
+}
+
+/// A model of the race.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Variant {
+    /// Sanity row: popularity alone.
+    Popularity,
+    /// Sanity row: the user's categories alone.
+    CategoryRepeat,
+    /// Sanity row: what the generator knows, the upper bound. Synthetic streams only.
+    Truth,
     /// The ranker alone: the baseline (Tang et al. 2020).
     Ple,
+    /// PLE with contrastive learning.
+    Contrastive,
+    /// PLE with transfer learning.
+    Transfer,
+    /// Sanity row: PLE with as many parameters as DUIA.
+    Wide,
+    /// Sanity row: PLE with the auxiliary model's vectors and no cluster.
+    Towers,
+    /// Sanity row: UIE with random frozen centres.
+    RandomCentres,
+    /// Sanity row: UIE with frozen k-means centres.
+    KMeansCentres,
     /// PLE with User Interest Enhancement (section 4.2).
     Uie,
+    /// UIE and User Positive Behavior Enhancement (section 4.3).
+    Upbe,
+    /// UIE, UPBE and User History Sequence Enhancement (section 4.4).
+    Duia,
+    /// DUIA for users and items (section 4.5).
+    DuiaItems,
+    /// PLE with UHSE alone (Table 7).
+    Uhse,
 }
 
 impl Variant {
-    /// All variants, in the order in which reports and charts show them.
-    pub const ALL: [Self; 2] = [Self::Ple, Self::Uie];
+    /// All variants, in the order in which reports and charts show them. With [`Variant::entry`] below, the one place
+    /// to touch for a new one.
+    pub const ALL: [Self; 15] = [
+        Self::Popularity,
+        Self::CategoryRepeat,
+        Self::Truth,
+        Self::Ple,
+        Self::Contrastive,
+        Self::Transfer,
+        Self::Wide,
+        Self::Towers,
+        Self::RandomCentres,
+        Self::KMeansCentres,
+        Self::Uie,
+        Self::Upbe,
+        Self::Duia,
+        Self::DuiaItems,
+        Self::Uhse,
+    ];
+
+    /// The paper's ladder, Table 4: each rung adds a part to the one before.
+    pub const LADDER: [Self; 5] = [Self::Ple, Self::Uie, Self::Upbe, Self::Duia, Self::DuiaItems];
+
+    /// Key, name, the variant it is compared with beside PLE, and parts.
+    fn entry(self) -> (&'static str, &'static str, Self, Parts) {
+        let ranker = Parts::RANKER;
+        let uie = Parts { uie: Some(UserCentres::Learned), ..ranker };
+        let upbe = Parts { upbe: true, ..uie };
+        let duia = Parts { uhse: true, ..upbe };
+        match self {
+            Self::Popularity => ("popularity", "popularity", Self::Ple, Parts { rule: Some(Rule::Popularity), ..ranker }),
+            Self::CategoryRepeat => ("category-repeat", "category repeat", Self::Ple, Parts { rule: Some(Rule::CategoryRepeat), ..ranker }),
+            Self::Truth => ("truth", "true preference", Self::Ple, Parts { rule: Some(Rule::Truth), ..ranker }),
+            Self::Ple => ("ple", "PLE", Self::Ple, ranker),
+            Self::Contrastive => ("ple-cl", "PLE+CL", Self::Ple, Parts { contrastive: true, ..ranker }),
+            Self::Transfer => ("ple-tl", "PLE+TL", Self::Ple, Parts { transfer: true, ..ranker }),
+            Self::Wide => ("ple-wide", "PLE, wider", Self::Ple, Parts { wide: true, ..ranker }),
+            Self::Towers => ("ple-towers", "PLE, towers", Self::Ple, Parts { towers: true, ..ranker }),
+            Self::RandomCentres => ("uie-random", "UIE, random", Self::Towers, Parts { uie: Some(UserCentres::Random), ..ranker }),
+            Self::KMeansCentres => ("uie-kmeans", "UIE, k-means", Self::RandomCentres, Parts { uie: Some(UserCentres::KMeans), ..ranker }),
+            Self::Uie => ("uie", "UIE", Self::Ple, uie),
+            Self::Upbe => ("uie-upbe", "UIE+UPBE", Self::Uie, upbe),
+            Self::Duia => ("duia", "DUIA", Self::Upbe, duia),
+            Self::DuiaItems => ("duia-items", "DUIA u+i", Self::Duia, Parts { items: true, ..duia }),
+            Self::Uhse => ("uhse", "UHSE", Self::Ple, Parts { uhse: true, ..ranker }),
+        }
+    }
 
     /// The name people read.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Ple => "PLE",
-            Self::Uie => "PLE+UIE",
-        }
+        self.entry().1
     }
 
-    /// The name in configurations and links.
+    /// The name in configurations, files and links.
     pub fn key(self) -> &'static str {
-        match self {
-            Self::Ple => "ple",
-            Self::Uie => "uie",
-        }
+        self.entry().0
     }
 
-    /// Whether user centres are learned and lent to the ranker.
-    pub fn has_uie(self) -> bool {
-        self != Self::Ple
+    /// The variant that this one adds something to: the rung below in Table 4, PLE for most.
+    pub fn rung_below(self) -> Option<Self> {
+        Some(self.entry().2).filter(|&below| below != self)
+    }
+
+    /// What it is made of.
+    pub fn parts(self) -> Parts {
+        self.entry().3
+    }
+}
+
+impl TryFrom<String> for Variant {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let keys = Self::ALL.map(Self::key).join(", ");
+        Self::ALL.into_iter().find(|variant| variant.key() == text).ok_or_else(|| format!("`{text}` is not a model: name one of {keys}"))
+    }
+}
+
+impl From<Variant> for String {
+    fn from(variant: Variant) -> Self {
+        variant.key().into()
     }
 }
 
@@ -110,12 +268,10 @@ pub struct Variants(pub Vec<Variant>);
 impl TryFrom<String> for Variants {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        let find = |key: &str| Variant::ALL.into_iter().find(|variant| variant.key() == key);
-        let variants: Option<Vec<Variant>> = text.split(',').map(find).collect();
-        let keys: Vec<&str> = Variant::ALL.map(Variant::key).to_vec();
-        match variants {
-            Some(list) if (1..list.len()).all(|i| !list[..i].contains(&list[i])) => Ok(Self(list)),
-            _ => Err(format!("`{text}` is not a list of models: name some of {}, each once, joined by commas", keys.join(", "))),
+        let list = text.split(',').map(|key| Variant::try_from(key.to_string())).collect::<Result<Vec<_>, _>>()?;
+        match list.iter().enumerate().find(|(at, variant)| list[..*at].contains(variant)) {
+            Some((_, twice)) => Err(format!("`{text}` names {} twice", twice.key())),
+            None => Ok(Self(list)),
         }
     }
 }
@@ -184,6 +340,18 @@ pub enum PositiveWeight {
 pub enum Negatives {
     /// U1: one uniformly drawn item for each positive.
     Uniform,
+    /// P1: one item for each positive, drawn in proportion to (rows of the item, test rows too) to the power of 0.75.
+    Popular,
+}
+
+/// What a user's or an item's memory of positive behaviours starts as (A13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemoryStart {
+    /// The first touch copies the mean of the centres that it met.
+    Touch,
+    /// From zero by the gradient alone, as Eq. 9 and 10 read literally.
+    Zero,
 }
 
 /// Everything that decides a run. Two runs with equal configurations on the CPU give the same bytes.
@@ -252,8 +420,18 @@ pub struct Config {
     pub centres: usize,
     /// Level-2 centres of each level-1 centre.
     pub children: usize,
-    /// The clustering weight rho of Eq. 15.
+    /// Level-1 item centres, NFC of UHSE in the paper.
+    pub item_centres: usize,
+    /// Level-2 item centres of each level-1 item centre.
+    pub item_children: usize,
+    /// The weight rho of Eq. 15: how fast user centres move.
     pub rho: f64,
+    /// The weight lambda of Eq. 15: how fast memories of positive behaviours move.
+    pub lambda: f64,
+    /// The weight eta of Eq. 15: how fast item centres move.
+    pub eta: f64,
+    /// What a memory of positive behaviours starts as.
+    pub memory_start: MemoryStart,
     /// What "most similar" means.
     pub similarity: Similarity,
     /// Whether the running mean of the user vectors is taken out before the search and the sign test.
@@ -300,7 +478,7 @@ impl Config {
             version: VERSION,
             preset,
             seed: 7,
-            variants: Variants(Variant::ALL.to_vec()),
+            variants: Variants(vec![Variant::Ple, Variant::Uie]),
             users: 2_000,
             items: 8_400,
             categories: 200,
@@ -325,7 +503,12 @@ impl Config {
             positive_weight: PositiveWeight::MergeScore,
             centres: 32,
             children: 4,
+            item_centres: 64,
+            item_children: 4,
             rho: 0.05,
+            lambda: 0.05,
+            eta: 0.05,
+            memory_start: MemoryStart::Touch,
             similarity: Similarity::Cosine,
             centred: false,
             centre_step: CentreStep::Mean,
@@ -367,6 +550,8 @@ impl Config {
                 auxiliary: Widths(vec![256, 128, 64]),
                 centres: 512,
                 children: 10,
+                item_centres: 2_048,
+                item_children: 10,
                 evaluate_every: 2_000,
                 panel: 16_384,
                 ..browser
@@ -377,11 +562,6 @@ impl Config {
     /// Width of the user and item vectors and of every memory.
     pub fn memory_width(&self) -> usize {
         self.auxiliary.last()
-    }
-
-    /// All user centres: the first level, then the children of centre 0, of centre 1 and so on.
-    pub fn all_centres(&self) -> usize {
-        self.centres * (1 + self.children)
     }
 
     /// Checks every field and the relations between them.
@@ -407,6 +587,8 @@ impl Config {
         whole("shared_experts", self.shared_experts as u64, 1, 16)?;
         whole("centres", self.centres as u64, 2, 65_536)?;
         whole("children", self.children as u64, 2, 64)?;
+        whole("item_centres", self.item_centres as u64, 2, 65_536)?;
+        whole("item_children", self.item_children as u64, 2, 64)?;
         whole("panel", self.panel as u64, 16, 1_000_000)?;
         whole("evaluate_every", self.evaluate_every, 1, 1_000_000)?;
         within("train_share", self.train_share, 0.05, 0.99)?;
@@ -414,6 +596,8 @@ impl Config {
         within("learning_rate", self.learning_rate, 1e-7, 1.0)?;
         within("embedding_std", self.embedding_std, 1e-6, 10.0)?;
         within("rho", self.rho, 0.0, 0.5)?;
+        within("lambda", self.lambda, 0.0, 0.5)?;
+        within("eta", self.eta, 0.0, 0.5)?;
         within("commit", self.commit, 0.0, 10.0)?;
         within("reseed_expect", self.reseed_expect, 1.0, 10_000.0)?;
         within("cluster_share", self.cluster_share, 0.001, 1.0)?;
@@ -424,12 +608,6 @@ impl Config {
     /// Steps of the first use of the centres: `warm_up`, or A6's rule where it is 0.
     pub fn warm_up_steps(&self, total_steps: u64) -> u64 {
         if self.warm_up > 0 { self.warm_up } else { (total_steps / 20).clamp(1, 40) }
-    }
-
-    /// Steps of a span of the re-seeding clock (A7): a centre of average share expects `reseed_expect` samples in it.
-    pub fn reseed_span(&self) -> u64 {
-        let clustered = self.cluster_share * self.batch as f64;
-        ((self.reseed_expect * self.centres as f64 / clustered).ceil() as u64).max(1)
     }
 
     /// The configuration as `key=value&…`, only what differs from its preset, the preset and the version first.
@@ -496,7 +674,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    fn new(field: impl Into<String>, value: impl ToString, allowed: impl Into<String>) -> Self {
+    pub(crate) fn new(field: impl Into<String>, value: impl ToString, allowed: impl Into<String>) -> Self {
         Self { field: field.into(), value: value.to_string(), allowed: allowed.into() }
     }
 }
@@ -534,7 +712,21 @@ mod tests {
     fn table_3_of_the_paper_is_the_paper_preset() {
         let paper = Config::preset(Preset::Paper);
         assert_eq!((paper.centres, paper.children, paper.memory_width()), (512, 10, 64));
+        assert_eq!((paper.item_centres, paper.item_children), (2_048, 10));
+        assert_eq!([paper.rho, paper.lambda, paper.eta], [0.05; 3]);
         assert_eq!(paper.auxiliary.to_string(), "256x128x64");
+    }
+
+    #[test]
+    fn every_variant_is_found_by_its_key_alone() {
+        for variant in Variant::ALL {
+            assert_eq!(Variant::try_from(variant.key().to_string()), Ok(variant));
+            assert!(variant.rung_below() != Some(variant));
+        }
+        let keys: std::collections::HashSet<_> = Variant::ALL.map(Variant::key).into();
+        assert_eq!(keys.len(), Variant::ALL.len());
+        assert!(Variant::LADDER.windows(2).all(|rung| rung[1].rung_below() == Some(rung[0])));
+        assert!(Variants::try_from("ple,gbdt".to_string()).unwrap_err().contains("`gbdt` is not a model: name one of popularity"));
     }
 
     #[test]

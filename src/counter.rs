@@ -29,6 +29,10 @@ pub enum Stream {
     Centres,
     /// Which users a sample keeps.
     Sample,
+    /// Views of the contrastive model.
+    Views,
+    /// Everything that is drawn in a simulation of an online experiment.
+    Simulation,
 }
 
 /// One stream of counter-based numbers.

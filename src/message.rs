@@ -108,6 +108,10 @@ pub enum Event {
     Field(Box<FieldFrame>),
     /// Centres that were filled or born again at this step.
     Reseeded {
+        /// Which variant's centres.
+        variant: Variant,
+        /// Whose centres.
+        side: Side,
         /// The step.
         step: u64,
         /// Level-1 centres.
@@ -201,6 +205,30 @@ pub struct DataReport {
     pub low_active_row_share: f64,
     /// Share of test positives whose item no training row has.
     pub unseen_test_share: f64,
+    /// What is known of each group of users (Table 2).
+    pub interest: Interest,
+}
+
+/// What is known of low-active and of high-active users before the test (Table 2 of the paper).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Interest {
+    /// Low-active users.
+    pub low: GroupInterest,
+    /// High-active users.
+    pub high: GroupInterest,
+}
+
+/// Means a user of a group, over the training rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GroupInterest {
+    /// Users of the group.
+    pub users: u64,
+    /// Behaviours.
+    pub behaviours: f64,
+    /// Distinct items.
+    pub items: f64,
+    /// Distinct categories: the nearest that the data have to the paper's profile features.
+    pub categories: f64,
 }
 
 /// The losses of Eq. 15 at a step, each before its weight.
@@ -214,6 +242,40 @@ pub struct Losses {
     pub uie_l1: Option<f32>,
     /// Eq. 5. None until the centres are filled.
     pub uie_l2: Option<f32>,
+    /// Eq. 9, on the user side. None until the centres are filled.
+    pub upbe_l1: Option<f32>,
+    /// Eq. 10, on the user side. None until the centres are filled.
+    pub upbe_l2: Option<f32>,
+    /// Eq. 13. None until the item centres are filled.
+    pub uhse_l1: Option<f32>,
+    /// Eq. 14. None until the item centres are filled.
+    pub uhse_l2: Option<f32>,
+    /// Eq. 9 and 10 on the item side. None until the item centres are filled.
+    pub items: Option<[f32; 2]>,
+    /// The added loss of PLE+CL or of PLE+TL.
+    pub adaptation: Option<f32>,
+}
+
+impl Losses {
+    /// Every loss that there is, with its name in files and charts.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, f32)> {
+        let items = |level: usize| self.items.map(|losses| losses[level]);
+        [
+            ("loss_mtl", Some(self.mtl)),
+            ("loss_auxiliary", self.auxiliary),
+            ("loss_uie_l1", self.uie_l1),
+            ("loss_uie_l2", self.uie_l2),
+            ("loss_upbe_l1", self.upbe_l1),
+            ("loss_upbe_l2", self.upbe_l2),
+            ("loss_uhse_l1", self.uhse_l1),
+            ("loss_uhse_l2", self.uhse_l2),
+            ("loss_items_l1", items(0)),
+            ("loss_items_l2", items(1)),
+            ("loss_adaptation", self.adaptation),
+        ]
+        .into_iter()
+        .filter_map(|(name, loss)| loss.map(|loss| (name, loss)))
+    }
 }
 
 /// An area under the curve with its uncertainty.
@@ -262,6 +324,53 @@ pub struct Score {
     pub auc_seen_items: Auc,
     /// Paired difference from the first variant; none for the first itself.
     pub lift: Option<ByGroup<Lift>>,
+    /// Paired difference from [`Variant::rung_below`], where that one races too and is not the first. Whole test only.
+    pub rung: Option<ByGroup<Lift>>,
+    /// Finer parts of the test. Whole test only; empty on the panel.
+    pub slices: Vec<SliceScore>,
+}
+
+/// A part of the test rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Slice {
+    /// Rows of the users of a tenth by training behaviours, 0 the least active; ties by hash (A22).
+    Decile(u8),
+    /// Rows whose item is outside the top tenth of the items by training rows (A20).
+    TailItems,
+    /// Rows whose item is in the top tenth.
+    HeadItems,
+    /// Rows of users with so many behaviours before the row; unseen users are `Earlier::None` (A21).
+    UserRows(Earlier),
+    /// Rows whose item had so many rows before.
+    ItemRows(Earlier),
+}
+
+/// How many rows came before, in the steps of A21.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Earlier {
+    /// 0.
+    None,
+    /// 1 or 2.
+    UpTo2,
+    /// 3 to 5.
+    UpTo5,
+    /// 6 to 10.
+    UpTo10,
+    /// More than 10.
+    More,
+}
+
+/// What a variant scored on a part of the test.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SliceScore {
+    /// The part.
+    pub slice: Slice,
+    /// Its area.
+    pub auc: Auc,
+    /// Paired difference from the first variant; none for the first itself.
+    pub lift: Option<Lift>,
 }
 
 /// Scores of all variants at a step, memories frozen.
@@ -275,9 +384,24 @@ pub struct Evaluation {
     pub scores: Vec<Score>,
 }
 
-/// State of the user clusters over the test positives of an evaluation, memories frozen (section 6 of the design).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Whose clusters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// Users' (UIE).
+    #[default]
+    Users,
+    /// Items' (UHSE).
+    Items,
+}
+
+/// State of the clusters over the test positives of an evaluation, memories frozen (section 6 of the design).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClusterHealth {
+    /// Which variant's clusters.
+    pub variant: Variant,
+    /// Whose clusters.
+    pub side: Side,
     /// The step.
     pub step: u64,
     /// Test positives it was computed on: a hit rate means nothing without it.
