@@ -1,5 +1,6 @@
 //! Rows, from the generator or a file, and the protocol that turns them into batches.
 
+mod alias;
 pub mod csv;
 pub mod generator;
 pub mod protocol;
@@ -86,6 +87,15 @@ pub trait Source: Send + Sync {
     }
     /// The planted group of a user, where there is one.
     fn planted_group(&self, _user: u32) -> Option<u32> {
+        None
+    }
+    /// The planted group of an item, where there is one.
+    fn planted_item_group(&self, _item: u32) -> Option<u32> {
+        None
+    }
+    /// The probability with which the source itself would give this item as the user's next row, after a history of items
+    /// (newest first; what is no item ends it). None where the source is no model of its rows or has no such user or item.
+    fn probability(&self, _user: u32, _item: u32, _history: &[u32]) -> Option<f64> {
         None
     }
     /// The rows, sorted by time and then by row.

@@ -1,5 +1,5 @@
-//! How good a ranker and its clusters are: exact areas under the curve with their uncertainty, by activity group, and
-//! the health of the user clusters.
+//! How good a ranker and its clusters are: exact areas under the curve with their uncertainty, by activity group and on
+//! finer parts of the test, and the health of the clusters.
 //!
 //! Pure functions of numbers, the same on every target: no input or output, no clock, and logarithms from `libm`.
 //!
@@ -9,15 +9,47 @@
 
 mod auc;
 mod clusters;
+#[cfg(test)]
+mod naive;
 
 pub use auc::{auc, delong, gauc};
 pub use clusters::{ClusterTally, Positives, cluster_health};
 
-use crate::data::protocol::Batch;
-use crate::message::{ByGroup, Score};
-use auc::Ranking;
+use crate::config::Variant;
+use crate::data::protocol::{Batch, Dataset};
+use crate::message::{Auc, ByGroup, Earlier, Lift, Score, Slice, SliceScore};
+use auc::{Partitions, Ranking};
 
-/// What is known of test rows before any model scores them. All arrays are as long as there are rows.
+/// The steps of [`Earlier`], in order.
+const EARLIER: [Earlier; 5] = [Earlier::None, Earlier::UpTo2, Earlier::UpTo5, Earlier::UpTo10, Earlier::More];
+
+/// Tenths of the users.
+const DECILES: u8 = 10;
+
+/// Where the parts of [`slices`] begin that are not deciles.
+const TAIL_ITEMS: u8 = DECILES;
+const HEAD_ITEMS: u8 = TAIL_ITEMS + 1;
+const USER_ROWS: u8 = HEAD_ITEMS + 1;
+const ITEM_ROWS: u8 = USER_ROWS + EARLIER.len() as u8;
+
+/// The step of so many earlier rows.
+pub fn earlier(rows: u32) -> Earlier {
+    match rows {
+        0 => Earlier::None,
+        1..=2 => Earlier::UpTo2,
+        3..=5 => Earlier::UpTo5,
+        6..=10 => Earlier::UpTo10,
+        _ => Earlier::More,
+    }
+}
+
+/// Which of the racing variants the others are compared with: the first that is trained. None where only rules race.
+pub fn baseline_of(variants: &[Variant]) -> Option<usize> {
+    variants.iter().position(|variant| variant.parts().rule.is_none())
+}
+
+/// What is known of test rows (a request's candidate each) before any model scores them. All arrays are as long as there
+/// are rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TestRows {
     /// Labels of the reported task, "valid consumption".
@@ -30,17 +62,37 @@ pub struct TestRows {
     pub repeat: Vec<bool>,
     /// Whether a training row had the item.
     pub seen: Vec<bool>,
+    /// The user's tenth by activity, 0 the least active.
+    pub decile: Vec<u8>,
+    /// Whether the item is a tail item (A20).
+    pub tail: Vec<bool>,
+    /// The user's behaviours before the row.
+    pub user_rows: Vec<Earlier>,
+    /// The item's rows before the row.
+    pub item_rows: Vec<Earlier>,
 }
 
 impl TestRows {
-    /// Adds the samples of a batch that count; its padding is left out.
-    pub fn push(&mut self, batch: &Batch) {
-        let valid = ..batch.valid;
-        self.labels.extend(batch.labels[valid].iter().map(|&label| label > 0.5));
-        self.users.extend_from_slice(&batch.user[valid]);
-        self.low_active.extend_from_slice(&batch.low_active[valid]);
-        self.repeat.extend_from_slice(&batch.repeat[valid]);
-        self.seen.extend_from_slice(&batch.seen[valid]);
+    /// Adds the samples of a batch's requests that count; its padding is left out. The batch must be of the data set.
+    pub fn push(&mut self, batch: &Batch, dataset: &Dataset) {
+        self.push_by(batch, |user| dataset.decile(user), |item| dataset.is_tail(item));
+    }
+
+    fn push_by(&mut self, batch: &Batch, decile: impl Fn(u32) -> u8, is_tail: impl Fn(u32) -> bool) {
+        let samples = ..batch.valid * batch.candidates;
+        for request in 0..batch.valid {
+            let user = batch.user[request];
+            let rows = self.users.len() + batch.candidates;
+            self.users.resize(rows, user);
+            self.low_active.resize(rows, batch.low_active[request]);
+            self.decile.resize(rows, decile(user));
+            self.user_rows.resize(rows, earlier(batch.user_rows[request]));
+        }
+        self.labels.extend(batch.labels[samples].iter().map(|&label| label > 0.5));
+        self.repeat.extend_from_slice(&batch.repeat[samples]);
+        self.seen.extend_from_slice(&batch.seen[samples]);
+        self.tail.extend(batch.item[samples].iter().map(|&item| is_tail(item)));
+        self.item_rows.extend(batch.item_rows[samples].iter().map(|&rows| earlier(rows)));
     }
 
     /// Rows so far.
@@ -58,33 +110,127 @@ impl TestRows {
     /// Every subset is an area over rows, not a mean of areas: `auc.low` ranks all rows of low-active users together.
     /// `auc_without_repeats` drops positives whose item the user had before (negatives never have one), so that
     /// remembering items earns nothing. `auc_seen_items` drops rows whose item no training row had, positive or
-    /// negative, so that guessing "unknown item, so a positive" earns nothing.
+    /// negative, so that guessing "unknown item, so a positive" earns nothing. `rung` and `slices` are left empty: see
+    /// [`TestRows::score_whole`].
     ///
     /// # Panics
     /// Where predictions and rows differ in number.
     pub fn score(&self, predictions: &[f32], baseline: Option<&[f32]>) -> Score {
-        assert_eq!(predictions.len(), self.len(), "one prediction a test row");
-        let own = Ranking::new(predictions);
-        let everything = |_| true;
-        let low = |row: usize| self.low_active[row];
-        let high = |row: usize| !self.low_active[row];
-        let lift = baseline.map(|baseline| {
-            assert_eq!(baseline.len(), self.len(), "one prediction of the baseline a test row");
-            let base = Ranking::new(baseline);
-            ByGroup {
-                all: own.lift(&base, &self.labels, everything),
-                low: own.lift(&base, &self.labels, low),
-                high: own.lift(&base, &self.labels, high),
+        let groups = self.groups();
+        let baseline = baseline.map(|baseline| self.rank(baseline).placements(&groups));
+        let own = self.rank(predictions);
+        self.common(predictions, &own, &groups, &self.subsets(), baseline.as_deref())
+    }
+
+    /// Scores the predictions of all racing variants, `[variants, rows]`: the figures of [`TestRows::score`], the lift over
+    /// the first trained variant ([`baseline_of`]), the lift over the rung below ([`Variant::rung_below`], where that one
+    /// races and is not the baseline), and every [`Slice`] that has both classes. The baseline has no lift.
+    ///
+    /// # Panics
+    /// Where variants and predictions, or predictions and rows, differ in number.
+    pub fn score_whole(&self, all: &[Vec<f32>], variants: &[Variant]) -> Vec<Score> {
+        assert_eq!(all.len(), variants.len(), "predictions of each variant");
+        let rankings: Vec<Ranking> = all.iter().map(|predictions| self.rank(predictions)).collect();
+        let (groups, subsets, slices) = (self.groups(), self.subsets(), self.slices());
+        let baseline = baseline_of(variants);
+        let base_groups = baseline.map(|at| rankings[at].placements(&groups));
+        let base_slices = baseline.map(|at| rankings[at].placements(&slices));
+        let score = |at: usize| {
+            let own = &rankings[at];
+            let is_compared = baseline != Some(at);
+            let rung = rung_of(at, variants).filter(|&below| baseline != Some(below));
+            Score {
+                rung: rung.map(|below| by_group(&own.lifts(&groups, &rankings[below].placements(&groups)))),
+                slices: slice_scores(own, &slices, base_slices.as_deref().filter(|_| is_compared)),
+                ..self.common(&all[at], own, &groups, &subsets, base_groups.as_deref().filter(|_| is_compared))
             }
-        });
+        };
+        (0..all.len()).map(score).collect()
+    }
+
+    /// What panel and whole test have in common.
+    fn common(
+        &self,
+        predictions: &[f32],
+        own: &Ranking,
+        groups: &Partitions<'_, 2>,
+        subsets: &Partitions<'_, 2>,
+        baseline: Option<&[[f64; 2]]>,
+    ) -> Score {
+        let (areas, lifts) = areas_and_lifts(own, groups, baseline);
+        let subset_areas = own.areas(subsets);
         Score {
-            auc: ByGroup { all: own.auc(&self.labels, everything), low: own.auc(&self.labels, low), high: own.auc(&self.labels, high) },
+            auc: by_group(&areas),
             gauc: gauc(predictions, &self.labels, &self.users),
-            auc_without_repeats: own.auc(&self.labels, |row| !(self.labels[row] && self.repeat[row])),
-            auc_seen_items: own.auc(&self.labels, |row| self.seen[row]),
-            lift,
+            auc_without_repeats: subset_areas[0],
+            auc_seen_items: subset_areas[2],
+            lift: lifts.map(|lifts| by_group(&lifts)),
+            ..Score::default()
         }
     }
+
+    fn rank(&self, predictions: &[f32]) -> Ranking {
+        assert_eq!(predictions.len(), self.len(), "one prediction a test row");
+        Ranking::new(predictions)
+    }
+
+    /// All rows, and low-active beside high-active users' rows: the order of [`by_group`].
+    fn groups(&self) -> Partitions<'_, 2> {
+        Partitions::new(&self.labels, 3, |row| [0, if self.low_active[row] { 1 } else { 2 }])
+    }
+
+    /// Rows but for repeats (part 0, the others 1), and rows of seen items (part 2, the others 3).
+    fn subsets(&self) -> Partitions<'_, 2> {
+        Partitions::new(&self.labels, 4, |row| {
+            let repeat = self.labels[row] && self.repeat[row];
+            [u8::from(repeat), 2 + u8::from(!self.seen[row])]
+        })
+    }
+
+    /// Rows by decile, by popularity of the item, by rows of the user and by rows of the item: the order of [`slices`].
+    fn slices(&self) -> Partitions<'_, 4> {
+        Partitions::new(&self.labels, slices().count(), |row| {
+            [
+                self.decile[row],
+                if self.tail[row] { TAIL_ITEMS } else { HEAD_ITEMS },
+                USER_ROWS + self.user_rows[row] as u8,
+                ITEM_ROWS + self.item_rows[row] as u8,
+            ]
+        })
+    }
+}
+
+/// The slices in the order of their parts.
+fn slices() -> impl Iterator<Item = Slice> {
+    let items = [Slice::TailItems, Slice::HeadItems];
+    (0..DECILES).map(Slice::Decile).chain(items).chain(EARLIER.map(Slice::UserRows)).chain(EARLIER.map(Slice::ItemRows))
+}
+
+/// The racing variant that another one adds something to.
+fn rung_of(at: usize, variants: &[Variant]) -> Option<usize> {
+    let below = variants[at].rung_below()?;
+    variants.iter().position(|&variant| variant == below)
+}
+
+fn by_group<T: Copy>(parts: &[T]) -> ByGroup<T> {
+    ByGroup { all: parts[0], low: parts[1], high: parts[2] }
+}
+
+/// Areas and, where there is a baseline, lifts of all parts.
+fn areas_and_lifts<const P: usize>(
+    own: &Ranking,
+    partitions: &Partitions<'_, P>,
+    baseline: Option<&[[f64; P]]>,
+) -> (Vec<Auc>, Option<Vec<Lift>>) {
+    let Some(baseline) = baseline else { return (own.areas(partitions), None) };
+    let (areas, lifts) = own.areas_and_lifts(partitions, baseline);
+    (areas, Some(lifts))
+}
+
+fn slice_scores(own: &Ranking, partitions: &Partitions<'_, 4>, baseline: Option<&[[f64; 4]]>) -> Vec<SliceScore> {
+    let (areas, lifts) = areas_and_lifts(own, partitions, baseline);
+    let score = |(part, slice)| SliceScore { slice, auc: areas[part], lift: lifts.as_ref().map(|lifts| lifts[part]) };
+    slices().enumerate().filter(|&(part, _)| partitions.has_both_classes(part)).map(score).collect()
 }
 
 #[cfg(test)]
@@ -92,68 +238,149 @@ mod tests {
     use super::*;
     use crate::counter::{Counter, Stream};
 
-    fn rows(n: usize) -> (TestRows, Vec<f32>, Vec<f32>) {
+    /// Test rows at random, and predictions of some models on a grid of 1/8, so that there are ties.
+    fn rows(n: usize, models: u64) -> (TestRows, Vec<Vec<f32>>) {
         let draw = |lane| Counter::new(3, Stream::Choices).lane(lane);
         let flag = |lane, share: f64| (0..n as u64).map(|i| draw(lane).uniform(i) < share).collect::<Vec<bool>>();
+        let steps = |lane| (0..n as u64).map(|i| earlier(draw(lane).below(i, 14) as u32)).collect::<Vec<Earlier>>();
+        let labels: Vec<bool> = (0..n).map(|i| i % 2 == 0).collect();
         let rows = TestRows {
-            labels: (0..n).map(|i| i % 2 == 0).collect(),
             users: (0..n as u64).map(|i| draw(0).below(i / 2, 40) as u32).collect(),
             low_active: flag(1, 0.3),
-            repeat: flag(2, 0.2).iter().enumerate().map(|(i, &r)| r && i % 2 == 0).collect(),
+            repeat: flag(2, 0.2).iter().zip(&labels).map(|(&repeat, &positive)| repeat && positive).collect(),
             seen: flag(3, 0.7),
+            decile: (0..n as u64).map(|i| draw(4).below(i, 10) as u8).collect(),
+            tail: flag(5, 0.6),
+            user_rows: steps(6),
+            item_rows: steps(7),
+            labels,
         };
-        let predictions =
-            |lane| (0..n).map(|i| draw(lane).normal(i as u64) as f32 + if rows.labels[i] { 0.8 } else { 0.0 }).collect::<Vec<f32>>();
-        let (a, b) = (predictions(4), predictions(5));
-        (rows, a, b)
+        let score = |lane, i: usize| draw(lane).normal(i as u64) + if rows.labels[i] { 0.8 } else { 0.0 };
+        let predictions = (0..models).map(|m| (0..n).map(|i| ((score(8 + m, i) * 8.0).round() / 8.0) as f32).collect()).collect();
+        (rows, predictions)
+    }
+
+    fn close(own: f64, naive: f64) {
+        assert!((own - naive).abs() < 1e-12, "{own} is not {naive}");
+    }
+
+    /// Compares area and lift with those from all pairs of the kept rows alone.
+    fn check(rows: &TestRows, keep: &dyn Fn(usize) -> bool, own: &[f32], auc: Auc, against: Option<(&[f32], Lift)>) {
+        let kept: Vec<usize> = (0..rows.len()).filter(|&row| keep(row)).collect();
+        let of = |predictions: &[f32]| kept.iter().map(|&row| predictions[row]).collect::<Vec<f32>>();
+        let labels: Vec<bool> = kept.iter().map(|&row| rows.labels[row]).collect();
+        close(auc.value, naive::quadratic(&of(own), &labels));
+        let positives = labels.iter().filter(|label| **label).count() as u64;
+        assert_eq!((auc.positives, auc.negatives), (positives, labels.len() as u64 - positives));
+        if let Some((baseline, lift)) = against {
+            let expected = naive::delong(&of(baseline), &of(own), &labels);
+            close(lift.value, expected.value);
+            close(lift.standard_error, expected.standard_error);
+        }
+    }
+
+    fn check_groups(rows: &TestRows, own: &[f32], auc: ByGroup<Auc>, against: Option<(&[f32], ByGroup<Lift>)>) {
+        check(rows, &|_| true, own, auc.all, against.map(|(base, lift)| (base, lift.all)));
+        check(rows, &|row| rows.low_active[row], own, auc.low, against.map(|(base, lift)| (base, lift.low)));
+        check(rows, &|row| !rows.low_active[row], own, auc.high, against.map(|(base, lift)| (base, lift.high)));
     }
 
     #[test]
     fn a_score_is_the_measures_of_the_subsets() {
-        let (rows, base, own) = rows(600);
-        let score = rows.score(&own, Some(&base));
-        let pick = |keep: &dyn Fn(usize) -> bool, of: &[f32]| -> (Vec<f32>, Vec<bool>) {
-            (0..rows.len()).filter(|&i| keep(i)).map(|i| (of[i], rows.labels[i])).unzip()
-        };
-        let low = |i: usize| rows.low_active[i];
-        let (own_low, labels_low) = pick(&low, &own);
-        let (base_low, _) = pick(&low, &base);
-        assert_eq!(score.auc.low, auc(&own_low, &labels_low));
-        assert_eq!(score.lift.unwrap().low, delong(&base_low, &own_low, &labels_low));
-        assert_eq!(score.auc.all, auc(&own, &rows.labels));
-        assert_eq!(score.auc.low.positives + score.auc.high.positives, score.auc.all.positives);
-        assert_eq!(score.gauc, gauc(&own, &rows.labels, &rows.users));
-        let (fresh, labels) = pick(&|i| !rows.repeat[i], &own);
-        assert_eq!(score.auc_without_repeats, auc(&fresh, &labels));
-        let (seen, labels) = pick(&|i| rows.seen[i], &own);
-        assert_eq!(score.auc_seen_items, auc(&seen, &labels));
-        assert!(rows.score(&own, None).lift.is_none());
+        let (rows, models) = rows(600, 2);
+        let (base, own) = (&models[0], &models[1]);
+        let score = rows.score(own, Some(base));
+        check_groups(&rows, own, score.auc, Some((base, score.lift.unwrap())));
+        check(&rows, &|row| !rows.repeat[row], own, score.auc_without_repeats, None);
+        check(&rows, &|row| rows.seen[row], own, score.auc_seen_items, None);
+        assert_eq!(score.gauc, gauc(own, &rows.labels, &rows.users));
+        let alone = rows.score(own, None);
+        assert_eq!((alone.lift, alone.auc), (None, score.auc));
+        assert!(score.rung.is_none() && score.slices.is_empty());
     }
 
     #[test]
-    fn padding_is_left_out() {
+    fn the_whole_test_is_scored_by_slice_against_the_baseline_and_by_rung() {
+        let (rows, models) = rows(900, 5);
+        // The baseline is the first that is trained, not the first. It is the rung of UIE; that of k-means does not race.
+        let variants = [Variant::Popularity, Variant::Ple, Variant::Upbe, Variant::Uie, Variant::KMeansCentres];
+        let scores = rows.score_whole(&models, &variants);
+        let rungs: Vec<bool> = scores.iter().map(|score| score.rung.is_some()).collect();
+        assert_eq!(rungs, [false, false, true, false, false], "of UPBE over UIE alone");
+        check_groups(&rows, &models[2], scores[2].auc, Some((&models[3], scores[2].rung.unwrap())));
+        for (at, (score, own)) in scores.iter().zip(&models).enumerate() {
+            let base = &models[1];
+            let expected = rows.score(own, (at != 1).then_some(base));
+            assert_eq!(Score { rung: None, slices: Vec::new(), ..score.clone() }, expected);
+            assert_eq!(score.slices.len(), 22);
+            for slice in &score.slices {
+                let keep = |row: usize| match slice.slice {
+                    Slice::Decile(decile) => rows.decile[row] == decile,
+                    Slice::TailItems => rows.tail[row],
+                    Slice::HeadItems => !rows.tail[row],
+                    Slice::UserRows(step) => rows.user_rows[row] == step,
+                    Slice::ItemRows(step) => rows.item_rows[row] == step,
+                };
+                assert_eq!(slice.lift.is_some(), at != 1);
+                check(&rows, &keep, own, slice.auc, slice.lift.map(|lift| (base.as_slice(), lift)));
+            }
+        }
+        let distinct: std::collections::BTreeSet<Slice> = scores[0].slices.iter().map(|slice| slice.slice).collect();
+        assert_eq!(distinct.len(), 22);
+    }
+
+    #[test]
+    fn slices_without_both_classes_are_left_out_and_rules_alone_have_no_baseline() {
+        let (mut rows, models) = rows(200, 1);
+        for row in 0..200 {
+            rows.tail[row] = rows.labels[row];
+            rows.decile[row] = 3;
+        }
+        let scores = rows.score_whole(&models, &[Variant::Popularity]);
+        assert!(scores[0].lift.is_none() && scores[0].slices.iter().all(|slice| slice.lift.is_none()));
+        let slices: Vec<Slice> = scores[0].slices.iter().map(|slice| slice.slice).collect();
+        assert_eq!(slices[..2], [Slice::Decile(3), Slice::UserRows(Earlier::None)]);
+        assert_eq!((baseline_of(&[]), baseline_of(&[Variant::CategoryRepeat, Variant::Duia])), (None, Some(1)));
+    }
+
+    #[test]
+    fn a_request_becomes_a_row_a_candidate_and_padding_is_left_out() {
         let batch = Batch {
-            size: 4,
+            requests: 3,
+            candidates: 2,
             valid: 2,
-            user: vec![5, 5, 9, 9],
-            labels: vec![1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
-            low_active: vec![true, true, false, false],
-            repeat: vec![true, false, true, false],
-            seen: vec![false, true, true, true],
+            user: vec![5, 9, 5],
+            low_active: vec![true, false, true],
+            user_rows: vec![0, 7, 0],
+            item: vec![10, 11, 12, 13, 10, 11],
+            item_rows: vec![11, 10, 5, 2, 11, 10],
+            labels: [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]].concat(),
+            repeat: vec![true, false, false, false, true, false],
+            seen: vec![false, true, true, true, false, true],
             ..Batch::default()
         };
         let mut rows = TestRows::default();
         assert!(rows.is_empty());
-        rows.push(&batch);
-        rows.push(&batch);
-        assert_eq!(rows.len(), 4);
-        assert_eq!(rows.labels, [true, false, true, false]);
-        assert_eq!((rows.users[3], rows.low_active[2], rows.repeat[2], rows.seen[3]), (5, true, true, true));
+        for _ in 0..2 {
+            rows.push_by(&batch, |user| (user / 5) as u8, |item| item == 12);
+        }
+        assert_eq!(rows.len(), 8);
+        let twice = |once: &[bool]| [once, once].concat();
+        assert_eq!(rows.users, [5, 5, 9, 9, 5, 5, 9, 9]);
+        assert_eq!(rows.labels, twice(&[true, false, false, true]));
+        assert_eq!(rows.low_active, twice(&[true, true, false, false]));
+        assert_eq!((rows.repeat, rows.seen), (twice(&[true, false, false, false]), twice(&[false, true, true, true])));
+        assert_eq!((rows.tail, &rows.decile[..4]), (twice(&[false, false, true, false]), &[1, 1, 1, 1][..]));
+        assert_eq!(rows.user_rows[..4], [Earlier::None, Earlier::None, Earlier::UpTo10, Earlier::UpTo10]);
+        assert_eq!(rows.item_rows[4..], [Earlier::More, Earlier::UpTo10, Earlier::UpTo5, Earlier::UpTo2]);
     }
 
     #[test]
     fn no_rows_score_nothing() {
         let score = TestRows::default().score(&[], Some(&[]));
         assert!(score.auc.all.value.is_nan() && score.gauc.is_nan() && score.lift.unwrap().all.value.is_nan());
+        let whole = TestRows::default().score_whole(&[Vec::new()], &[Variant::Ple]);
+        assert!(whole[0].slices.is_empty() && whole[0].auc.all.value.is_nan());
+        assert!(TestRows::default().score_whole(&[], &[]).is_empty());
     }
 }

@@ -43,22 +43,28 @@ fn the_excerpt_becomes_batches_under_the_protocol() {
     assert!((0.05..0.12).contains(&report.low_active_row_share), "{}", report.low_active_row_share);
     assert_eq!((report.unseen_test_share * 13_228.0).round(), 9_576.0, "counted by an independent script");
     assert_eq!(dataset.train_steps(), 206);
+    assert_eq!((report.interest.low.users, report.interest.high.users), (210, 445));
+    assert!(
+        (report.interest.low.categories / report.interest.high.categories)
+            > report.interest.low.behaviours / report.interest.high.behaviours
+    );
 
     let mut replay = dataset.replay();
     let mut had = HashSet::new();
     let (mut steps, mut clustered) = (0, 0.0);
     while let Some(batch) = replay.next_train() {
-        for at in (0..batch.size).step_by(2) {
-            assert_eq!(batch.repeat[at], !had.insert((batch.user[at], batch.item[at])));
-            assert!(!had.contains(&(batch.user[at + 1], batch.item[at + 1])), "a negative that the user had");
+        for (request, &user) in batch.user.iter().enumerate() {
+            let [positive, negative] = [2 * request, 2 * request + 1];
+            assert_eq!(batch.repeat[positive], !had.insert((user, batch.item[positive])));
+            assert!(!had.contains(&(user, batch.item[negative])), "a negative that the user had");
         }
-        clustered += batch.clustered.iter().sum::<f32>() / batch.size as f32;
+        clustered += batch.clustered.iter().sum::<f32>() / batch.requests as f32;
         steps += 1;
     }
     assert_eq!(steps, 206);
     assert!((clustered / 206.0 - 0.3).abs() < 0.01, "{clustered}");
     let test: usize = std::iter::from_fn(|| replay.next_test()).map(|batch| batch.valid).sum();
-    assert_eq!(test, 2 * 13_228);
+    assert_eq!(test, 13_228);
 }
 
 #[test]

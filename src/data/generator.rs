@@ -15,8 +15,11 @@
 //! Memory grows with users and items, never with rows. Only `libm` and IEEE arithmetic are used: a browser and a server
 //! see the same bytes.
 
+mod truth;
+
 use std::sync::Arc;
 
+use super::alias::Alias;
 use super::{Behaviour, Event, Source, Vocabulary, WINDOW_START};
 use crate::config::Config;
 use crate::counter::{Counter, Stream};
@@ -150,11 +153,15 @@ impl Generator {
         first + square_draw(next - first, category_draw)
     }
 
-    /// One of a user's favourite categories. They are drawn once for a user, by hash, and never stored.
+    /// One of a user's favourite categories, which come in falling order.
     fn favourite(&self, user: u32, draw: f64) -> u32 {
-        let which = u64::from(square_draw(FAVOURITES as u32, draw));
+        self.favourite_category(user, square_draw(FAVOURITES as u32, draw))
+    }
+
+    /// A user's favourite category of a place. They are drawn once for a user, by hash, and never stored.
+    fn favourite_category(&self, user: u32, place: u32) -> u32 {
         let traits = Counter::new(self.seed, Stream::Users);
-        let index = u64::from(user) * FAVOURITES + which;
+        let index = u64::from(user) * FAVOURITES + u64::from(place);
         self.category_of_group(self.user_group[user as usize], traits.lane(3).uniform(index), traits.lane(4).uniform(index))
     }
 
@@ -212,6 +219,15 @@ impl Source for Generator {
         self.user_group.get(user as usize).copied()
     }
 
+    fn planted_item_group(&self, item: u32) -> Option<u32> {
+        Some(Self::planted_item_group(self, item))
+    }
+
+    fn probability(&self, user: u32, item: u32, history: &[u32]) -> Option<f64> {
+        let known = user < self.vocabulary.users && item < self.vocabulary.items;
+        known.then(|| self.probability(user, item, history))
+    }
+
     fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = Event> + Send> {
         let users = vec![UserState::default(); self.vocabulary.users as usize];
         let choices = Counter::new(self.seed, Stream::Choices);
@@ -248,6 +264,23 @@ struct UserState {
     next: u8,
 }
 
+impl UserState {
+    /// The item of an age: 1 is the newest, `filled` the oldest.
+    fn recent(&self, age: usize) -> u32 {
+        self.recent[(usize::from(self.next) + RECENT - age) % RECENT]
+    }
+
+    /// A new item takes the place of the oldest one.
+    fn remember(&mut self, item: u32, again: bool) {
+        self.last = item;
+        if !again {
+            self.recent[usize::from(self.next)] = item;
+            self.next = (self.next + 1) % RECENT as u8;
+            self.filled = (self.filled + 1).min(RECENT as u8);
+        }
+    }
+}
+
 struct Events {
     generator: Arc<Generator>,
     lanes: [Counter; CHOICES],
@@ -281,7 +314,7 @@ impl Events {
         let filled = u32::from(state.filled);
         if filled > 0 && self.draw(Choice::Mode) < REPEAT {
             let age = 1 + square_draw(filled, self.draw(Choice::Recent)) as usize;
-            return (state.recent[(usize::from(state.next) + RECENT - age) % RECENT], true);
+            return (state.recent(age), true);
         }
         let generator = &self.generator;
         let category = if filled > 0 && self.draw(Choice::Continue) < CONTINUE {
@@ -295,17 +328,6 @@ impl Events {
             }
         };
         (generator.item_of_category(category, group, self.draw(Choice::Style), self.draw(Choice::Item)), false)
-    }
-
-    /// A new item takes the place of the oldest one.
-    fn remember(&mut self, user: u32, item: u32, again: bool) {
-        let state = &mut self.users[user as usize];
-        state.last = item;
-        if !again {
-            state.recent[usize::from(state.next)] = item;
-            state.next = (state.next + 1) % RECENT as u8;
-            state.filled = (state.filled + 1).min(RECENT as u8);
-        }
     }
 }
 
@@ -322,7 +344,7 @@ impl Iterator for Events {
         let group = self.generator.user_group[user as usize];
         let (item, again) = self.item(user, group);
         let behaviour = self.generator.behaviour(item, group, self.draw(Choice::Strength), self.draw(Choice::Kind));
-        self.remember(user, item, again);
+        self.users[user as usize].remember(item, again);
         self.row += 1;
         Some(Event { user, item, category: self.generator.item_category[item as usize], behaviour, time })
     }
@@ -406,36 +428,6 @@ fn hour_starts() -> Vec<f64> {
         starts.push(f64::from(before) / total);
     }
     starts
-}
-
-/// Vose's alias table: an index in proportion to its weight, in two look-ups.
-struct Alias {
-    /// `[n]`: the column keeps its own index below this, on a scale of `2^32`, and gives the other one above it.
-    columns: Vec<(u32, u32)>,
-}
-
-impl Alias {
-    fn new(weights: &[f64]) -> Self {
-        let scale = weights.len() as f64 / weights.iter().sum::<f64>();
-        let mut share: Vec<f64> = weights.iter().map(|w| w * scale).collect();
-        let mut columns: Vec<(u32, u32)> = (0..weights.len() as u32).map(|i| (u32::MAX, i)).collect();
-        let (mut small, mut large): (Vec<usize>, Vec<usize>) = (0..share.len()).partition(|&i| share[i] < 1.0);
-        while let (Some(&poor), Some(&rich)) = (small.last(), large.last()) {
-            small.pop();
-            columns[poor] = ((share[poor] * (1u64 << 32) as f64) as u32, rich as u32);
-            share[rich] -= 1.0 - share[poor];
-            if share[rich] < 1.0 {
-                large.pop();
-                small.push(rich);
-            }
-        }
-        Self { columns }
-    }
-
-    fn pick(&self, column: usize, bits: u64) -> u32 {
-        let (own, other) = self.columns[column];
-        if ((bits >> 32) as u32) < own { column as u32 } else { other }
-    }
 }
 
 #[cfg(test)]
@@ -591,15 +583,5 @@ mod tests {
             of.iter().filter(|e| e.behaviour.is_strong()).count() as f64 / of.len() as f64
         };
         assert!(strong(true) > 1.8 * strong(false), "{} {}", strong(true), strong(false));
-    }
-
-    #[test]
-    fn an_alias_table_draws_in_proportion() {
-        let weights = [1.0, 0.0, 3.0, 6.0];
-        let alias = Alias::new(&weights);
-        let counter = Counter::new(3, Stream::Choices);
-        let mut bins = [0.0; 4];
-        (0..100_000).for_each(|i| bins[alias.pick(counter.lane(1).below(i, 4) as usize, counter.lane(2).bits(i)) as usize] += 1e-4);
-        weights.iter().zip(bins).for_each(|(w, b)| assert!((w - b).abs() < 0.1, "{bins:?}"));
     }
 }

@@ -2,113 +2,35 @@
 //!
 //! UB-T80-U1 in full: rows sorted by (time, row), cut at the 80 % row quantile; every row is a positive of task A and,
 //! where it is a cart, favourite or buy, of task B; each positive comes with one uniformly drawn negative of the same
-//! user; features see what was strictly before the row. Negatives and the share that clusters are counter hashes of
-//! (seed, row), so that browser, server and reruns agree.
+//! user, an item that he never had up to then; features see what was strictly before the row. Negatives and the share
+//! that clusters are counter hashes of (seed, row), so that browser, server and reruns agree.
+//!
+//! UB-T80-P1 differs in one thing: a negative is drawn in proportion to `n^0.75`, `n` being the item's rows in the whole
+//! stream. Test rows count too: by training rows alone no negative could be an item that only the test has, and "never
+//! seen in training" would mean "positive". So P1 negatives know how popular items will be; no feature does.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
+mod batch;
+mod counts;
+mod negatives;
+mod pairs;
+
 use std::sync::Arc;
 
-use super::{Behaviour, DataError, Event, Source, Vocabulary};
-use crate::config::Config;
+pub use batch::{ACTIVITY_BUCKETS, Batch, Candidate, Histories, NO_ROW, TASKS, activity_bucket};
+
+use self::counts::Counts;
+use self::negatives::NegativeSampler;
+use self::pairs::{Pairs, pair};
+use super::{DataError, Event, Source, Vocabulary};
+use crate::config::{Config, Negatives};
 use crate::counter::{Counter, Stream};
-use crate::message::DataReport;
+use crate::message::{DataReport, Interest};
 
-/// "No row here": pads a history that is shorter than the window.
-pub const NO_ROW: u32 = u32::MAX;
+/// Candidates of a request: the positive, then its negative.
+const CANDIDATES: usize = 2;
 
-/// Tasks of the ranker: A, "valid consumption" (every row of the log), and B, a cart, favourite or buy.
-pub const TASKS: usize = 2;
-
-/// Redraws of a negative before the items after the last draw are tried one by one.
-const REDRAWS: u64 = 32;
-
-/// Counts enter features as `ln(1 + n)` over this, which keeps them near 0 to 2.
-const COUNT_SCALE: f64 = 5.0;
-
-/// A batch of `size` samples; sample `2 r` is a positive, sample `2 r + 1` its negative. All arrays are row-major.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Batch {
-    /// Samples, padding included. Always the configured batch, so that shapes never change.
-    pub size: usize,
-    /// Samples that count; the rest repeat the first rows of the batch (only the last batch of a test has any).
-    pub valid: usize,
-    /// Behaviours of the history window.
-    pub history: usize,
-    /// `[size]`: user.
-    pub user: Vec<u32>,
-    /// `[size]`: the item that is ranked.
-    pub item: Vec<u32>,
-    /// `[size]`: its category.
-    pub category: Vec<u32>,
-    /// `[size]`: the user's activity bucket, see [`activity_bucket`].
-    pub activity: Vec<u32>,
-    /// `[size, history]`: items of the user's last behaviours strictly before this row, newest first, [`NO_ROW`] after them.
-    pub history_items: Vec<u32>,
-    /// `[size, history]`: their categories.
-    pub history_categories: Vec<u32>,
-    /// `[size, Behaviour::COUNT]`: `ln(1 + n) / 5` of the user's behaviours before this row, by kind.
-    pub counts: Vec<f32>,
-    /// `[size]`: `ln(1 + n) / 5` of the item's rows before this row, in the whole stream.
-    pub item_count: Vec<f32>,
-    /// `[TASKS, size]`: labels, task A first.
-    pub labels: Vec<f32>,
-    /// `[size]`: 1 where the sample is among the share that clusters (A9), else 0. All 0 in test batches.
-    pub clustered: Vec<f32>,
-    /// `[size]`: whether the user is low-active (A22).
-    pub low_active: Vec<bool>,
-    /// `[size]`: whether the user had this item before. Never true of a negative.
-    pub repeat: Vec<bool>,
-    /// `[size]`: whether a training row had this item before this row.
-    pub seen: Vec<bool>,
-}
-
-impl Batch {
-    fn empty(size: usize, history: usize) -> Self {
-        Self { size, history, labels: vec![0.0; TASKS * size], ..Self::default() }
-    }
-
-    /// Samples so far: every other array grows with this one.
-    fn len(&self) -> usize {
-        self.user.len()
-    }
-
-    /// Fills the batch up with its first samples, again and again where they are fewer than half.
-    fn pad(&mut self) {
-        self.valid = self.len();
-        while self.len() < self.size {
-            let from = self.len() - self.valid;
-            let to = self.len();
-            for task in 0..TASKS {
-                self.labels[task * self.size + to] = self.labels[task * self.size + from];
-            }
-            for column in [&mut self.user, &mut self.item, &mut self.category, &mut self.activity] {
-                column.push(column[from]);
-            }
-            for column in [&mut self.history_items, &mut self.history_categories] {
-                column.extend_from_within(from * self.history..(from + 1) * self.history);
-            }
-            self.counts.extend_from_within(from * Behaviour::COUNT..(from + 1) * Behaviour::COUNT);
-            for column in [&mut self.item_count, &mut self.clustered] {
-                column.push(column[from]);
-            }
-            for column in [&mut self.low_active, &mut self.repeat, &mut self.seen] {
-                column.push(column[from]);
-            }
-        }
-    }
-}
-
-/// Number of activity buckets.
-pub const ACTIVITY_BUCKETS: u32 = 16;
-
-/// The bucket of a user with `n` behaviours before: 0 for none, then by powers of two.
-pub fn activity_bucket(n: u32) -> u32 {
-    (u32::BITS - n.leading_zeros()).min(ACTIVITY_BUCKETS - 1)
-}
-
-/// The probabilities with which a sample of a low-active and of a high-active user clusters (A9): each group gives half
-/// of `share` where it can, the other one gives the rest. `low_rows` is the low-active users' share of the samples.
+/// The probabilities with which a request of a low-active and of a high-active user clusters (A9): each group gives half
+/// of `share` where it can, the other one gives the rest. `low_rows` is the low-active users' share of the requests.
 pub fn cluster_sampling(share: f64, low_rows: f64) -> (f64, f64) {
     let high_rows = 1.0 - low_rows;
     let give = |wanted: f64, rows: f64| if rows > 0.0 { (wanted / rows).clamp(0.0, 1.0) } else { 1.0 };
@@ -116,7 +38,8 @@ pub fn cluster_sampling(share: f64, low_rows: f64) -> (f64, f64) {
     (give(share - high * high_rows, low_rows), high)
 }
 
-/// Rows under the protocol: where the test begins, who is low-active, how often a sample clusters. Cheap to clone.
+/// Rows under the protocol: where the test begins, who is low-active, how often a request clusters. Cheap to
+/// clone.
 #[derive(Clone)]
 pub struct Dataset {
     inner: Arc<Inner>,
@@ -126,11 +49,18 @@ struct Inner {
     source: Arc<dyn Source>,
     vocabulary: Vocabulary,
     seed: u64,
-    batch: usize,
+    /// Requests of a batch.
+    requests: usize,
     history: usize,
     train_rows: u64,
+    negatives: NegativeSampler,
     /// `[users]`.
     low_active: Vec<bool>,
+    /// `[users]`: tenth by activity.
+    decile: Vec<u8>,
+    /// `[items]`.
+    tail: Vec<bool>,
+    interest: Interest,
     low_active_row_share: f64,
     unseen_test_share: f64,
     /// Of low-active and of high-active users.
@@ -138,7 +68,8 @@ struct Inner {
 }
 
 impl Dataset {
-    /// Reads the rows once to count them. Time grows with rows, memory with users and items.
+    /// Reads the rows once to count them. Time grows with rows, memory with users and items, and until it returns with the
+    /// pairs of a user and an item or a category in the training rows, 9 to 21 bytes each.
     ///
     /// # Errors
     /// [`DataError::TooLittle`] where the rows give no training batch, no test row or, for some user, no negative.
@@ -148,18 +79,26 @@ impl Dataset {
         require_enough(&*source, train_rows, config)?;
         let counts = Counts::of(&source, train_rows);
         require_negatives(&source, &counts.rows_of_user)?;
-        let low_active = low_active(&counts.train_rows_of_user, config);
-        let low_rows: u64 = counts.train_rows_of_user.iter().zip(&low_active).filter(|(_, low)| **low).map(|(n, _)| u64::from(*n)).sum();
-        let low_active_row_share = low_rows as f64 / train_rows as f64;
+        let by_activity = counts.by_activity(config.seed);
+        let low_active = counts::low_active(&by_activity, config.low_active_share);
+        let interest = counts.interest(&low_active);
+        let low_active_row_share = counts.train_rows_of(true, &low_active) as f64 / train_rows as f64;
         let unseen_test_share = counts.unseen_test_rows as f64 / (source.rows() - train_rows) as f64;
         Ok(Self {
             inner: Arc::new(Inner {
                 vocabulary,
                 seed: config.seed,
-                batch: config.batch,
+                requests: config.batch / CANDIDATES,
                 history: config.history,
                 train_rows,
+                negatives: match config.negatives {
+                    Negatives::Uniform => NegativeSampler::uniform(config.seed, vocabulary.items),
+                    Negatives::Popular => NegativeSampler::popular(config.seed, &counts.rows_of_item),
+                },
+                decile: counts::deciles(&by_activity),
+                tail: counts.tail_items(config.seed),
                 low_active,
+                interest,
                 low_active_row_share,
                 unseen_test_share,
                 sampling: cluster_sampling(config.cluster_share, low_active_row_share),
@@ -184,6 +123,7 @@ impl Dataset {
             low_active_users: inner.low_active.iter().filter(|low| **low).count() as u64,
             low_active_row_share: inner.low_active_row_share,
             unseen_test_share: inner.unseen_test_share,
+            interest: inner.interest,
         }
     }
 
@@ -200,6 +140,45 @@ impl Dataset {
         self.inner.low_active[user as usize]
     }
 
+    /// The tenth of the users that a user is in by training rows, 0 the least active, ties as [`Dataset::is_low_active`]
+    /// has them.
+    ///
+    /// # Panics
+    /// Where there is no such user.
+    pub fn decile(&self, user: u32) -> u8 {
+        self.inner.decile[user as usize]
+    }
+
+    /// Whether an item is outside the tenth of the items with the most training rows, ties by hash (A20). An item without
+    /// a training row is.
+    ///
+    /// # Panics
+    /// Where there is no such item.
+    pub fn is_tail(&self, item: u32) -> bool {
+        self.inner.tail[item as usize]
+    }
+
+    /// What is known of low-active and of high-active users: means a user over the training rows (Table 2). NaN for a
+    /// group without a user.
+    pub fn interest(&self) -> Interest {
+        self.inner.interest
+    }
+
+    /// The category of an item.
+    pub fn category(&self, item: u32) -> u32 {
+        self.inner.source.category(item)
+    }
+
+    /// The generator's own probability of an item as a user's next row ([`Source::probability`]); none on real rows.
+    pub fn probability(&self, user: u32, item: u32, history: &[u32]) -> Option<f64> {
+        self.inner.source.probability(user, item, history)
+    }
+
+    /// The planted group of an item; none on real rows.
+    pub fn planted_item_group(&self, item: u32) -> Option<u32> {
+        self.inner.source.planted_item_group(item)
+    }
+
     /// The planted group of a user; none on real rows.
     pub fn planted_group(&self, user: u32) -> Option<u32> {
         self.inner.source.planted_group(user)
@@ -207,10 +186,10 @@ impl Dataset {
 
     /// Full batches of the training rows. The rows after the last one train nothing, but histories and counts know them.
     pub fn train_steps(&self) -> u64 {
-        self.inner.train_rows / (self.inner.batch as u64 / 2)
+        self.inner.train_rows / self.inner.requests as u64
     }
 
-    /// The probabilities with which a training sample of a low-active and of a high-active user clusters (A9).
+    /// The probabilities with which a training request of a low-active and of a high-active user clusters (A9).
     pub fn sampling(&self) -> (f64, f64) {
         self.inner.sampling
     }
@@ -230,32 +209,32 @@ impl Dataset {
         let spans = (positives as u64).min(test_rows);
         let start = |span: u64| (u128::from(span) * u128::from(test_rows) / u128::from(spans)) as u64;
         let mut batches = Vec::new();
-        let mut batch = Batch::empty(self.inner.batch, self.inner.history);
+        let mut batch = self.inner.empty_batch();
         for span in 0..spans {
             let chosen = self.inner.train_rows + start(span) + hash.below(span, start(span + 1) - start(span));
             while replay.row < chosen && replay.advance(None) {}
-            if batch.len() == batch.size {
-                batches.push(finished(&mut batch));
+            if batch.is_full() {
+                batches.push(std::mem::replace(&mut batch, self.inner.empty_batch()));
             }
             replay.advance(Some(&mut batch));
         }
-        if batch.len() > 0 {
-            batches.push(finished(&mut batch));
+        if batch.filled() > 0 {
+            batch.pad();
+            batches.push(batch);
         }
         batches
     }
 }
 
-/// Takes the padded batch and leaves an empty one.
-fn finished(batch: &mut Batch) -> Batch {
-    batch.pad();
-    let next = Batch::empty(batch.size, batch.history);
-    std::mem::replace(batch, next)
+impl Inner {
+    fn empty_batch(&self) -> Batch {
+        Batch::new(self.requests, CANDIDATES, self.history)
+    }
 }
 
 fn require_enough(source: &dyn Source, train_rows: u64, config: &Config) -> Result<(), DataError> {
     let too_little = |problem: String, advice: &str| Err(DataError::TooLittle { name: source.name(), problem, advice: advice.into() });
-    let positives = config.batch as u64 / 2;
+    let positives = (config.batch / CANDIDATES) as u64;
     if train_rows < positives {
         let problem = format!("has {train_rows} training rows, fewer than the {positives} positives of one batch");
         return too_little(problem, "Use more rows or a smaller batch");
@@ -288,82 +267,18 @@ fn require_negatives(source: &Arc<dyn Source>, rows_of_user: &[u32]) -> Result<(
     })
 }
 
-/// What the first pass counts.
-struct Counts {
-    rows_of_user: Vec<u32>,
-    train_rows_of_user: Vec<u32>,
-    unseen_test_rows: u64,
-}
-
-impl Counts {
-    fn of(source: &Arc<dyn Source>, train_rows: u64) -> Self {
-        let vocabulary = source.vocabulary();
-        let mut in_training = vec![false; vocabulary.items as usize];
-        let mut counts = Self { rows_of_user: vec![0; vocabulary.users as usize], train_rows_of_user: Vec::new(), unseen_test_rows: 0 };
-        let mut events = source.clone().events();
-        for event in events.by_ref().take(usize::try_from(train_rows).unwrap_or(usize::MAX)) {
-            counts.rows_of_user[event.user as usize] += 1;
-            in_training[event.item as usize] = true;
-        }
-        counts.train_rows_of_user.clone_from(&counts.rows_of_user);
-        for event in events {
-            counts.rows_of_user[event.user as usize] += 1;
-            counts.unseen_test_rows += u64::from(!in_training[event.item as usize]);
-        }
-        counts
-    }
-}
-
-/// The bottom share of the users by training rows, ties by hash (A22).
-fn low_active(train_rows_of_user: &[u32], config: &Config) -> Vec<bool> {
-    let ties = Counter::new(config.seed, Stream::Ties);
-    let mut order: Vec<u32> = (0..train_rows_of_user.len() as u32).collect();
-    order.sort_unstable_by_key(|&user| (train_rows_of_user[user as usize], ties.bits(user.into()), user));
-    let low = (order.len() as f64 * config.low_active_share).round() as usize;
-    let mut low_active = vec![false; order.len()];
-    order.iter().take(low).for_each(|&user| low_active[user as usize] = true);
-    low_active
-}
-
-/// A user and an item in one key.
-fn pair(user: u32, item: u32) -> u64 {
-    u64::from(user) << 32 | u64::from(item)
-}
-
-type Pairs = HashSet<u64, BuildHasherDefault<PairHasher>>;
-
-/// Multiplies and folds a pair: fast, the same in every run, and good enough for keys that nobody chooses to collide.
-#[derive(Default)]
-struct PairHasher(u64);
-
-impl Hasher for PairHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u64(self.0 ^ u64::from(byte)));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        let product = u128::from(value ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93_u128;
-        self.0 = product as u64 ^ (product >> 64) as u64;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// The batches of a data set in time order: all of training, then the test. Histories, counts and past items go on
 /// through the test; what a model has learned is the model's own affair.
 ///
-/// Memory: 20 bytes a user, 8 bytes a place of the history of each user that was met, 5 bytes an item, and 9 to 21 bytes
-/// for each pair of a user and an item that he had (the exact past, without which a negative might be none).
+/// Memory: that of the [`Histories`], 5 bytes an item, and 9 to 21 bytes for each pair of a user and an item that he had
+/// (the exact past, without which a negative might be none).
 pub struct Replay {
     inner: Arc<Inner>,
     events: Box<dyn Iterator<Item = Event> + Send>,
     /// The row that comes next.
     row: u64,
-    negatives: Counter,
     clustered: Counter,
-    users: Users,
+    histories: Histories,
     had: Pairs,
     /// `[items]`: rows so far.
     item_rows: Vec<u32>,
@@ -377,9 +292,8 @@ impl Replay {
         Self {
             events: inner.source.clone().events(),
             row: 0,
-            negatives: Counter::new(inner.seed, Stream::Negatives),
             clustered: Counter::new(inner.seed, Stream::Clustered),
-            users: Users::new(inner.vocabulary.users as usize, inner.history),
+            histories: Histories::new(inner.vocabulary.users as usize, inner.history),
             had: Pairs::default(),
             item_rows: vec![0; items],
             in_training: vec![false; items],
@@ -389,8 +303,7 @@ impl Replay {
 
     /// The next training batch, always full; none once fewer rows are left than one needs.
     pub fn next_train(&mut self) -> Option<Batch> {
-        let positives = self.inner.batch as u64 / 2;
-        if self.row + positives > self.inner.train_rows {
+        if self.row + self.inner.requests as u64 > self.inner.train_rows {
             self.skip_training();
             return None;
         }
@@ -408,19 +321,22 @@ impl Replay {
     }
 
     fn next_batch(&mut self, end: u64) -> Option<Batch> {
-        let mut batch = Batch::empty(self.inner.batch, self.inner.history);
-        while batch.len() < batch.size && self.row < end && self.advance(Some(&mut batch)) {}
-        (batch.len() > 0).then(|| finished(&mut batch))
+        let mut batch = self.inner.empty_batch();
+        while !batch.is_full() && self.row < end && self.advance(Some(&mut batch)) {}
+        (batch.filled() > 0).then(|| {
+            batch.pad();
+            batch
+        })
     }
 
-    /// One row: its two samples into `batch`, if any, and then the row into what later rows see. False at the end.
+    /// One row: its request into `batch`, if any, and then the row into what later rows see. False at the end.
     fn advance(&mut self, batch: Option<&mut Batch>) -> bool {
         let Some(event) = self.events.next() else { return false };
         let repeat = !self.had.insert(pair(event.user, event.item));
         if let Some(batch) = batch {
-            self.sample(batch, &event, repeat);
+            self.request(batch, &event, repeat);
         }
-        self.users.add(&event);
+        self.histories.add(&event);
         self.item_rows[event.item as usize] += 1;
         if self.row < self.inner.train_rows {
             self.in_training[event.item as usize] = true;
@@ -430,108 +346,40 @@ impl Replay {
     }
 
     /// The positive of a row and its negative, under the state before the row.
-    fn sample(&self, batch: &mut Batch, event: &Event, repeat: bool) {
-        let first = batch.len();
-        batch.labels[first] = 1.0;
-        batch.labels[batch.size + first] = f32::from(u8::from(event.behaviour.is_strong()));
-        let negative = self.negative(event.user);
+    fn request(&self, batch: &mut Batch, event: &Event, repeat: bool) {
         let low = self.inner.low_active[event.user as usize];
         let probability = match self.row < self.inner.train_rows {
             true if low => self.inner.sampling.0,
             true => self.inner.sampling.1,
             false => 0.0,
         };
-        for (side, item, category) in [(0, event.item, event.category), (1, negative, self.inner.source.category(negative))] {
-            batch.user.push(event.user);
-            batch.item.push(item);
-            batch.category.push(category);
-            batch.item_count.push(log_count(self.item_rows[item as usize]));
-            batch.clustered.push(f32::from(u8::from(self.clustered.uniform(2 * self.row + side) < probability)));
-            batch.low_active.push(low);
-            batch.repeat.push(repeat && side == 0);
-            batch.seen.push(self.in_training[item as usize]);
-        }
-        self.users.write(batch, event.user);
+        let clustered = self.clustered.uniform(self.row) < probability;
+        let labels = [1.0, f32::from(u8::from(event.behaviour.is_strong()))];
+        let positive = Candidate { labels, repeat, ..self.candidate(event.item, event.category) };
+        let negative = self.negative(event.user);
+        let negative = self.candidate(negative, self.inner.source.category(negative));
+        batch.push(&self.histories, event.user, low, clustered, &[positive, negative]);
     }
 
-    /// An item that the user never had up to and including this row: a function of (seed, row, his past) alone.
-    /// The scan ends because no user has had every item ([`require_negatives`]).
+    /// An item as a negative.
+    fn candidate(&self, item: u32, category: u32) -> Candidate {
+        let (item_rows, seen) = (self.item_rows[item as usize], self.in_training[item as usize]);
+        Candidate { item, category, labels: [0.0; TASKS], item_rows, repeat: false, seen }
+    }
+
+    /// An item that the user never had up to and including this row. There is one, as no user has had every item
+    /// ([`require_negatives`]).
     fn negative(&self, user: u32) -> u32 {
-        let items = u64::from(self.inner.vocabulary.items);
-        let mut item = 0;
-        for redraw in 0..REDRAWS {
-            item = self.negatives.lane(redraw).below(self.row, items) as u32;
-            if !self.had.contains(&pair(user, item)) {
-                return item;
-            }
-        }
-        while self.had.contains(&pair(user, item)) {
-            item = (item + 1) % self.inner.vocabulary.items;
-        }
-        item
+        self.inner.negatives.draw(self.row, |item| self.had.contains(&pair(user, item)))
     }
-}
-
-/// What is known of each user: counts by behaviour and a ring of the last behaviours.
-struct Users {
-    history: usize,
-    counts: Vec<[u32; Behaviour::COUNT]>,
-    /// `[users]`: place in the rings, [`NO_ROW`] before the first behaviour.
-    ring_of_user: Vec<u32>,
-    /// `[users met, history]`: item and category; behaviour `n` of a user lies at `n % history`.
-    rings: Vec<(u32, u32)>,
-}
-
-impl Users {
-    fn new(users: usize, history: usize) -> Self {
-        Self { history, counts: vec![[0; Behaviour::COUNT]; users], ring_of_user: vec![NO_ROW; users], rings: Vec::new() }
-    }
-
-    fn add(&mut self, event: &Event) {
-        let user = event.user as usize;
-        let before = self.counts[user].iter().sum::<u32>() as usize;
-        if self.ring_of_user[user] == NO_ROW {
-            self.ring_of_user[user] = (self.rings.len() / self.history) as u32;
-            self.rings.resize(self.rings.len() + self.history, (NO_ROW, NO_ROW));
-        }
-        let start = self.ring_of_user[user] as usize * self.history;
-        self.rings[start + before % self.history] = (event.item, event.category);
-        self.counts[user][event.behaviour as usize] += 1;
-    }
-
-    /// Counts, activity and history, once for the positive and once for its negative.
-    fn write(&self, batch: &mut Batch, user: u32) {
-        let counts = &self.counts[user as usize];
-        let before = counts.iter().sum::<u32>();
-        batch.activity.extend([activity_bucket(before); 2]);
-        let logs = counts.map(log_count);
-        batch.counts.extend(logs);
-        batch.counts.extend(logs);
-        let known = (before as usize).min(self.history);
-        let first = batch.history_items.len();
-        if known > 0 {
-            let start = self.ring_of_user[user as usize] as usize * self.history;
-            let (wrapped, older) = self.rings[start..start + known].split_at(before as usize % self.history);
-            for &(item, category) in wrapped.iter().rev().chain(older.iter().rev()) {
-                batch.history_items.push(item);
-                batch.history_categories.push(category);
-            }
-        }
-        for column in [&mut batch.history_items, &mut batch.history_categories] {
-            column.resize(first + self.history, NO_ROW);
-            column.extend_from_within(first..);
-        }
-    }
-}
-
-fn log_count(n: u32) -> f32 {
-    (libm::log1p(f64::from(n)) / COUNT_SCALE) as f32
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
 
     use super::*;
+    use crate::data::Behaviour;
     use crate::data::generator::Generator;
 
     fn small() -> Config {
@@ -553,82 +401,97 @@ mod tests {
         std::iter::from_fn(|| replay.next_test()).collect()
     }
 
-    /// Checks one positive and its negative against the rows before `row`, searched from scratch.
-    fn check(batch: &Batch, at: usize, events: &[Event], row: usize, dataset: &Dataset) {
+    /// Checks a request, one positive and its negative, against the rows before `row`, searched from scratch.
+    fn check(batch: &Batch, r: usize, events: &[Event], row: usize, dataset: &Dataset) {
         let (event, before) = (events[row], &events[..row]);
         let own: Vec<&Event> = before.iter().filter(|e| e.user == event.user).collect();
         let train = dataset.report().train_rows as usize;
         let log = |n: usize| ((1.0 + n as f64).ln() / 5.0) as f32;
-        for s in [at, at + 1] {
-            let positive = s == at;
-            assert_eq!(batch.user[s], event.user);
+        assert_eq!((batch.user[r], batch.user_rows[r]), (event.user, own.len() as u32));
+        assert_eq!(batch.activity[r], activity_bucket(own.len() as u32));
+        assert_eq!(batch.low_active[r], dataset.is_low_active(event.user));
+        for kind in 0..Behaviour::COUNT {
+            let n = own.iter().filter(|e| e.behaviour as usize == kind).count();
+            assert!((batch.counts[r * Behaviour::COUNT + kind] - log(n)).abs() < 1e-6);
+        }
+        for h in 0..batch.history {
+            let expected = own.iter().rev().nth(h).map_or((NO_ROW, NO_ROW), |e| (e.item, e.category));
+            let place = r * batch.history + h;
+            assert_eq!((batch.history_items[place], batch.history_categories[place]), expected, "row {row}, place {h}");
+        }
+        for s in [2 * r, 2 * r + 1] {
+            let positive = s == 2 * r;
             let item = batch.item[s];
             assert_eq!(positive, item == event.item);
+            assert_eq!(batch.category[s], dataset.inner.source.category(item));
             assert_eq!(batch.labels[s], f32::from(u8::from(positive)));
-            assert_eq!(batch.labels[batch.size + s], f32::from(u8::from(positive && event.behaviour.is_strong())));
-            assert_eq!(batch.activity[s], activity_bucket(own.len() as u32));
+            assert_eq!(batch.labels[batch.samples() + s], f32::from(u8::from(positive && event.behaviour.is_strong())));
             assert_eq!(batch.repeat[s], own.iter().any(|e| e.item == item), "row {row}");
             assert!(positive || !batch.repeat[s]);
             assert_eq!(batch.seen[s], events[..row.min(train)].iter().any(|e| e.item == item));
-            assert!((batch.item_count[s] - log(before.iter().filter(|e| e.item == item).count())).abs() < 1e-6);
-            assert_eq!(batch.low_active[s], dataset.is_low_active(event.user));
-            for kind in 0..Behaviour::COUNT {
-                let n = own.iter().filter(|e| e.behaviour as usize == kind).count();
-                assert!((batch.counts[s * Behaviour::COUNT + kind] - log(n)).abs() < 1e-6);
-            }
-            for h in 0..batch.history {
-                let expected = own.iter().rev().nth(h).map_or((NO_ROW, NO_ROW), |e| (e.item, e.category));
-                let place = s * batch.history + h;
-                assert_eq!((batch.history_items[place], batch.history_categories[place]), expected, "row {row}, place {h}");
-            }
+            let rows = before.iter().filter(|e| e.item == item).count();
+            assert_eq!(batch.item_rows[s], rows as u32);
+            assert!((batch.item_count[s] - log(rows)).abs() < 1e-6);
         }
     }
 
     #[test]
     fn every_feature_is_what_a_search_through_the_rows_before_finds() {
-        let config = small();
-        let (events, dataset) = open(&config);
-        assert_eq!(dataset.train_steps(), 4_000 / 32);
-        let train = train_batches(&dataset);
-        assert_eq!(train.len(), 125);
-        let positives = config.batch / 2;
-        for (b, batch) in train.iter().enumerate() {
-            assert_eq!((batch.size, batch.valid, batch.history), (64, 64, 7));
-            (0..positives).for_each(|r| check(batch, 2 * r, &events, b * positives + r, &dataset));
-        }
-        let test = test_batches(&dataset);
-        assert_eq!(test.iter().map(|b| b.valid).sum::<usize>(), 2_000);
-        for (b, batch) in test.iter().enumerate() {
-            (0..batch.valid / 2).for_each(|r| check(batch, 2 * r, &events, 4_000 + b * positives + r, &dataset));
-            assert!(batch.clustered.iter().all(|&c| c == 0.0));
+        for negatives in [Negatives::Uniform, Negatives::Popular] {
+            let config = Config { negatives, ..small() };
+            let (events, dataset) = open(&config);
+            assert_eq!(dataset.train_steps(), 4_000 / 32);
+            let train = train_batches(&dataset);
+            assert_eq!(train.len(), 125);
+            for (b, batch) in train.iter().enumerate() {
+                assert_eq!((batch.requests, batch.candidates, batch.samples(), batch.valid, batch.history), (32, 2, 64, 32, 7));
+                (0..32).for_each(|r| check(batch, r, &events, b * 32 + r, &dataset));
+            }
+            let test = test_batches(&dataset);
+            assert_eq!(test.iter().map(|b| b.valid).sum::<usize>(), 1_000);
+            for (b, batch) in test.iter().enumerate() {
+                (0..batch.valid).for_each(|r| check(batch, r, &events, 4_000 + b * 32 + r, &dataset));
+                assert!(batch.clustered.iter().all(|&c| c == 0.0));
+            }
         }
     }
 
     #[test]
-    fn every_array_has_its_stated_length_and_padding_repeats_the_first_rows() {
+    fn only_the_last_batch_of_the_test_is_padded_with_whole_requests() {
         let (_, dataset) = open(&small());
         let test = test_batches(&dataset);
         let last = test.last().unwrap();
-        assert_eq!((test.len(), last.valid), (32, 2 * (1_000 - 31 * 32)));
+        assert_eq!((test.len(), last.valid), (32, 1_000 - 31 * 32));
         for batch in &test {
-            for n in [batch.user.len(), batch.item.len(), batch.category.len(), batch.activity.len(), batch.item_count.len()] {
-                assert_eq!(n, batch.size);
-            }
-            assert_eq!(batch.history_items.len(), batch.size * batch.history);
-            assert_eq!(batch.history_categories.len(), batch.size * batch.history);
-            assert_eq!(batch.counts.len(), batch.size * Behaviour::COUNT);
-            assert_eq!(batch.labels.len(), batch.size * TASKS);
-            for n in [batch.clustered.len(), batch.low_active.len(), batch.repeat.len(), batch.seen.len()] {
-                assert_eq!(n, batch.size);
-            }
+            let requests = [batch.user.len(), batch.activity.len(), batch.user_rows.len(), batch.clustered.len(), batch.low_active.len()];
+            assert_eq!(requests, [32; 5]);
+            let samples = [batch.item.len(), batch.category.len(), batch.item_rows.len(), batch.item_count.len()];
+            assert_eq!(samples, [64; 4]);
+            assert_eq!((batch.repeat.len(), batch.seen.len(), batch.labels.len()), (64, 64, 64 * TASKS));
+            assert_eq!((batch.history_items.len(), batch.history_categories.len()), (32 * 7, 32 * 7));
+            assert_eq!((batch.counts.len(), batch.filled()), (32 * Behaviour::COUNT, 32));
         }
-        for s in last.valid..last.size {
-            let from = s % last.valid;
-            assert_eq!((last.user[s], last.item[s], last.seen[s]), (last.user[from], last.item[from], last.seen[from]));
-            assert_eq!(last.labels[s], last.labels[from]);
-            assert_eq!(last.history_items[s * 7..s * 7 + 7], last.history_items[from * 7..from * 7 + 7]);
+        for r in last.valid..32 {
+            let from = r % last.valid;
+            assert_eq!((last.user[r], last.user_rows[r]), (last.user[from], last.user_rows[from]));
+            assert_eq!(last.item[2 * r..2 * r + 2], last.item[2 * from..2 * from + 2]);
+            assert_eq!(last.labels[64 + 2 * r], last.labels[64 + 2 * from]);
         }
     }
+
+    /// The numbers of UB-T80-U1 are fixed: figures that were published stay those of the protocol.
+    #[test]
+    fn negatives_of_u1_are_these() {
+        let (_, dataset) = open(&small());
+        let items = |batch: &Batch| -> Vec<u32> { batch.item.iter().skip(1).step_by(2).copied().collect() };
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for item in train_batches(&dataset).iter().chain(&test_batches(&dataset)).flat_map(items) {
+            hash = (hash ^ u64::from(item)).wrapping_mul(0x0100_0000_01b3);
+        }
+        assert_eq!(hash, U1_NEGATIVES);
+    }
+
+    const U1_NEGATIVES: u64 = 0x9571_a87b_e638_42ac;
 
     #[test]
     fn a_rerun_gives_the_same_batches_whichever_way_the_training_rows_were_passed() {
@@ -658,15 +521,15 @@ mod tests {
     fn the_panel_is_an_even_fixed_part_of_the_test() {
         let (events, dataset) = open(&small());
         let panel = dataset.panel(50);
-        assert_eq!(panel.iter().map(|b| b.valid).collect::<Vec<_>>(), [64, 36]);
+        assert_eq!(panel.iter().map(|b| b.valid).collect::<Vec<_>>(), [32, 18]);
         assert_eq!(panel, dataset.panel(50));
         // Which row a sample is shows in its user, item and history: find each in its span of 20 rows.
-        let samples = panel.iter().flat_map(|b| (0..b.valid / 2).map(move |r| (b, 2 * r)));
-        for (span, (batch, at)) in samples.enumerate() {
+        let requests = panel.iter().flat_map(|b| (0..b.valid).map(move |r| (b, r)));
+        for (span, (batch, r)) in requests.enumerate() {
             let rows = 4_000 + 20 * span..4_020 + 20 * span;
-            let row = rows.into_iter().find(|&row| (events[row].user, events[row].item) == (batch.user[at], batch.item[at]));
+            let row = rows.into_iter().find(|&row| (events[row].user, events[row].item) == (batch.user[r], batch.item[2 * r]));
             assert!(row.is_some(), "span {span}");
-            assert!(batch.clustered[at] == 0.0);
+            assert!(batch.clustered[r] == 0.0);
         }
         assert_eq!(dataset.panel(1_000_000), test_batches(&dataset));
     }
@@ -680,6 +543,50 @@ mod tests {
         let of = |low: bool| (0..60u32).filter(move |&u| dataset.is_low_active(u) == low).map(|u| rows[u as usize]);
         assert_eq!(of.clone()(true).count(), 19);
         assert!(of.clone()(true).max() <= of(false).min());
+    }
+
+    #[test]
+    fn deciles_follow_activity_and_end_where_low_active_ends() {
+        let config = Config { low_active_share: 0.3, ..small() };
+        let (events, dataset) = open(&config);
+        let mut rows = [0u32; 60];
+        events[..4_000].iter().for_each(|e| rows[e.user as usize] += 1);
+        for decile in 0..10u8 {
+            let of = |d: u8| (0..60).filter(|&u| dataset.decile(u) == d).map(|u| rows[u as usize]).collect::<Vec<u32>>();
+            assert_eq!(of(decile).len(), 6);
+            assert!(decile == 9 || of(decile).iter().max() <= of(decile + 1).iter().min());
+        }
+        (0..60).for_each(|user| assert_eq!(dataset.is_low_active(user), dataset.decile(user) < 3, "{user}"));
+    }
+
+    #[test]
+    fn tail_items_are_all_but_the_tenth_with_the_most_training_rows() {
+        let (events, dataset) = open(&small());
+        let mut rows = [0u32; 300];
+        events[..4_000].iter().for_each(|e| rows[e.item as usize] += 1);
+        let of = |tail: bool| (0..300u32).filter(move |&item| dataset.is_tail(item) == tail).map(|item| rows[item as usize]);
+        assert_eq!(of.clone()(false).count(), 30);
+        assert!(of.clone()(true).max() <= of(false).min());
+        // Fewer items with training rows than a tenth of the catalogue: the others stay in the tail.
+        let (events, dataset) = open(&Config { items: 100_000, rows: 1_000, ..small() });
+        let trained: HashSet<u32> = events[..800].iter().map(|e| e.item).collect();
+        assert!((0..100_000).all(|item| dataset.is_tail(item) != trained.contains(&item)));
+    }
+
+    #[test]
+    fn interest_is_what_the_training_rows_say() {
+        let (events, dataset) = open(&small());
+        let interest = dataset.interest();
+        assert_eq!(dataset.report().interest, interest);
+        for (group, low) in [(interest.low, true), (interest.high, false)] {
+            let users = (0..60).filter(|&user| dataset.is_low_active(user) == low).count();
+            let own: Vec<&Event> = events[..4_000].iter().filter(|e| dataset.is_low_active(e.user) == low).collect();
+            let items: HashSet<_> = own.iter().map(|e| (e.user, e.item)).collect();
+            let categories: HashSet<_> = own.iter().map(|e| (e.user, e.category)).collect();
+            let totals = [group.behaviours, group.items, group.categories].map(|mean| (mean * users as f64).round() as usize);
+            assert_eq!((group.users as usize, totals), (users, [own.len(), items.len(), categories.len()]));
+        }
+        assert!(interest.low.categories > 0.0 && interest.low.categories < interest.high.categories);
     }
 
     #[test]
@@ -704,12 +611,12 @@ mod tests {
     }
 
     #[test]
-    fn the_configured_share_of_the_training_samples_clusters() {
+    fn the_configured_share_of_the_training_requests_clusters() {
         let (_, dataset) = open(&Config { rows: 60_000, ..Config::default() });
         let batches = train_batches(&dataset);
         let share = |low: Option<bool>| {
-            let samples = || batches.iter().flat_map(|b| b.clustered.iter().zip(&b.low_active)).filter(|s| low.is_none_or(|l| l == *s.1));
-            f64::from(samples().map(|s| s.0).sum::<f32>()) / samples().count() as f64
+            let requests = || batches.iter().flat_map(|b| b.clustered.iter().zip(&b.low_active)).filter(|r| low.is_none_or(|l| l == *r.1));
+            f64::from(requests().map(|r| r.0).sum::<f32>()) / requests().count() as f64
         };
         let (low, high) = dataset.sampling();
         assert!((share(None) - 0.3).abs() < 0.01, "{}", share(None));
@@ -726,6 +633,40 @@ mod tests {
         assert!(*least > 150 && *most < 500, "{least} {most}");
     }
 
+    /// Every row's chances are worked out from the rows before it: rows of an item to the power of 3/4, of the items that
+    /// the user never had. Over all rows, an item's count has the mean and the variance of a sum of such draws.
+    #[test]
+    fn popular_negatives_are_drawn_by_the_power_of_their_rows_among_items_never_had() {
+        let config = Config { users: 400, items: 150, rows: 12_000, negatives: Negatives::Popular, ..small() };
+        let (events, dataset) = open(&config);
+        let negatives: Vec<u32> = (train_batches(&dataset).iter().chain(&test_batches(&dataset)))
+            .flat_map(|b| (0..b.valid).map(|r| b.item[2 * r + 1]).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(negatives.len(), events.len());
+        let mut weights = vec![0.0f64; 150];
+        events.iter().for_each(|e| weights[e.item as usize] += 1.0);
+        weights.iter_mut().for_each(|weight| *weight = weight.powf(0.75));
+        let mut had = HashSet::new();
+        let (mut drawn, mut mean, mut variance) = ([0.0; 150], [0.0; 150], [0.0; 150]);
+        for (event, &negative) in events.iter().zip(&negatives) {
+            had.insert((event.user, event.item));
+            assert!(!had.contains(&(event.user, negative)));
+            let free = |item: usize| if had.contains(&(event.user, item as u32)) { 0.0 } else { weights[item] };
+            let total: f64 = (0..150).map(free).sum();
+            for item in 0..150 {
+                let chance = free(item) / total;
+                mean[item] += chance;
+                variance[item] += chance * (1.0 - chance);
+            }
+            drawn[negative as usize] += 1.0;
+        }
+        let chi: Vec<f64> = (0..150).filter(|&i| variance[i] > 0.0).map(|i| (drawn[i] - mean[i]).powi(2) / variance[i]).collect();
+        let average = chi.iter().sum::<f64>() / chi.len() as f64;
+        assert!((0.6..1.4).contains(&average), "{average} over {} items", chi.len());
+        assert!(dataset.replay().next_train() == dataset.replay().next_train());
+        assert_ne!(train_batches(&dataset), train_batches(&open(&Config { negatives: Negatives::Uniform, ..config }).1));
+    }
+
     #[test]
     fn users_who_had_every_item_or_rows_too_few_are_refused_with_advice() {
         let all = Config { users: 2, items: 16, categories: 2, user_groups: 1, item_groups: 1, rows: 20_000, ..Config::default() };
@@ -734,11 +675,5 @@ mod tests {
         assert!(text.contains("every one") && text.contains("more items"), "{text}");
         let text = refused(&Config { rows: 1_000, batch: 2_048, ..Config::default() });
         assert!(text.contains("800 training rows") && text.contains("1024 positives"), "{text}");
-    }
-
-    #[test]
-    fn activity_buckets_are_powers_of_two() {
-        let cases = [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (16_383, 14), (16_384, 15), (u32::MAX, 15)];
-        cases.iter().for_each(|&(n, bucket)| assert_eq!(activity_bucket(n), bucket, "{n}"));
     }
 }

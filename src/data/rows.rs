@@ -25,6 +25,27 @@ impl Bags {
     }
 }
 
+/// Ids that are laid out alike: `[samples, bags.slots()]`, with [`NO_ROW`] for padding.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// The ids.
+    pub ids: &'a [u32],
+    /// How a sample's ids are laid out.
+    pub bags: Bags,
+}
+
+impl Segment<'_> {
+    /// Vectors that the ids become.
+    ///
+    /// # Panics
+    /// Where the ids are no whole number of samples.
+    pub fn vectors(&self) -> usize {
+        let slots = self.bags.slots();
+        assert!(self.ids.is_empty() || self.ids.len().is_multiple_of(slots), "{} ids in samples of {slots}", self.ids.len());
+        if self.ids.is_empty() { 0 } else { self.ids.len() / slots * self.bags.fields() }
+    }
+}
+
 /// The contributions of each touched row, as compressed sparse rows: row `rows[r]` enters the vectors
 /// `positions[offsets[r]..offsets[r + 1]]` with the weights beside them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,7 +54,8 @@ pub struct RowPlan {
     pub rows: Vec<u32>,
     /// `[n + 1]`: where the contributions of each begin.
     pub offsets: Vec<u32>,
-    /// `[contributions]`: `sample * fields + field`, ascending within a row.
+    /// `[contributions]`: `sample * fields + field` within its segment, counted on from segment to segment; ascending
+    /// within a row.
     pub positions: Vec<u32>,
     /// `[contributions]`: 1 for a single id, 1 over the ids of the bag for an id in a bag.
     pub weights: Vec<f32>,
@@ -56,19 +78,22 @@ impl RowPlanner {
         Self { stamps: vec![(0, 0); table_rows], epoch: 0, next: Vec::new(), plan: RowPlan::default() }
     }
 
-    /// The plan of `ids`, `[samples, bags.slots()]`, with [`NO_ROW`] for padding. The plan stays until the next call.
+    /// One plan of all segments: a row that is touched by several of them takes one step. It stays until the next call.
     ///
     /// # Panics
-    /// Where an id is not in the table, or where the ids are no whole number of samples.
-    pub fn plan(&mut self, ids: &[u32], bags: Bags) -> &RowPlan {
-        assert!(ids.is_empty() || ids.len().is_multiple_of(bags.slots()), "{} ids in samples of {}", ids.len(), bags.slots());
-        self.touch(ids);
-        self.place(ids, bags);
+    /// Where an id is not in the table, or where a segment is no whole number of samples.
+    pub fn plan(&mut self, segments: &[Segment<'_>]) -> &RowPlan {
+        self.touch(segments);
+        let mut first = 0;
+        for segment in segments {
+            self.place(*segment, first);
+            first += segment.vectors();
+        }
         &self.plan
     }
 
     /// Finds the touched rows and turns their counts into offsets.
-    fn touch(&mut self, ids: &[u32]) {
+    fn touch(&mut self, segments: &[Segment<'_>]) {
         self.epoch = self.epoch.wrapping_add(1);
         if self.epoch == 0 {
             self.stamps.fill((0, 0));
@@ -76,7 +101,7 @@ impl RowPlanner {
         }
         self.plan.rows.clear();
         self.next.clear();
-        for &id in ids.iter().filter(|&&id| id != NO_ROW) {
+        for &id in segments.iter().flat_map(|segment| segment.ids).filter(|&&id| id != NO_ROW) {
             let stamp = &mut self.stamps[id as usize];
             if stamp.0 != self.epoch {
                 *stamp = (self.epoch, self.next.len() as u32);
@@ -96,13 +121,13 @@ impl RowPlanner {
         self.plan.weights.resize(total as usize, 0.0);
     }
 
-    /// Writes the contributions, sample by sample.
-    fn place(&mut self, ids: &[u32], bags: Bags) {
+    /// Writes the contributions of a segment, sample by sample; its vectors are counted from `start`.
+    fn place(&mut self, Segment { ids, bags }: Segment<'_>, start: usize) {
         if ids.is_empty() {
             return;
         }
         for (sample, ids) in ids.chunks_exact(bags.slots()).enumerate() {
-            let first = (sample * bags.fields()) as u32;
+            let first = (start + sample * bags.fields()) as u32;
             let (singles, rest) = ids.split_at(bags.singles);
             for (field, &id) in singles.iter().enumerate() {
                 self.put(id, first + field as u32, 1.0);
@@ -166,7 +191,7 @@ mod tests {
             if round == 20 {
                 planner.epoch = u32::MAX - 1;
             }
-            let plan = planner.plan(&ids, bags);
+            let plan = planner.plan(&[Segment { ids: &ids, bags }]);
             let expected = naive(&ids, bags);
             assert_eq!(plan.rows.len(), expected.len());
             assert_eq!(plan.offsets.len(), plan.rows.len() + 1);
@@ -189,7 +214,20 @@ mod tests {
     #[test]
     fn a_bag_of_padding_contributes_nothing() {
         let mut planner = RowPlanner::new(4);
-        let plan = planner.plan(&[2, NO_ROW, NO_ROW, 2, 3, NO_ROW], Bags { singles: 1, bags: 1, bag_len: 2 });
+        let ids = [2, NO_ROW, NO_ROW, 2, 3, NO_ROW];
+        let plan = planner.plan(&[Segment { ids: &ids, bags: Bags { singles: 1, bags: 1, bag_len: 2 } }]);
         assert_eq!(*plan, RowPlan { rows: vec![2, 3], offsets: vec![0, 2, 3], positions: vec![0, 2, 3], weights: vec![1.0; 3] });
+    }
+
+    #[test]
+    fn a_row_of_two_segments_is_touched_once() {
+        let mut planner = RowPlanner::new(4);
+        let candidates = Segment { ids: &[1, 3, 0, 3], bags: Bags { singles: 2, bags: 0, bag_len: 0 } };
+        let requests = Segment { ids: &[2, 3, 1], bags: Bags { singles: 1, bags: 1, bag_len: 2 } };
+        let plan = planner.plan(&[candidates, requests]);
+        assert_eq!(plan.rows, [1, 3, 0, 2]);
+        assert_eq!(plan.offsets, [0, 2, 5, 6, 7]);
+        assert_eq!(plan.positions, [0, 5, 1, 3, 5, 2, 4]);
+        assert_eq!(plan.weights, [1.0, 0.5, 1.0, 1.0, 0.5, 1.0, 1.0]);
     }
 }

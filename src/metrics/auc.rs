@@ -1,7 +1,7 @@
 //! The area under the ROC curve: exact, by group, paired, and with its uncertainty.
 //!
-//! The area is the probability that a positive outranks a negative, a tie counting one half. One sort of the scores
-//! serves every subset of the rows.
+//! The area is the probability that a positive outranks a negative, a tie counting one half. One sort of the scores and
+//! one walk through the ranking serve many parts of the rows at once.
 
 use crate::message::{Auc, Lift};
 
@@ -19,7 +19,7 @@ use crate::message::{Auc, Lift};
 /// Where scores and labels differ in number.
 pub fn auc(scores: &[f32], labels: &[bool]) -> Auc {
     assert_eq!(scores.len(), labels.len(), "one label a score");
-    Ranking::new(scores).auc(labels, |_| true)
+    Ranking::new(scores).areas(&Partitions::whole(labels))[0]
 }
 
 /// The mean of the users' own areas, weighted by their rows, over users with rows of both classes (GAUC). NaN where no
@@ -41,10 +41,11 @@ pub fn gauc(scores: &[f32], labels: &[bool], users: &[u32]) -> f64 {
     for of_user in rows.chunk_by(|a, b| a.0 >> 32 == b.0 >> 32) {
         let mut area = Area::default();
         for tie in of_user.chunk_by(|a, b| a.0 == b.0) {
-            let positives = tie.iter().filter(|row| row.1).count() as u64;
-            area.add(positives, tie.len() as u64 - positives);
+            let mut tied = Classes::default();
+            tie.iter().for_each(|row| tied.add(row.1));
+            area.add(tied);
         }
-        if area.positives > 0 && area.negatives > 0 {
+        if area.below.has_both() {
             sum += area.value() * of_user.len() as f64;
             weight += of_user.len() as f64;
         }
@@ -55,23 +56,58 @@ pub fn gauc(scores: &[f32], labels: &[bool], users: &[u32]) -> f64 {
 /// The area of `b` minus the area of `a` on the same rows, with the standard error of DeLong, DeLong and Clarke-Pearson
 /// (1988) for correlated areas.
 ///
-/// A positive's placement is the share of negatives below it, a negative's the share of positives above it (ties one
-/// half); the variance of the difference is the variance of the placements' differences over positives divided by their
-/// number, plus the same over negatives. Placements come from one sort a model, as in Sun and Xu (2014), instead of from
-/// all pairs. The value is NaN where one class is missing, the error also where a class has a single row.
+/// A row's placement is the share of the other class below it, ties one half (for a negative 1988 counts above, which
+/// changes the sign of a difference and not its square); the variance of the difference is the variance of the
+/// placements' differences over positives divided by their number, plus the same over negatives. Placements come from one
+/// sort a model, as in Sun and Xu (2014), instead of from all pairs. The value is NaN where one class is missing, the
+/// error also where a class has a single row.
 ///
 /// # Panics
 /// Where scores and labels differ in number.
 pub fn delong(a: &[f32], b: &[f32], labels: &[bool]) -> Lift {
     assert_eq!(a.len(), labels.len(), "one label a score of the baseline");
     assert_eq!(b.len(), labels.len(), "one label a score");
-    Ranking::new(b).lift(&Ranking::new(a), labels, |_| true)
+    let whole = Partitions::whole(labels);
+    Ranking::new(b).lifts(&whole, &Ranking::new(a).placements(&whole))[0]
 }
 
 /// A score as an integer of the same order: [`f32::total_cmp`], but -0 equals 0.
 fn key(score: f32) -> u32 {
     let bits = (score + 0.0).to_bits();
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+}
+
+/// Rows cut in `P` ways at once: each row lies in one part of each partition.
+pub(super) struct Partitions<'a, const P: usize> {
+    labels: &'a [bool],
+    /// `[rows]`: the row's parts, counted over all partitions together.
+    parts_of_row: Vec<[u8; P]>,
+    /// `[parts]`: how many positives and negatives.
+    sizes: Vec<Classes>,
+}
+
+impl<'a> Partitions<'a, 1> {
+    /// All rows in the one part of one partition.
+    fn whole(labels: &'a [bool]) -> Self {
+        Self::new(labels, 1, |_| [0])
+    }
+}
+
+impl<'a, const P: usize> Partitions<'a, P> {
+    /// `parts` parts, of which `parts_of(row)` are the row's. No part may be in two partitions.
+    pub(super) fn new(labels: &'a [bool], parts: usize, parts_of: impl Fn(usize) -> [u8; P]) -> Self {
+        let parts_of_row: Vec<[u8; P]> = (0..labels.len()).map(parts_of).collect();
+        let mut sizes = vec![Classes::default(); parts];
+        for (parts, &label) in parts_of_row.iter().zip(labels) {
+            parts.iter().for_each(|&part| sizes[usize::from(part)].add(label));
+        }
+        Self { labels, parts_of_row, sizes }
+    }
+
+    /// Whether a part has rows of both classes.
+    pub(super) fn has_both_classes(&self, part: usize) -> bool {
+        self.sizes[part].has_both()
+    }
 }
 
 /// Rows in ascending order of their scores: each entry is a score's key and, below it, the row.
@@ -86,68 +122,57 @@ impl Ranking {
         Self(entries)
     }
 
-    /// The rows that share a score, from the lowest score up.
-    fn ties(&self) -> impl Iterator<Item = &[u64]> {
-        self.0.chunk_by(|a, b| a >> 32 == b >> 32)
+    /// The area of each part.
+    pub(super) fn areas<const P: usize>(&self, partitions: &Partitions<'_, P>) -> Vec<Auc> {
+        self.walk(partitions, |_, _| ()).into_iter().map(Area::report).collect()
     }
 
-    /// Positives and negatives among the kept rows of a tie.
-    fn count(tie: &[u64], labels: &[bool], keep: impl Fn(usize) -> bool) -> (u64, u64) {
-        tie.iter()
-            .map(|&entry| row(entry))
-            .filter(|&row| keep(row))
-            .fold((0, 0), |(positives, negatives), row| if labels[row] { (positives + 1, negatives) } else { (positives, negatives + 1) })
+    /// `[rows]`: the placement of each row in each of its parts; see [`delong`].
+    pub(super) fn placements<const P: usize>(&self, partitions: &Partitions<'_, P>) -> Vec<[f64; P]> {
+        let mut placements = vec![[0.0; P]; partitions.labels.len()];
+        self.walk(partitions, |row, placed| placements[row] = placed);
+        placements
     }
 
-    fn area(&self, labels: &[bool], keep: impl Fn(usize) -> bool + Copy) -> Area {
-        let mut area = Area::default();
-        for tie in self.ties() {
-            let (positives, negatives) = Self::count(tie, labels, keep);
-            area.add(positives, negatives);
-        }
-        area
+    /// The paired difference of each part from a baseline with these placements; see [`delong`].
+    pub(super) fn lifts<const P: usize>(&self, partitions: &Partitions<'_, P>, baseline: &[[f64; P]]) -> Vec<Lift> {
+        self.areas_and_lifts(partitions, baseline).1
     }
 
-    /// The area over the kept rows.
-    pub(super) fn auc(&self, labels: &[bool], keep: impl Fn(usize) -> bool + Copy) -> Auc {
-        self.area(labels, keep).report()
-    }
-
-    /// The paired difference from a baseline over the kept rows; see [`delong`].
-    pub(super) fn lift(&self, baseline: &Self, labels: &[bool], keep: impl Fn(usize) -> bool + Copy) -> Lift {
-        let mut difference = vec![0.0; labels.len()];
-        let area = self.add_placements(1.0, labels, keep, &mut difference);
-        baseline.add_placements(-1.0, labels, keep, &mut difference);
-        let of_class = |class: bool, number: u64| {
-            let values = || (0..labels.len()).filter(|&row| labels[row] == class && keep(row)).map(|row| difference[row]);
-            let number = number as f64;
-            let mean = values().sum::<f64>() / number;
-            let variance = values().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (number - 1.0);
-            (mean, variance / number)
-        };
-        let (_, from_negatives) = of_class(false, area.negatives);
-        let (value, from_positives) = of_class(true, area.positives);
-        let missing = area.positives == 0 || area.negatives == 0;
-        Lift {
-            value: if missing { f64::NAN } else { value },
-            standard_error: if missing { f64::NAN } else { (from_positives + from_negatives).sqrt() },
-        }
-    }
-
-    /// Adds `sign` times the placement of each kept row.
-    fn add_placements(&self, sign: f64, labels: &[bool], keep: impl Fn(usize) -> bool + Copy, into: &mut [f64]) -> Area {
-        let total = self.area(labels, keep);
-        let mut below = Area::default();
-        for tie in self.ties() {
-            let (positives, negatives) = Self::count(tie, labels, keep);
-            let of_positive = (below.negatives as f64 + negatives as f64 / 2.0) / total.negatives as f64;
-            let of_negative = (total.positives as f64 - below.positives as f64 - positives as f64 / 2.0) / total.positives as f64;
-            for row in tie.iter().map(|&entry| row(entry)).filter(|&row| keep(row)) {
-                into[row] += sign * if labels[row] { of_positive } else { of_negative };
+    /// The area of each part and its paired difference from the baseline, in one walk.
+    pub(super) fn areas_and_lifts<const P: usize>(&self, partitions: &Partitions<'_, P>, baseline: &[[f64; P]]) -> (Vec<Auc>, Vec<Lift>) {
+        let mut differences = vec![Difference::default(); partitions.sizes.len()];
+        let areas = self.walk(partitions, |row, placed| {
+            for p in 0..P {
+                let part = usize::from(partitions.parts_of_row[row][p]);
+                differences[part].add(partitions.labels[row], placed[p] - baseline[row][p]);
             }
-            below.add(positives, negatives);
+        });
+        (areas.into_iter().map(Area::report).collect(), differences.into_iter().map(Difference::report).collect())
+    }
+
+    /// Goes from the lowest score up and fills the areas of all parts; `visit` gets each row with its placements.
+    fn walk<const P: usize>(&self, partitions: &Partitions<'_, P>, mut visit: impl FnMut(usize, [f64; P])) -> Vec<Area> {
+        let mut areas = vec![Area::default(); partitions.sizes.len()];
+        let mut tied = vec![Classes::default(); partitions.sizes.len()];
+        for tie in self.0.chunk_by(|a, b| a >> 32 == b >> 32) {
+            let rows = || tie.iter().map(|&entry| row(entry));
+            for row in rows() {
+                partitions.parts_of_row[row].iter().for_each(|&part| tied[usize::from(part)].add(partitions.labels[row]));
+            }
+            for row in rows() {
+                let placement = |part: u8| {
+                    let part = usize::from(part);
+                    areas[part].below.placement(tied[part], partitions.sizes[part], partitions.labels[row])
+                };
+                visit(row, partitions.parts_of_row[row].map(placement));
+            }
+            for part in rows().flat_map(|row| partitions.parts_of_row[row]).map(usize::from) {
+                // Taken, so that further rows of the tie add nothing to a part that has it.
+                areas[part].add(std::mem::take(&mut tied[part]));
+            }
         }
-        total
+        areas
     }
 }
 
@@ -156,37 +181,108 @@ fn row(entry: u64) -> usize {
     (entry & u64::from(u32::MAX)) as usize
 }
 
+/// Rows of each class, negatives first: a label is an index, as a branch on it would be guessed wrong half of the time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Classes([u64; 2]);
+
+impl Classes {
+    fn add(&mut self, label: bool) {
+        self.0[usize::from(label)] += 1;
+    }
+
+    fn negatives(self) -> u64 {
+        self.0[0]
+    }
+
+    fn positives(self) -> u64 {
+        self.0[1]
+    }
+
+    fn has_both(self) -> bool {
+        self.negatives() > 0 && self.positives() > 0
+    }
+
+    /// The placement of a row of class `label` among `all`, with these below it and `tied` at its score, itself included.
+    fn placement(self, tied: Self, all: Self, label: bool) -> f64 {
+        let other = usize::from(!label);
+        (2 * self.0[other] + tied.0[other]) as f64 / (2 * all.0[other]) as f64
+    }
+}
+
 /// An area in the making, fed with ties from the lowest score up. Pairs are counted in halves, so that nothing is rounded.
 #[derive(Clone, Copy, Debug, Default)]
 struct Area {
-    positives: u64,
-    negatives: u64,
+    below: Classes,
     half_pairs: u128,
 }
 
 impl Area {
-    fn add(&mut self, positives: u64, negatives: u64) {
-        self.half_pairs += u128::from(positives) * u128::from(2 * self.negatives + negatives);
-        self.positives += positives;
-        self.negatives += negatives;
+    fn add(&mut self, tied: Classes) {
+        self.half_pairs += u128::from(tied.positives()) * u128::from(2 * self.below.negatives() + tied.negatives());
+        self.below.0[0] += tied.negatives();
+        self.below.0[1] += tied.positives();
     }
 
     /// NaN (0 / 0) where one class is missing.
     fn value(self) -> f64 {
-        self.half_pairs as f64 / (2.0 * self.positives as f64 * self.negatives as f64)
+        self.half_pairs as f64 / (2.0 * self.below.positives() as f64 * self.below.negatives() as f64)
     }
 
     /// A variance that rounding took below 0 is 0; NaN stays NaN.
     fn report(self) -> Auc {
-        let (a, m, n) = (self.value(), self.positives as f64, self.negatives as f64);
+        let (a, m, n) = (self.value(), self.below.positives() as f64, self.below.negatives() as f64);
         let (q1, q2) = (a / (2.0 - a), 2.0 * a * a / (1.0 + a));
         let variance = (a * (1.0 - a) + (m - 1.0) * (q1 - a * a) + (n - 1.0) * (q2 - a * a)) / (m * n);
-        Auc { value: a, standard_error: variance.clamp(0.0, 1.0).sqrt(), positives: self.positives, negatives: self.negatives }
+        let (positives, negatives) = (self.below.positives(), self.below.negatives());
+        Auc { value: a, standard_error: variance.clamp(0.0, 1.0).sqrt(), positives, negatives }
+    }
+}
+
+/// A paired difference in the making: the differences of placements by class, negatives first.
+#[derive(Clone, Copy, Debug, Default)]
+struct Difference([Moments; 2]);
+
+impl Difference {
+    fn add(&mut self, label: bool, difference: f64) {
+        self.0[usize::from(label)].add(difference);
+    }
+
+    fn report(self) -> Lift {
+        let [negatives, positives] = self.0;
+        if negatives.number == 0.0 || positives.number == 0.0 {
+            return Lift { value: f64::NAN, standard_error: f64::NAN };
+        }
+        let variance = positives.variance_of_mean() + negatives.variance_of_mean();
+        Lift { value: positives.sum / positives.number, standard_error: variance.sqrt() }
+    }
+}
+
+/// Sums for a mean and its variance. Differences of placements are as large as their spread or smaller, so squares
+/// may be summed without a shift.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moments {
+    number: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn add(&mut self, value: f64) {
+        self.number += 1.0;
+        self.sum += value;
+        self.squares += value * value;
+    }
+
+    /// NaN (0 / 0) for a single value. What rounding takes below 0 is 0.
+    fn variance_of_mean(self) -> f64 {
+        let around_mean = (self.squares - self.sum * self.sum / self.number).max(0.0);
+        around_mean / (self.number - 1.0) / self.number
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::naive::{self, quadratic};
     use super::*;
     use crate::counter::{Counter, Stream};
 
@@ -200,28 +296,6 @@ mod tests {
                 (((score * steps).round() / steps) as f32, positive)
             })
             .unzip()
-    }
-
-    /// 1 where the positive is above, 1/2 in a tie.
-    fn above(positive: f32, negative: f32) -> f64 {
-        if positive > negative {
-            1.0
-        } else if positive == negative {
-            0.5
-        } else {
-            0.0
-        }
-    }
-
-    fn split(scores: &[f32], labels: &[bool]) -> (Vec<f32>, Vec<f32>) {
-        let of = |class| scores.iter().zip(labels).filter(|(_, l)| **l == class).map(|(s, _)| *s).collect();
-        (of(true), of(false))
-    }
-
-    fn quadratic(scores: &[f32], labels: &[bool]) -> f64 {
-        let (positives, negatives) = split(scores, labels);
-        let pairs: f64 = positives.iter().map(|&p| negatives.iter().map(|&n| above(p, n)).sum::<f64>()).sum();
-        pairs / (positives.len() * negatives.len()) as f64
     }
 
     #[test]
@@ -271,19 +345,6 @@ mod tests {
         assert_eq!(gauc(&[0.1, 0.2, 0.9], &[false, true, true], &[1, 1, 2]), 1.0);
     }
 
-    /// DeLong's variance from all pairs, as the paper of 1988 writes it.
-    fn naive_delong(a: &[f32], b: &[f32], labels: &[bool]) -> Lift {
-        let ((pa, na), (pb, nb)) = (split(a, labels), split(b, labels));
-        let (m, n) = (pa.len(), na.len());
-        let of_positive: Vec<f64> =
-            (0..m).map(|i| (0..n).map(|j| above(pb[i], nb[j]) - above(pa[i], na[j])).sum::<f64>() / n as f64).collect();
-        let of_negative: Vec<f64> =
-            (0..n).map(|j| (0..m).map(|i| above(pb[i], nb[j]) - above(pa[i], na[j])).sum::<f64>() / m as f64).collect();
-        let value = of_positive.iter().sum::<f64>() / m as f64;
-        let variance = |v: &[f64]| v.iter().map(|x| (x - value).powi(2)).sum::<f64>() / (v.len() - 1) as f64;
-        Lift { value, standard_error: (variance(&of_positive) / m as f64 + variance(&of_negative) / n as f64).sqrt() }
-    }
-
     #[test]
     fn delong_equals_the_count_over_all_pairs() {
         for (seed, steps) in [(1, 2.0), (2, 1e6), (3, 0.7)] {
@@ -291,7 +352,7 @@ mod tests {
             let noise = Counter::new(seed, Stream::Ties);
             let b: Vec<f32> =
                 a.iter().enumerate().map(|(i, s)| s + (noise.normal(i as u64) * steps / 4.0).round() as f32 / steps as f32).collect();
-            let (fast, naive) = (delong(&a, &b, &labels), naive_delong(&a, &b, &labels));
+            let (fast, naive) = (delong(&a, &b, &labels), naive::delong(&a, &b, &labels));
             assert!((fast.value - naive.value).abs() < 1e-13, "{fast:?} {naive:?}");
             assert!((fast.standard_error - naive.standard_error).abs() < 1e-13, "{fast:?} {naive:?}");
             assert!((fast.value - (auc(&b, &labels).value - auc(&a, &labels).value)).abs() < 1e-13);

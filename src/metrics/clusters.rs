@@ -1,4 +1,5 @@
-//! The health of the user clusters over test positives, memories frozen.
+//! The health of the clusters of users or of items over test positives, memories frozen. A member is the positive's user
+//! in the one case and its item in the other.
 //!
 //! With `k` centres of a level, `n` test positives and `n_i` of them at centre `i`:
 //!
@@ -9,128 +10,141 @@
 //! - **top share** = `max_i n_i / n` of level 1;
 //! - **relative error** = `sum |v - mu_i|^2 / sum |v - mean v|^2` over the positives, `mu_i` the level-1 centre of `v`: 1
 //!   is as good as a single centre at the mean, more is worse than that;
-//! - **stopped** = share of the positives whose UIE stopped (A10), by activity group.
+//! - **stopped** = share of the positives whose UIE stopped (A10), by activity group; of users only.
 //!
-//! Against planted groups, each user counted once, by his first positive, with `u` users and `u_ig` of them of group `g`
-//! at level-1 centre `i`:
+//! Against planted groups, each member counted once, by its first positive, with `u` members and `u_ig` of them of group
+//! `g` at level-1 centre `i`:
 //!
 //! - **NMI** = `2 I / (H_cluster + H_group)`, the mutual information over the arithmetic mean of the entropies; 1 for equal
-//!   partitions, near 0 for independent ones (above 0 on few users). Two trivial partitions are equal, so 1;
+//!   partitions, near 0 for independent ones (above 0 on few members). Two trivial partitions are equal, so 1;
 //! - **purity** = `sum_i max_g u_ig / u`.
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::message::{ByGroup, ClusterHealth};
+use crate::config::Variant;
+use crate::message::{ByGroup, ClusterHealth, Side};
 
-/// A block of test positives. All slices have one entry a positive, except the vectors.
+/// A block of test positives. All slices have one entry a positive, except the vectors. Items have no activity and
+/// nothing that stops: `low_active` and `stopped` are empty on their side.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Positives<'a> {
-    /// Users.
-    pub users: &'a [u32],
-    /// Whether the user is low-active.
+    /// Users or items.
+    pub members: &'a [u32],
+    /// Whether the user is low-active. Empty on the item side.
     pub low_active: &'a [bool],
-    /// Level-1 centre of the user.
+    /// Level-1 centre of the member.
     pub level_1: &'a [u32],
     /// Level-2 centre, `children * parent + child`.
     pub level_2: &'a [u32],
-    /// Whether UIE stopped.
+    /// Whether UIE stopped. Empty on the item side.
     pub stopped: &'a [bool],
-    /// `[positives, width]`: user vectors.
+    /// `[positives, width]`: the members' vectors.
     pub vectors: &'a [f32],
-    /// Planted groups of the users, where there are any.
+    /// Planted groups of the members, where there are any.
     pub planted: Option<&'a [u32]>,
 }
 
-/// Cluster health in the making: fed block by block, so that user vectors of a whole test set need not be kept.
+/// Cluster health in the making: fed block by block, so that the vectors of a whole test set need not be kept.
 #[derive(Clone, Debug)]
 pub struct ClusterTally {
+    variant: Variant,
+    side: Side,
     centres: Vec<f32>,
     width: usize,
+    positives: u64,
     hits_1: Vec<u64>,
     hits_2: Vec<u64>,
     error: f64,
     spread: Spread,
     stopped: ByGroup<Share>,
-    counted_users: HashSet<u32>,
-    users_by_cluster_and_group: BTreeMap<(u32, u32), u64>,
+    counted_members: HashSet<u32>,
+    members_by_cluster_and_group: BTreeMap<(u32, u32), u64>,
 }
 
 impl ClusterTally {
-    /// Counts for `k` level-1 centres with `children` level-2 centres each. `centres` is `[k * (1 + children), width]`,
+    /// Counts for the `k` level-1 centres, with `children` level-2 centres each, of a variant's side. `centres` is `[k * (1 + children), width]`,
     /// level 1 first.
     ///
     /// # Panics
     /// Where `centres` is not so many vectors.
-    pub fn new(centres: Vec<f32>, k: usize, children: usize) -> Self {
+    pub fn new(variant: Variant, side: Side, centres: Vec<f32>, k: usize, children: usize) -> Self {
         let number = k * (1 + children);
         assert!(number > 0 && centres.len().is_multiple_of(number), "{number} centre vectors of one width");
         let width = centres.len() / number;
         Self {
+            variant,
+            side,
             centres,
             width,
+            positives: 0,
             hits_1: vec![0; k],
             hits_2: vec![0; k * children],
             error: 0.0,
             spread: Spread::new(width),
             stopped: ByGroup::default(),
-            counted_users: HashSet::new(),
-            users_by_cluster_and_group: BTreeMap::new(),
+            counted_members: HashSet::new(),
+            members_by_cluster_and_group: BTreeMap::new(),
         }
     }
 
     /// Counts a block.
     ///
     /// # Panics
-    /// Where a slice is shorter than `users` or a centre does not exist.
+    /// Where a slice is shorter than `members` (but for those that are empty on the item side) or a centre does not exist.
     pub fn push(&mut self, positives: &Positives<'_>) {
-        for (n, &user) in positives.users.iter().enumerate() {
-            let (i, stopped) = (positives.level_1[n], positives.stopped[n]);
+        self.positives += positives.members.len() as u64;
+        for (n, &member) in positives.members.iter().enumerate() {
+            let i = positives.level_1[n];
             self.hits_1[i as usize] += 1;
             self.hits_2[positives.level_2[n] as usize] += 1;
             let vector = &positives.vectors[n * self.width..][..self.width];
             self.error += squared_distance(vector, &self.centres[i as usize * self.width..][..self.width]);
             self.spread.add(vector);
-            self.stopped.all.add(stopped);
-            if positives.low_active[n] {
-                self.stopped.low.add(stopped)
-            } else {
-                self.stopped.high.add(stopped)
+            if self.side == Side::Users {
+                self.add_stopped(positives.low_active[n], positives.stopped[n]);
             }
             if let Some(planted) = positives.planted
-                && self.counted_users.insert(user)
+                && self.counted_members.insert(member)
             {
-                *self.users_by_cluster_and_group.entry((i, planted[n])).or_default() += 1;
+                *self.members_by_cluster_and_group.entry((i, planted[n])).or_default() += 1;
             }
         }
+    }
+
+    fn add_stopped(&mut self, low_active: bool, stopped: bool) {
+        self.stopped.all.add(stopped);
+        if low_active { self.stopped.low.add(stopped) } else { self.stopped.high.add(stopped) }
     }
 
     /// The health so far, reported at `step`. Shares of nothing are NaN.
     pub fn health(&self, step: u64) -> ClusterHealth {
         let largest = self.hits_1.iter().max().copied().unwrap_or(0);
-        let planted = !self.users_by_cluster_and_group.is_empty();
+        let planted = !self.members_by_cluster_and_group.is_empty();
         ClusterHealth {
+            variant: self.variant,
+            side: self.side,
             step,
-            positives: self.stopped.all.of,
+            positives: self.positives,
             hit_rate_1: hit_rate(&self.hits_1),
             hit_rate_2: hit_rate(&self.hits_2),
             perplexity_1: perplexity(&self.hits_1),
             perplexity_2: perplexity(&self.hits_2),
-            top_share: Share { hits: largest, of: self.stopped.all.of }.value(),
+            top_share: Share { hits: largest, of: self.positives }.value(),
             relative_error: self.error / self.spread.squared(),
             stopped: ByGroup { all: self.stopped.all.value(), low: self.stopped.low.value(), high: self.stopped.high.value() },
-            nmi: planted.then(|| nmi(&self.users_by_cluster_and_group)),
-            purity: planted.then(|| purity(&self.users_by_cluster_and_group)),
+            nmi: planted.then(|| nmi(&self.members_by_cluster_and_group)),
+            purity: planted.then(|| purity(&self.members_by_cluster_and_group)),
         }
     }
 }
 
-/// The health of `k` level-1 centres with `children` level-2 centres each over one block of test positives; see
+/// The health of UIE's user centres, `k` of level 1 with `children` of level 2 each, over one block of test positives; see
 /// [`ClusterTally`] for `centres` and for more blocks than one.
 ///
 /// # Panics
 /// As [`ClusterTally::new`] and [`ClusterTally::push`] do.
 pub fn cluster_health(step: u64, centres: &[f32], k: usize, children: usize, positives: &Positives<'_>) -> ClusterHealth {
-    let mut tally = ClusterTally::new(centres.to_vec(), k, children);
+    let mut tally = ClusterTally::new(Variant::Uie, Side::Users, centres.to_vec(), k, children);
     tally.push(positives);
     tally.health(step)
 }
@@ -242,7 +256,7 @@ mod tests {
     #[test]
     fn a_hand_made_case() {
         let positives = Positives {
-            users: &[10, 11, 12, 10, 13],
+            members: &[10, 11, 12, 10, 13],
             low_active: &[true, false, false, true, false],
             level_1: &[0, 1, 1, 0, 1],
             level_2: &[0, 2, 3, 1, 3],
@@ -264,6 +278,27 @@ mod tests {
     }
 
     #[test]
+    fn items_have_the_same_figures_but_nothing_that_stops() {
+        let users = Positives {
+            members: &[10, 11, 10],
+            low_active: &[true, false, true],
+            level_1: &[0, 1, 0],
+            level_2: &[0, 2, 0],
+            stopped: &[true, true, true],
+            vectors: &[-0.5, 1.0, 1.5],
+            planted: Some(&[7, 8, 7]),
+        };
+        let of_users = cluster_health(3, &CENTRES, 4, 2, &users);
+        let mut tally = ClusterTally::new(Variant::DuiaItems, Side::Items, CENTRES.to_vec(), 4, 2);
+        tally.push(&Positives { low_active: &[], stopped: &[], ..users });
+        let of_items = tally.health(3);
+        assert_eq!((of_items.variant, of_items.side, of_items.positives), (Variant::DuiaItems, Side::Items, 3));
+        assert!(of_items.stopped.all.is_nan() && of_users.stopped.all == 1.0);
+        let stopped = of_users.stopped;
+        assert_eq!(ClusterHealth { variant: Variant::Uie, side: Side::Users, stopped, ..of_items }, of_users);
+    }
+
+    #[test]
     fn blocks_count_like_one_and_real_rows_have_no_truth() {
         let n = 64;
         let draw = Counter::new(1, Stream::Users);
@@ -273,7 +308,7 @@ mod tests {
         let flags = vec![false; n as usize];
         let vectors: Vec<f32> = (0..u64::from(n)).map(|i| 100.0 + draw.normal(i) as f32).collect();
         let block = |from: usize, to: usize| Positives {
-            users: &users[from..to],
+            members: &users[from..to],
             low_active: &flags[from..to],
             level_1: &level_1[from..to],
             level_2: &level_2[from..to],
@@ -282,7 +317,7 @@ mod tests {
             planted: None,
         };
         let whole = cluster_health(1, &CENTRES, 4, 2, &block(0, 64));
-        let mut tally = ClusterTally::new(CENTRES.to_vec(), 4, 2);
+        let mut tally = ClusterTally::new(Variant::Uie, Side::Users, CENTRES.to_vec(), 4, 2);
         tally.push(&block(0, 30));
         tally.push(&block(30, 64));
         assert_eq!((whole.perplexity_1, whole.nmi, whole.purity), (1.0, None, None));

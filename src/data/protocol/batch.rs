@@ -1,0 +1,297 @@
+//! Requests with their candidates in fixed shapes, and what is known of each user when one is made.
+
+use crate::data::{Behaviour, Event};
+
+/// "No row here": pads a history that is shorter than the window.
+pub const NO_ROW: u32 = u32::MAX;
+
+/// Tasks of the ranker: A, "valid consumption" (every row of the log), and B, a cart, favourite or buy.
+pub const TASKS: usize = 2;
+
+/// Number of activity buckets.
+pub const ACTIVITY_BUCKETS: u32 = 16;
+
+/// Counts enter features as `ln(1 + n)` over this, which keeps them near 0 to 2.
+const COUNT_SCALE: f64 = 5.0;
+
+/// Requests of one user each, with the same number of candidates for all. Samples are request-major: sample
+/// `request * candidates + candidate`. All arrays are row-major.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// Requests, padding included, so that shapes never change. Under the protocol half of the configured batch.
+    pub requests: usize,
+    /// Candidates of a request. Under the protocol 2: the positive, then its negative.
+    pub candidates: usize,
+    /// Requests that count; the rest repeat the first ones (under the protocol only the last batch of a test has any).
+    pub valid: usize,
+    /// Behaviours of the history window.
+    pub history: usize,
+    /// `[requests]`: user.
+    pub user: Vec<u32>,
+    /// `[requests]`: the user's activity bucket, see [`activity_bucket`].
+    pub activity: Vec<u32>,
+    /// `[requests, history]`: items of the user's last behaviours strictly before this row, newest first, [`NO_ROW`] after
+    /// them.
+    pub history_items: Vec<u32>,
+    /// `[requests, history]`: their categories.
+    pub history_categories: Vec<u32>,
+    /// `[requests, Behaviour::COUNT]`: `ln(1 + n) / 5` of the user's behaviours before this row, by kind.
+    pub counts: Vec<f32>,
+    /// `[requests]`: 1 where the request is among the share that clusters (A9), else 0. All 0 in test batches.
+    pub clustered: Vec<f32>,
+    /// `[requests]`: whether the user is low-active (A22).
+    pub low_active: Vec<bool>,
+    /// `[requests]`: the user's behaviours before this row.
+    pub user_rows: Vec<u32>,
+    /// `[requests, candidates]`: the item that is ranked.
+    pub item: Vec<u32>,
+    /// `[requests, candidates]`: its category.
+    pub category: Vec<u32>,
+    /// `[requests, candidates]`: `ln(1 + n) / 5` of the item's rows before this row, in the whole stream.
+    pub item_count: Vec<f32>,
+    /// `[requests, candidates]`: those rows.
+    pub item_rows: Vec<u32>,
+    /// `[requests, candidates]`: whether the user had this item before. Never true of a negative.
+    pub repeat: Vec<bool>,
+    /// `[requests, candidates]`: whether a training row had this item before this row.
+    pub seen: Vec<bool>,
+    /// `[TASKS, requests, candidates]`: labels, task A first.
+    pub labels: Vec<f32>,
+}
+
+/// An item that a request ranks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// The item.
+    pub item: u32,
+    /// Its category.
+    pub category: u32,
+    /// Its label in each task, 0 or 1.
+    pub labels: [f32; TASKS],
+    /// Rows of the item before this one, in the whole stream.
+    pub item_rows: u32,
+    /// Whether the user had it before.
+    pub repeat: bool,
+    /// Whether a training row had it before.
+    pub seen: bool,
+}
+
+impl Batch {
+    /// An empty batch with room for `requests` of `candidates` each and a window of `history` behaviours.
+    pub fn new(requests: usize, candidates: usize, history: usize) -> Self {
+        Self { requests, candidates, history, labels: vec![0.0; TASKS * requests * candidates], ..Self::default() }
+    }
+
+    /// Samples, padding included.
+    pub fn samples(&self) -> usize {
+        self.requests * self.candidates
+    }
+
+    /// Requests so far: what [`Batch::push`] and [`Batch::pad`] added.
+    pub fn filled(&self) -> usize {
+        self.user.len()
+    }
+
+    /// Whether there is no room for another request.
+    pub fn is_full(&self) -> bool {
+        self.filled() == self.requests
+    }
+
+    /// Adds a request: the user as `histories` know him now, and his candidates.
+    ///
+    /// # Panics
+    /// Where the batch is full, the number of candidates is another or the user is unknown to `histories`.
+    pub fn push(&mut self, histories: &Histories, user: u32, low_active: bool, clustered: bool, candidates: &[Candidate]) {
+        assert!(!self.is_full(), "no room in a batch of {} requests", self.requests);
+        assert_eq!(candidates.len(), self.candidates, "candidates of a request");
+        for candidate in candidates {
+            self.push_candidate(candidate);
+        }
+        histories.write(self, user);
+        self.user.push(user);
+        self.low_active.push(low_active);
+        self.clustered.push(f32::from(u8::from(clustered)));
+        self.valid = self.filled();
+    }
+
+    fn push_candidate(&mut self, candidate: &Candidate) {
+        let (sample, samples) = (self.item.len(), self.samples());
+        for (task, label) in candidate.labels.into_iter().enumerate() {
+            self.labels[task * samples + sample] = label;
+        }
+        self.item.push(candidate.item);
+        self.category.push(candidate.category);
+        self.item_rows.push(candidate.item_rows);
+        self.item_count.push(log_count(candidate.item_rows));
+        self.repeat.push(candidate.repeat);
+        self.seen.push(candidate.seen);
+    }
+
+    /// Fills the batch up with its first requests, again and again where they are fewer than half.
+    ///
+    /// # Panics
+    /// Where there is room but no request to repeat.
+    pub fn pad(&mut self) {
+        self.valid = self.filled();
+        while !self.is_full() {
+            self.repeat_request(self.filled() - self.valid);
+        }
+    }
+
+    /// Copies a request to the end.
+    fn repeat_request(&mut self, from: usize) {
+        let (samples, to) = (self.samples(), self.item.len());
+        let one = from..from + 1;
+        let window = from * self.history..(from + 1) * self.history;
+        let of_request = from * self.candidates..(from + 1) * self.candidates;
+        for task in 0..TASKS {
+            let start = task * samples;
+            self.labels.copy_within(start + of_request.start..start + of_request.end, start + to);
+        }
+        for column in [&mut self.history_items, &mut self.history_categories] {
+            column.extend_from_within(window.clone());
+        }
+        self.counts.extend_from_within(from * Behaviour::COUNT..(from + 1) * Behaviour::COUNT);
+        self.clustered.extend_from_within(one.clone());
+        self.low_active.extend_from_within(one.clone());
+        for column in [&mut self.user, &mut self.activity, &mut self.user_rows] {
+            column.extend_from_within(one.clone());
+        }
+        for column in [&mut self.item, &mut self.category, &mut self.item_rows] {
+            column.extend_from_within(of_request.clone());
+        }
+        self.item_count.extend_from_within(of_request.clone());
+        for column in [&mut self.repeat, &mut self.seen] {
+            column.extend_from_within(of_request.clone());
+        }
+    }
+}
+
+/// The bucket of a user with `n` behaviours before: 0 for none, then by powers of two.
+pub fn activity_bucket(n: u32) -> u32 {
+    (u32::BITS - n.leading_zeros()).min(ACTIVITY_BUCKETS - 1)
+}
+
+fn log_count(n: u32) -> f32 {
+    (libm::log1p(f64::from(n)) / COUNT_SCALE) as f32
+}
+
+/// What is known of each user: counts by behaviour and a ring of the last behaviours. Keeps 20 bytes a user and 8 bytes
+/// a place of the history of each user that was met.
+#[derive(Clone, Debug)]
+pub struct Histories {
+    history: usize,
+    counts: Vec<[u32; Behaviour::COUNT]>,
+    /// `[users]`: place in the rings, [`NO_ROW`] before the first behaviour.
+    ring_of_user: Vec<u32>,
+    /// `[users met, history]`: item and category; behaviour `n` of a user lies at `n % history`.
+    rings: Vec<(u32, u32)>,
+}
+
+impl Histories {
+    /// Users without a behaviour, and a window of `history` behaviours for each.
+    pub fn new(users: usize, history: usize) -> Self {
+        Self { history, counts: vec![[0; Behaviour::COUNT]; users], ring_of_user: vec![NO_ROW; users], rings: Vec::new() }
+    }
+
+    /// Behaviours of a user so far.
+    ///
+    /// # Panics
+    /// Where there is no such user.
+    pub fn behaviours(&self, user: u32) -> u32 {
+        self.counts[user as usize].iter().sum()
+    }
+
+    /// Adds a behaviour: later requests of its user see it.
+    ///
+    /// # Panics
+    /// Where there is no such user.
+    pub fn add(&mut self, event: &Event) {
+        let user = event.user as usize;
+        let before = self.behaviours(event.user) as usize;
+        if self.ring_of_user[user] == NO_ROW {
+            self.ring_of_user[user] = (self.rings.len() / self.history) as u32;
+            self.rings.resize(self.rings.len() + self.history, (NO_ROW, NO_ROW));
+        }
+        let start = self.ring_of_user[user] as usize * self.history;
+        self.rings[start + before % self.history] = (event.item, event.category);
+        self.counts[user][event.behaviour as usize] += 1;
+    }
+
+    /// Counts, activity and history of a request.
+    fn write(&self, batch: &mut Batch, user: u32) {
+        assert_eq!(batch.history, self.history, "behaviours of the history window");
+        let before = self.behaviours(user);
+        batch.user_rows.push(before);
+        batch.activity.push(activity_bucket(before));
+        batch.counts.extend(self.counts[user as usize].map(log_count));
+        let known = (before as usize).min(self.history);
+        let end = batch.history_items.len() + self.history;
+        if known > 0 {
+            let start = self.ring_of_user[user as usize] as usize * self.history;
+            let (wrapped, older) = self.rings[start..start + known].split_at(before as usize % self.history);
+            for &(item, category) in wrapped.iter().rev().chain(older.iter().rev()) {
+                batch.history_items.push(item);
+                batch.history_categories.push(category);
+            }
+        }
+        batch.history_items.resize(end, NO_ROW);
+        batch.history_categories.resize(end, NO_ROW);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(item: u32) -> Candidate {
+        Candidate {
+            item,
+            category: item / 10,
+            labels: [f32::from(u8::from(item.is_multiple_of(2))), f32::from(u8::from(item.is_multiple_of(3)))],
+            item_rows: item,
+            repeat: item.is_multiple_of(5),
+            seen: item.is_multiple_of(7),
+        }
+    }
+
+    #[test]
+    fn requests_of_many_candidates_are_padded_whole_and_again_and_again() {
+        let mut histories = Histories::new(10, 3);
+        for item in [1, 2, 3, 4] {
+            histories.add(&Event { user: 4, item, category: 9, behaviour: Behaviour::Cart, time: 0 });
+        }
+        let mut batch = Batch::new(7, 5, 3);
+        for user in [4, 5] {
+            let of_user: Vec<Candidate> = (0..5).map(|c| candidate(user * 5 + c)).collect();
+            batch.push(&histories, user, user == 4, user == 5, &of_user);
+        }
+        batch.pad();
+        assert_eq!((batch.samples(), batch.filled(), batch.valid), (35, 7, 2));
+        assert_eq!(batch.history_items[..6], [4, 3, 2, NO_ROW, NO_ROW, NO_ROW]);
+        for request in 0..7 {
+            let user = 4 + request as u32 % 2;
+            assert_eq!((batch.user[request], batch.user_rows[request]), (user, if user == 4 { 4 } else { 0 }));
+            assert_eq!((batch.low_active[request], batch.clustered[request]), (user == 4, (user - 4) as f32));
+            assert_eq!(batch.activity[request], if user == 4 { 3 } else { 0 });
+            let (windows, counts) = (batch.history_items.chunks(3), batch.counts.chunks(Behaviour::COUNT));
+            assert_eq!(windows.clone().nth(request), windows.clone().nth(request % 2));
+            assert_eq!(batch.history_categories[request * 3] == 9, user == 4);
+            assert_eq!(counts.clone().nth(request), counts.clone().nth(request % 2));
+            for c in 0..5 {
+                let (s, expected) = (request * 5 + c, candidate(user * 5 + c as u32));
+                let labels = [batch.labels[s], batch.labels[35 + s]];
+                assert_eq!((batch.item[s], batch.category[s], labels), (expected.item, expected.category, expected.labels));
+                assert_eq!((batch.item_rows[s], batch.item_count[s]), (expected.item_rows, log_count(expected.item_rows)));
+                assert_eq!((batch.repeat[s], batch.seen[s]), (expected.repeat, expected.seen));
+            }
+        }
+        assert_eq!(batch.item.len() + batch.item_count.len() + batch.repeat.len() + batch.seen.len(), 4 * 35);
+    }
+
+    #[test]
+    fn activity_buckets_are_powers_of_two() {
+        let cases = [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (16_383, 14), (16_384, 15), (u32::MAX, 15)];
+        cases.iter().for_each(|&(n, bucket)| assert_eq!(activity_bucket(n), bucket, "{n}"));
+    }
+}
