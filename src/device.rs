@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex};
 use burn::tensor::Device;
 use burn::tensor::wgpu::wgpu;
 
-use crate::config::{Config, Variant};
+use crate::config::Config;
 use crate::data::generator::Generator;
 use crate::data::protocol::Dataset;
 use crate::message::{DeviceChoice, DeviceReport, Event, Stage};
-use crate::model::ranker::{Layout, Loader, Ranker};
-use crate::train::{TrainError, read_losses, turn_clock};
+use crate::model::batch::{Layout, Loader};
+use crate::model::ranker::Ranker;
+use crate::train::{TrainError, read_losses, trained, turn_clocks};
 
 /// Steps of the self-test: one before the centres are filled, two with them.
 const SELF_TEST_STEPS: u64 = 3;
@@ -138,7 +139,7 @@ fn backend_name(backend: wgpu::Backend) -> &'static str {
     }
 }
 
-/// The largest relative difference of a loss between this device and the CPU, over a few steps of every variant.
+/// The largest relative difference of a loss between this device and the CPU, over a few steps of the run's variants.
 async fn self_test(device: &Device, config: &Config, watch: &Watch) -> Result<f32, TrainError> {
     let here = trial(device, config).await?;
     watch.check()?;
@@ -167,20 +168,19 @@ async fn trial(device: &Device, config: &Config) -> Result<Vec<f32>, TrainError>
     };
     let dataset = Dataset::open(Arc::new(Generator::new(&small)), &small)?;
     let layout = Layout::new(dataset.vocabulary(), small.history);
-    let mut loader = Loader::new(layout, device);
+    let variants: Vec<_> = trained(&small.variants.0).collect();
+    let mut loader = Loader::new(layout, &variants, small.seed, device);
     let mut replay = dataset.replay();
-    let mut rankers: Vec<Ranker> = Variant::ALL.iter().map(|&variant| Ranker::new(&small, variant, layout, device)).collect();
+    let mut rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(&small, variant, layout, device)).collect();
     let mut losses = Vec::new();
     for step in 1..=SELF_TEST_STEPS {
         let Some(batch) = replay.next_train() else { break };
         let batch = loader.load(Arc::new(batch));
         for ranker in &mut rankers {
             ranker.step(&batch);
-            turn_clock(ranker, step, SELF_TEST_STEPS).await?;
+            turn_clocks(ranker, step, SELF_TEST_STEPS).await?;
         }
-        for l in read_losses(&rankers).await? {
-            losses.extend([Some(l.mtl), l.auxiliary, l.uie_l1, l.uie_l2].into_iter().flatten());
-        }
+        losses.extend(read_losses(&rankers).await?.iter().flat_map(|l| l.named()).map(|(_, loss)| loss));
     }
     Ok(losses)
 }

@@ -34,6 +34,41 @@ impl Levels {
     }
 }
 
+/// What becomes of a row of a table that no gradient writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RowRule {
+    /// The mean of its samples' values is added.
+    AddMean,
+    /// Its last sample's values take its place.
+    Replace,
+}
+
+/// Sizes of a weighted sum of experts, and how gates and experts lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Mix {
+    /// Gates, each with an output stream of its own.
+    pub streams: usize,
+    /// Samples.
+    pub samples: usize,
+    /// Experts.
+    pub experts: usize,
+    /// Width of an expert's output.
+    pub width: usize,
+    /// Whether a sample's gates and experts lie side by side (`[samples, streams, experts]`, `[samples, experts, width]`:
+    /// the columns of one wide product) instead of in stacks (`[streams, samples, experts]`, `[experts, samples, width]`).
+    pub wide: bool,
+}
+
+impl Mix {
+    fn gates(self) -> [usize; 3] {
+        if self.wide { [self.samples, self.streams, self.experts] } else { [self.streams, self.samples, self.experts] }
+    }
+
+    fn experts(self) -> [usize; 3] {
+        if self.wide { [self.samples, self.experts, self.width] } else { [self.experts, self.samples, self.width] }
+    }
+}
+
 /// What one Adam step needs beside the gradient (Kingma and Ba 2014), the bias corrections already inverted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep {
@@ -88,57 +123,76 @@ trait RowKernels: Backend {
         levels: Levels,
         sigma_in_graph: bool,
     ) -> FloatTensor<Self>;
+
+    #[fusion(dtype = table, shape = table)]
+    fn write_rows(
+        table: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        plan: IntTensor<Self>,
+        positions: IntTensor<Self>,
+        rule: RowRule,
+    ) -> FloatTensor<Self>;
+
+    #[fusion(dtype = centres, shape = Shape::new([ids[0], 2 * centres[1] + 1]))]
+    fn pool_centres(
+        centres: FloatTensor<Self>,
+        entries: FloatTensor<Self>,
+        born: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        levels: Levels,
+    ) -> FloatTensor<Self>;
 }
 
 /// The weighted sum of experts, on the autodiff graph.
 #[backend_extension(Flex, Cube, Fusion, Autodiff)]
 trait MixKernels: Backend {
-    #[fusion(dtype = experts, shape = Shape::new([gates[0], experts[1], experts[2]]))]
-    fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>) -> FloatTensor<Self>;
+    #[fusion(dtype = experts, shape = Shape::new([mix.streams, mix.samples, mix.width]))]
+    fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self>;
 
-    #[fusion(dtype = gates, shape = Shape::new([gates[2], gates[1], grad[2]]))]
-    fn mix_grad_experts(gates: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+    #[fusion(dtype = gates, shape = Shape::new(mix.experts()))]
+    fn mix_grad_experts(gates: FloatTensor<Self>, grad: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self>;
 
-    #[fusion(dtype = grad, shape = Shape::new([grad[0], grad[1], experts[0]]))]
-    fn mix_grad_gates(experts: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+    #[fusion(dtype = grad, shape = Shape::new(mix.gates()))]
+    fn mix_grad_gates(experts: FloatTensor<Self>, grad: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self>;
 }
 
 #[derive(Debug)]
 struct MixBackward;
 
 impl<B: MixKernels> Backward<B, 2> for MixBackward {
-    type State = (FloatTensor<B>, FloatTensor<B>);
+    type State = (FloatTensor<B>, FloatTensor<B>, Mix);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let [gates_node, experts_node] = ops.parents;
         let grad = grads.consume::<B>(&ops.node);
-        let (gates, experts) = ops.state;
+        let (gates, experts, mix) = ops.state;
         if let Some(node) = gates_node {
-            grads.register::<B>(node.id, B::mix_grad_gates(experts, grad.clone()));
+            grads.register::<B>(node.id, B::mix_grad_gates(experts, grad.clone(), mix));
         }
         if let Some(node) = experts_node {
-            grads.register::<B>(node.id, B::mix_grad_experts(gates, grad));
+            grads.register::<B>(node.id, B::mix_grad_experts(gates, grad, mix));
         }
     }
 }
 
 impl<B: MixKernels, C: CheckpointStrategy> MixKernels for Autodiff<B, C> {
-    fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self> {
         match MixBackward.prepare::<C>([gates.node(), experts.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let (gates, experts) = (gates.into_primitive(), experts.into_primitive());
-                let output = B::mix(gates.clone(), experts.clone());
-                prep.finish((gates, experts), output)
+                let output = B::mix(gates.clone(), experts.clone(), mix);
+                prep.finish((gates, experts, mix), output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::mix(gates.into_primitive(), experts.into_primitive())),
+            OpsKind::UnTracked(prep) => prep.finish(B::mix(gates.into_primitive(), experts.into_primitive(), mix)),
         }
     }
 
-    fn mix_grad_experts(_gates: FloatTensor<Self>, _grad: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn mix_grad_experts(_gates: FloatTensor<Self>, _grad: FloatTensor<Self>, _mix: Mix) -> FloatTensor<Self> {
         unreachable!("the backward pass runs on the inner backend")
     }
 
-    fn mix_grad_gates(_experts: FloatTensor<Self>, _grad: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn mix_grad_gates(_experts: FloatTensor<Self>, _grad: FloatTensor<Self>, _mix: Mix) -> FloatTensor<Self> {
         unreachable!("the backward pass runs on the inner backend")
     }
 }
@@ -202,8 +256,43 @@ pub fn centre_pull(
     ))
 }
 
-/// The output of a gate: `out[s, b, :] = sum_e gates[s, b, e] experts[e, b, :]`, `[streams, samples, experts]` and
-/// `[experts, samples, width]` to `[streams, samples, width]`. Differentiable in both.
-pub fn mix(gates: Tensor<3>, experts: Tensor<3>) -> Tensor<3> {
-    Tensor::from_dispatch(Dispatch::mix(gates.into_dispatch(), experts.into_dispatch()))
+/// Writes the rows of `table` `[rows, width]` that a plan of single ids names (see [`adam_rows`]), in place where nobody
+/// else holds it: each from the `values` `[samples, width]` of those of its samples whose weight in `weights` `[samples]`
+/// is above 0. A row without any stays as it is.
+pub fn write_rows(
+    table: Tensor<2>,
+    values: Tensor<2>,
+    weights: Tensor<1>,
+    plan: Tensor<1, Int>,
+    positions: Tensor<1, Int>,
+    rule: RowRule,
+) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::write_rows(
+        table.into_dispatch(),
+        values.into_dispatch(),
+        weights.into_dispatch(),
+        plan.into_dispatch(),
+        positions.into_dispatch(),
+        rule,
+    ))
+}
+
+/// The mean of the centres that stand for the items of a bag, both levels: `[samples, 2 m + 1]`, level 1, level 2, and 1
+/// where the bag has any. `entries` `[items, 2]` is each item's level-2 centre (`children * parent + child`) and the step at
+/// which it was given; it counts where that was no earlier than the centre was `born` `[level-2 centres]`. `ids`
+/// `[samples, slots]` are the items (negative: padding), `centres` is `[levels.rows(), m]`.
+pub fn pool_centres(centres: Tensor<2>, entries: Tensor<2>, born: Tensor<1>, ids: Tensor<2, Int>, levels: Levels) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::pool_centres(
+        centres.into_dispatch(),
+        entries.into_dispatch(),
+        born.into_dispatch(),
+        ids.into_dispatch(),
+        levels,
+    ))
+}
+
+/// The outputs of all gates: `out[g, s, :] = sum_e gates[g, s, e] experts[e, s, :]`, `[streams, samples, width]`, with
+/// gates and experts laid out as `mix` says. Differentiable in both.
+pub fn mix(gates: Tensor<3>, experts: Tensor<3>, mix: Mix) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::mix(gates.into_dispatch(), experts.into_dispatch(), mix))
 }

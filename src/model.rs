@@ -4,15 +4,28 @@
 //! | --- | --- | --- |
 //! | [`ple`] | the ranker: experts, gates, towers | 4.1, reference 18 |
 //! | [`auxiliary`] | user tower and item tower | 4.2, Eq. 1 |
-//! | [`ghca`] | centres, search, mean step, re-seeding | 4.2, Eq. 2-5 |
-//! | [`uie`] | Eq. 6, the gate with the personal vector | 4.2, Eq. 6 |
-//! | [`table`] | embeddings and personal vectors, row-sparse | 4.1 |
+//! | [`ghca`] | centres, search, mean step, re-seeding; of users and of items | 4.2 and 4.4, Eq. 2-5, 11-14 |
+//! | [`uie`] | what the nearest centres lend | 4.2, Eq. 6 |
+//! | [`upbe`] | memories of positive behaviours | 4.3, Eq. 7-10 |
+//! | [`uhse`] | item centres in the place of the history's items | 4.4 |
+//! | [`enhancement`] | the generalization layer, and how all of it enters the ranker | 4.2 |
+//! | [`contrastive`], [`transfer`] | PLE with CL, PLE with TL: our adaptations | 5.2 |
+//! | [`table`] | row-sparse tables: embeddings, personal vectors, memories of behaviours | 4.1 |
+//! | [`batch`] | ids and features on the device | |
+//! | [`network`] | the dense parameters of a variant | |
 //! | [`ranker`] | all of it together, and who receives whose gradient | Eq. 15 |
 
 pub mod auxiliary;
+pub mod batch;
+pub mod contrastive;
 pub mod dense;
+pub mod enhancement;
 pub mod ghca;
+pub mod network;
 pub mod ple;
 pub mod ranker;
 pub mod table;
+pub mod transfer;
+pub mod uhse;
 pub mod uie;
+pub mod upbe;

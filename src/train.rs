@@ -3,20 +3,24 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, ExecutionError, TensorData, Transaction};
+use burn::tensor::{Device, ExecutionError, Tensor, TensorData, Transaction};
 use web_time::{Duration, Instant};
 
-use crate::config::Config;
+use crate::checkpoint::{self, CheckpointError};
+use crate::config::{Config, ConfigError, Rule, Variant};
 use crate::data::protocol::{Batch, Dataset, Replay};
 use crate::data::{DataError, Source};
 use crate::device::{self, Watch};
-use crate::message::{ClusterHealth, DeviceChoice, Evaluation, Event, Failure, FieldFrame, Losses, Stage, State};
-use crate::metrics::{ClusterTally, Positives, TestRows};
+use crate::message::{ClusterHealth, DeviceChoice, Evaluation, Event, Failure, FieldFrame, Losses, Side, Stage, State};
+use crate::metrics::{ClusterTally, Positives, TestRows, baseline_of};
+use crate::model::batch::{Layout, Loader};
 use crate::model::ghca::{Observation, Reseeded};
-use crate::model::ranker::{LastStep, Layout, Loader, Ranker, Scored};
+use crate::model::ranker::{Frozen, Ranker, Scored, Sight, StepLosses};
 use crate::platform;
 use crate::projection::Plane;
 
+/// Both sides that have clusters.
+const SIDES: [Side; 2] = [Side::Users, Side::Items];
 /// Test batches scored before the thread is given up once and their figures are read.
 const TEST_CHUNK: usize = 16;
 
@@ -32,6 +36,9 @@ pub enum TrainError {
     /// The device gave an error or was lost.
     #[error("the device failed: {0}")]
     Device(String),
+    /// Weights that do not fit.
+    #[error(transparent)]
+    Weights(#[from] CheckpointError),
     /// No device as asked for.
     #[error("{0}")]
     NoDevice(String),
@@ -56,6 +63,7 @@ impl From<&TrainError> for Failure {
         let (what, next) = match error {
             TrainError::Config(_) => ("The configuration cannot be used.", "Change the value named below, or start from a preset."),
             TrainError::Data(_) => ("The rows cannot be used.", "Mend the line named below, or train on the synthetic stream."),
+            TrainError::Weights(_) => ("The weights cannot be used.", "Take other weights, or start without any."),
             TrainError::Device(_) => ("The device stopped.", "Start again; choose the CPU if it happens again."),
             TrainError::NoDevice(_) => ("There is no such device here.", "Choose the CPU, or let the device be chosen automatically."),
             TrainError::Diverged { .. } => ("Training ran away.", "Start again with a smaller learning rate."),
@@ -71,10 +79,17 @@ struct Pace {
     time: Duration,
 }
 
+/// Those of some variants that are trained: all but the rules.
+pub fn trained(variants: &[Variant]) -> impl Iterator<Item = Variant> {
+    variants.iter().copied().filter(|variant| variant.parts().rule.is_none())
+}
+
 /// Variants in training on one stream.
 pub struct Race {
     config: Config,
     dataset: Dataset,
+    /// `[items]`: the category of each.
+    categories: Arc<[u32]>,
     replay: Replay,
     loader: Loader,
     rankers: Vec<Ranker>,
@@ -96,13 +111,16 @@ impl Race {
     pub fn new(config: Config, source: Arc<dyn Source>, device: &Device, watch: Watch) -> Result<Self, TrainError> {
         config.validate()?;
         let dataset = Dataset::open(source, &config)?;
+        require_truth(&config, &dataset)?;
         let layout = Layout::new(dataset.vocabulary(), config.history);
-        let rankers: Vec<Ranker> = config.variants.0.iter().map(|&variant| Ranker::new(&config, variant, layout, device)).collect();
+        let variants: Vec<Variant> = trained(&config.variants.0).collect();
+        let rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(&config, variant, layout, device)).collect();
         Ok(Self {
+            categories: (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect(),
             replay: dataset.replay(),
             panel: dataset.panel(config.panel).into_iter().map(Arc::new).collect(),
             steps: dataset.train_steps(),
-            loader: Loader::new(layout, device),
+            loader: Loader::new(layout, &variants, config.seed, device),
             parallel: watch.is_cpu(),
             plane: Plane::default(),
             frame_hits: Vec::new(),
@@ -118,8 +136,8 @@ impl Race {
     /// What a watcher must know before the first step.
     pub fn introduce(&self, sink: &mut dyn FnMut(Event)) {
         sink(Event::Data(self.dataset.report()));
-        let positives = self.panel.iter().map(|batch| batch.valid as u64 / 2).sum();
-        let variants = self.rankers.iter().map(Ranker::variant).collect();
+        let positives = self.panel.iter().map(|batch| batch.valid as u64).sum();
+        let variants = self.config.variants.0.clone();
         sink(Event::Ready { variants, steps: self.steps, panel_positives: positives });
     }
 
@@ -137,7 +155,7 @@ impl Race {
         platform::for_each(&mut self.rankers, self.parallel, |ranker| ranker.step(&batch));
         self.step += 1;
         self.turn_clocks(sink).await?;
-        self.pace.samples += batch.host.size as u64;
+        self.pace.samples += batch.host.samples() as u64;
         self.pace.time += begun.elapsed();
         if self.step.is_multiple_of(self.config.evaluate_every) || self.step == self.steps {
             self.losses(sink).await?;
@@ -150,12 +168,40 @@ impl Race {
     async fn turn_clocks(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         let (step, steps) = (self.step, self.steps);
         for ranker in &mut self.rankers {
-            if let Some(Reseeded { centres, children, first_fill }) = turn_clock(ranker, step, steps).await? {
+            let variant = ranker.variant();
+            for (side, Reseeded { centres, children, first_fill }) in turn_clocks(ranker, step, steps).await? {
                 self.watch.check()?;
-                sink(Event::Reseeded { step, centres, children, first_fill });
+                sink(Event::Reseeded { variant, side, step, centres, children, first_fill });
             }
         }
         Ok(())
+    }
+
+    /// Goes on from weights of another run ([`checkpoint::from_bytes`]) with the variant that they are of.
+    ///
+    /// # Errors
+    /// Weights that do not fit, or of a variant that is not trained here. Then nothing has changed.
+    pub fn load(&mut self, bytes: &[u8]) -> Result<Variant, TrainError> {
+        let state = checkpoint::from_bytes(bytes)?;
+        let variant = state.description.variant;
+        let expected = || self.rankers.iter().map(|ranker| ranker.variant().key()).collect::<Vec<_>>().join(", ");
+        let missing = || CheckpointError::Variant { found: variant.key().into(), expected: expected() };
+        let at = self.rankers.iter().position(|ranker| ranker.variant() == variant).ok_or_else(missing)?;
+        self.rankers[at].restore(&state, self.step)?;
+        Ok(variant)
+    }
+
+    /// The weights of every trained variant, as the bytes of a safetensors file each.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub async fn weights(&self) -> Result<Vec<(Variant, Vec<u8>)>, TrainError> {
+        let name = self.dataset.report().name;
+        let mut all = Vec::with_capacity(self.rankers.len());
+        for ranker in &self.rankers {
+            all.push((ranker.variant(), checkpoint::to_bytes(&ranker.state(&name).await?)?));
+        }
+        Ok(all)
     }
 
     /// Where the run stands: cheap, no read-back.
@@ -171,10 +217,12 @@ impl Race {
     /// A device that failed or a loss that is no number.
     pub async fn losses(&self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         let losses = read_losses(&self.rankers).await?;
-        let astray = |l: &Losses| !l.mtl.is_finite() || l.auxiliary.is_some_and(|loss| !loss.is_finite());
+        let astray = |losses: &Losses| losses.named().any(|(_, loss)| !loss.is_finite());
         if let Some(index) = losses.iter().position(astray) {
             return Err(TrainError::Diverged { variant: self.rankers[index].variant().name(), step: self.step });
         }
+        let of = |variant: &Variant| self.rankers.iter().position(|ranker| ranker.variant() == *variant);
+        let losses = self.config.variants.0.iter().map(|variant| of(variant).map(|at| losses[at]).unwrap_or_default()).collect();
         sink(Event::Losses { step: self.step, losses });
         self.watch.check()
     }
@@ -184,14 +232,15 @@ impl Race {
     /// # Errors
     /// A device that failed.
     pub async fn field(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-        let Some(ranker) = self.rankers.iter().find(|r| r.memory().is_some_and(|memory| memory.is_filled())) else { return Ok(()) };
-        let (Some(memory), Some(last)) = (ranker.memory(), ranker.last()) else { return Ok(()) };
-        let Some((assigned, stopped)) = last.chosen.clone() else { return Ok(()) };
+        let filled = |ranker: &&Ranker| ranker.memory(Side::Users).is_some_and(|memory| memory.is_filled());
+        let Some(ranker) = self.rankers.iter().find(filled) else { return Ok(()) };
+        let (Some(memory), Some(last)) = (ranker.memory(Side::Users), ranker.last()) else { return Ok(()) };
+        let Some(Sight { v, chosen: Some((assigned, stopped)) }) = last.users.clone() else { return Ok(()) };
         let (levels, m) = (memory.levels(), self.config.memory_width());
         let read = Transaction::default()
             .register(memory.centres())
             .register(memory.hits())
-            .register(last.v_user.clone())
+            .register(v)
             .register(assigned)
             .register(stopped)
             .execute_async()
@@ -202,8 +251,8 @@ impl Race {
         let assigned: Vec<i32> = integers(assigned);
         self.plane.follow(&centres[..levels.first * m], m);
         let mut known = std::collections::HashSet::new();
-        let rows: Vec<usize> = (0..host.size).step_by(2).filter(|&s| known.insert(host.user[s])).collect();
-        let vectors: Vec<f32> = rows.iter().flat_map(|&s| v[s * m..(s + 1) * m].iter().copied()).collect();
+        let rows: Vec<usize> = (0..host.requests).filter(|&r| known.insert(host.user[r])).collect();
+        let vectors: Vec<f32> = rows.iter().flat_map(|&r| v[r * m..(r + 1) * m].iter().copied()).collect();
         self.frame_hits.resize(hits.len(), 0.0);
         let since = hits.iter().zip(&self.frame_hits).map(|(now, then)| now - then).collect();
         self.frame_hits = hits;
@@ -213,11 +262,11 @@ impl Race {
             children: levels.children as u32,
             centre_xy: self.plane.project(&centres, m),
             hits: since,
-            users: rows.iter().map(|&s| host.user[s]).collect(),
+            users: rows.iter().map(|&r| host.user[r]).collect(),
             user_xy: self.plane.project(&vectors, m),
-            assigned: rows.iter().flat_map(|&s| [assigned[2 * s] as u32, assigned[2 * s + 1] as u32]).collect(),
-            low_active: rows.iter().map(|&s| host.low_active[s]).collect(),
-            stopped: rows.iter().map(|&s| stopped[s] > 0.5).collect(),
+            assigned: rows.iter().flat_map(|&r| [assigned[2 * r] as u32, assigned[2 * r + 1] as u32]).collect(),
+            low_active: rows.iter().map(|&r| host.low_active[r]).collect(),
+            stopped: rows.iter().map(|&r| stopped[r] > 0.5).collect(),
         })));
         Ok(())
     }
@@ -228,7 +277,7 @@ impl Race {
     /// A device that failed.
     pub async fn evaluate_panel(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         let panel = self.panel.clone();
-        let mut test = Test::new(&self.rankers, &self.dataset).await?;
+        let mut test = Test::new(&self.rankers, &self.config, &self.dataset, &self.categories).await?;
         test.score(&self.rankers, &panel).await?;
         test.report(self.step, false, sink);
         self.watch.check()
@@ -240,7 +289,7 @@ impl Race {
     /// A device that failed.
     pub async fn evaluate_all(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         sink(Event::Stage(Stage::FinalTest));
-        let mut test = Test::new(&self.rankers, &self.dataset).await?;
+        let mut test = Test::new(&self.rankers, &self.config, &self.dataset, &self.categories).await?;
         loop {
             let chunk: Vec<Arc<Batch>> = std::iter::from_fn(|| self.replay.next_test()).take(TEST_CHUNK).map(Arc::new).collect();
             if chunk.is_empty() {
@@ -256,53 +305,87 @@ impl Race {
     }
 }
 
+/// Refuses the row that knows the truth where there is none to know.
+fn require_truth(config: &Config, dataset: &Dataset) -> Result<(), ConfigError> {
+    let wanted = config.variants.0.iter().any(|variant| variant.parts().rule == Some(Rule::Truth));
+    if wanted && dataset.probability(0, 0, &[]).is_none() {
+        return Err(ConfigError::new("variants", Variant::Truth.key(), "left out on real rows: only the generator knows true preferences"));
+    }
+    Ok(())
+}
+
 /// Predictions of all variants on test rows, memories frozen.
 struct Test {
+    variants: Vec<Variant>,
     rows: TestRows,
+    /// By variant.
     predictions: Vec<Vec<f32>>,
-    tallies: Vec<Option<ClusterTally>>,
+    /// By ranker.
+    frozen: Vec<Frozen>,
+    /// By ranker, for both sides.
+    tallies: Vec<[Option<ClusterTally>; 2]>,
     dataset: Dataset,
 }
 
 impl Test {
-    async fn new(rankers: &[Ranker], dataset: &Dataset) -> Result<Self, TrainError> {
+    async fn new(rankers: &[Ranker], config: &Config, dataset: &Dataset, categories: &[u32]) -> Result<Self, TrainError> {
         let mut tallies = Vec::with_capacity(rankers.len());
         for ranker in rankers {
-            let memory = ranker.memory().filter(|memory| memory.is_filled());
-            tallies.push(match memory {
-                Some(memory) => {
+            let mut of_sides = [None, None];
+            for (side, tally) in SIDES.into_iter().zip(&mut of_sides) {
+                if let Some(memory) = ranker.memory(side).filter(|memory| memory.is_filled()) {
                     let centres = floats(memory.centres().into_data_async().await?);
-                    Some(ClusterTally::new(centres, memory.levels().first, memory.levels().children))
+                    *tally = Some(ClusterTally::new(ranker.variant(), side, centres, memory.levels().first, memory.levels().children));
                 }
-                None => None,
-            });
+            }
+            tallies.push(of_sides);
         }
-        Ok(Self { rows: TestRows::default(), predictions: vec![Vec::new(); rankers.len()], tallies, dataset: dataset.clone() })
+        let variants = config.variants.0.clone();
+        Ok(Self {
+            rows: TestRows::default(),
+            predictions: vec![Vec::new(); variants.len()],
+            frozen: rankers.iter().map(|ranker| ranker.frozen(categories)).collect(),
+            tallies,
+            variants,
+            dataset: dataset.clone(),
+        })
     }
 
     async fn score(&mut self, rankers: &[Ranker], batches: &[Arc<Batch>]) -> Result<(), TrainError> {
-        batches.iter().for_each(|batch| self.rows.push(batch));
-        for (index, ranker) in rankers.iter().enumerate() {
-            let network = ranker.frozen();
-            let mut transaction = Transaction::default();
-            let mut scored = Vec::with_capacity(batches.len());
-            for batch in batches {
-                let Scored { logits, clusters } = ranker.score(&network, batch.clone());
-                transaction = transaction.register(logits);
-                let chosen = clusters.and_then(|LastStep { v_user, chosen, .. }| chosen.map(|(a, s)| (v_user, a, s)));
-                scored.push(chosen.is_some());
-                if let Some((v_user, assigned, stopped)) = chosen {
-                    transaction = transaction.register(v_user).register(assigned).register(stopped);
-                }
+        batches.iter().for_each(|batch| self.rows.push(batch, &self.dataset));
+        for (variant, predictions) in self.variants.iter().zip(&mut self.predictions) {
+            if let Some(rule) = variant.parts().rule {
+                batches.iter().for_each(|batch| predictions.extend(score_by_rule(rule, batch, &self.dataset)));
             }
-            let mut read = transaction.execute_async().await?.into_iter();
-            for (batch, has_clusters) in batches.iter().zip(scored) {
-                let mut next = || read.next().ok_or_else(|| TrainError::Device("a read-back came short".into()));
-                self.predictions[index].extend_from_slice(&floats(next()?)[..batch.valid]);
-                if has_clusters {
+        }
+        for (index, ranker) in rankers.iter().enumerate() {
+            self.score_ranker(index, ranker, batches).await?;
+        }
+        Ok(())
+    }
+
+    async fn score_ranker(&mut self, index: usize, ranker: &Ranker, batches: &[Arc<Batch>]) -> Result<(), TrainError> {
+        let mut transaction = Transaction::default();
+        let mut has_clusters = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let Scored { logits, users, items } = ranker.score(&self.frozen[index], batch);
+            transaction = transaction.register(logits);
+            let seen = [users, items].map(|sight| sight.and_then(|Sight { v, chosen }| chosen.map(|(a, s)| (v, a, s))));
+            has_clusters.push([seen[0].is_some(), seen[1].is_some()]);
+            for (v, assigned, stopped) in seen.into_iter().flatten() {
+                transaction = transaction.register(v).register(assigned).register(stopped);
+            }
+        }
+        let mut read = transaction.execute_async().await?.into_iter();
+        let mut next = || read.next().ok_or_else(|| TrainError::Device("a read-back came short".into()));
+        let at = self.variants.iter().position(|&variant| variant == ranker.variant()).unwrap_or(index);
+        for (batch, has_clusters) in batches.iter().zip(has_clusters) {
+            self.predictions[at].extend_from_slice(&floats(next()?)[..batch.valid * batch.candidates]);
+            for ((side, tally), has) in SIDES.into_iter().zip(&mut self.tallies[index]).zip(has_clusters) {
+                if has {
                     let (v, assigned, stopped) = (floats(next()?), integers(next()?), floats(next()?));
-                    if let Some(tally) = &mut self.tallies[index] {
-                        tally_batch(tally, &self.dataset, batch, &v, &assigned, &stopped);
+                    if let Some(tally) = tally {
+                        tally_batch(tally, side, &self.dataset, batch, &v, &assigned, &stopped);
                     }
                 }
             }
@@ -311,47 +394,90 @@ impl Test {
     }
 
     fn report(self, step: u64, whole: bool, sink: &mut dyn FnMut(Event)) {
-        let baseline = self.predictions.first();
-        let scores = self.predictions.iter().enumerate().map(|(i, p)| self.rows.score(p, baseline.filter(|_| i > 0).map(Vec::as_slice)));
-        sink(Event::Evaluation(Evaluation { step, whole, scores: scores.collect() }));
-        let health: Vec<ClusterHealth> = self.tallies.iter().flatten().map(|tally| tally.health(step)).collect();
+        let scores = if whole {
+            self.rows.score_whole(&self.predictions, &self.variants)
+        } else {
+            let base = baseline_of(&self.variants);
+            let baseline = |at: usize| base.filter(|&base| base != at).map(|base| self.predictions[base].as_slice());
+            self.predictions.iter().enumerate().map(|(at, p)| self.rows.score(p, baseline(at))).collect()
+        };
+        sink(Event::Evaluation(Evaluation { step, whole, scores }));
+        let health: Vec<ClusterHealth> = self.tallies.iter().flatten().flatten().map(|tally| tally.health(step)).collect();
         health.into_iter().for_each(|health| sink(Event::Clusters(health)));
     }
 }
 
-/// Adds a test batch's positives to a tally of cluster health.
-fn tally_batch(tally: &mut ClusterTally, dataset: &Dataset, batch: &Batch, v: &[f32], assigned: &[i32], stopped: &[f32]) {
-    let m = v.len() / batch.size;
-    let rows: Vec<usize> = (0..batch.valid).step_by(2).collect();
-    let users: Vec<u32> = rows.iter().map(|&s| batch.user[s]).collect();
-    let planted: Option<Vec<u32>> = users.iter().map(|&user| dataset.planted_group(user)).collect();
+/// Scores of a rule for the samples of a batch that count.
+fn score_by_rule(rule: Rule, batch: &Batch, dataset: &Dataset) -> Vec<f32> {
+    let score = |sample: usize| {
+        let request = sample / batch.candidates;
+        let window = request * batch.history..(request + 1) * batch.history;
+        match rule {
+            Rule::Popularity => batch.item_rows[sample] as f32,
+            Rule::CategoryRepeat => batch.history_categories[window].iter().filter(|&&c| c == batch.category[sample]).count() as f32,
+            Rule::Truth => dataset.probability(batch.user[request], batch.item[sample], &batch.history_items[window]).unwrap_or(0.0) as f32,
+        }
+    };
+    (0..batch.valid * batch.candidates).map(score).collect()
+}
+
+/// Adds a test batch's users, or its consumed items, to a tally of cluster health.
+fn tally_batch(tally: &mut ClusterTally, side: Side, dataset: &Dataset, batch: &Batch, v: &[f32], assigned: &[i32], stopped: &[f32]) {
+    let m = v.len() / batch.requests;
+    let rows = 0..batch.valid;
+    let members: Vec<u32> = match side {
+        Side::Users => batch.user[rows.clone()].to_vec(),
+        Side::Items => batch.item.iter().step_by(batch.candidates).take(batch.valid).copied().collect(),
+    };
+    let planted = |&member: &u32| match side {
+        Side::Users => dataset.planted_group(member),
+        Side::Items => dataset.planted_item_group(member),
+    };
+    let planted: Option<Vec<u32>> = members.iter().map(planted).collect();
+    let level = |level: usize| assigned.iter().skip(level).step_by(2).take(batch.valid).map(|&id| id as u32).collect::<Vec<_>>();
     tally.push(&Positives {
-        users: &users,
-        low_active: &rows.iter().map(|&s| batch.low_active[s]).collect::<Vec<_>>(),
-        level_1: &rows.iter().map(|&s| assigned[2 * s] as u32).collect::<Vec<_>>(),
-        level_2: &rows.iter().map(|&s| assigned[2 * s + 1] as u32).collect::<Vec<_>>(),
-        stopped: &rows.iter().map(|&s| stopped[s] > 0.5).collect::<Vec<_>>(),
-        vectors: &rows.iter().flat_map(|&s| v[s * m..(s + 1) * m].iter().copied()).collect::<Vec<_>>(),
+        members: &members,
+        low_active: &batch.low_active[rows.clone()],
+        level_1: &level(0),
+        level_2: &level(1),
+        stopped: &stopped[rows].iter().map(|&s| s > 0.5).collect::<Vec<_>>(),
+        vectors: &v[..batch.valid * m],
         planted: planted.as_deref(),
     });
 }
 
-/// One look at a memory's clock: the host's part of it where it is due.
+/// One look at a ranker's clocks: the host's part of them where it is due.
 ///
 /// # Errors
 /// A device that failed.
-pub async fn turn_clock(ranker: &mut Ranker, step: u64, steps: u64) -> Result<Option<Reseeded>, TrainError> {
-    let (Some(memory), Some(last)) = (ranker.memory(), ranker.last()) else { return Ok(None) };
-    if !memory.is_due(step, steps) {
-        return Ok(None);
+pub async fn turn_clocks(ranker: &mut Ranker, step: u64, steps: u64) -> Result<Vec<(Side, Reseeded)>, TrainError> {
+    let mut all = Vec::new();
+    for side in SIDES {
+        if let Some(reseeded) = turn_clock(ranker, side, step, steps).await? {
+            ranker.forget(side, &reseeded);
+            all.push((side, reseeded));
+        }
     }
-    let read =
-        Transaction::default().register(last.v_user.clone()).register(memory.centres()).register(memory.hits()).execute_async().await?;
+    Ok(all)
+}
+
+async fn turn_clock(ranker: &mut Ranker, side: Side, step: u64, steps: u64) -> Result<Option<Reseeded>, TrainError> {
+    let (Some(memory), Some(last)) = (ranker.memory(side), ranker.last()) else { return Ok(None) };
+    let sight = match side {
+        Side::Users => &last.users,
+        Side::Items => &last.items,
+    };
+    let Some(Sight { v, .. }) = sight.as_ref().filter(|_| memory.is_due(step, steps)) else { return Ok(None) };
+    let read = Transaction::default().register(v.clone()).register(memory.centres()).register(memory.hits()).execute_async().await?;
     let [v, centres, hits] = exactly(read)?;
-    let positive = last.host.labels[..last.host.size].iter().map(|&label| label > 0.5).collect();
-    let users = last.host.user.clone();
-    let seen = Observation { v: floats(v), users, positive, centres: floats(centres), hits: floats(hits) };
-    Ok(ranker.memory_mut().and_then(|memory| memory.tick(step, steps, &seen)))
+    let host = &last.host;
+    let members = match side {
+        Side::Users => host.user.clone(),
+        Side::Items => host.item.iter().step_by(host.candidates).copied().collect(),
+    };
+    let positive = host.labels[..host.samples()].iter().step_by(host.candidates).map(|&label| label > 0.5).collect();
+    let seen = Observation { v: floats(v), members, positive, centres: floats(centres), hits: floats(hits) };
+    Ok(ranker.memory_mut(side).and_then(|memory| memory.tick(step, steps, &seen)))
 }
 
 /// Losses of every ranker's last step, all in one read-back; nothing before the first step.
@@ -359,24 +485,34 @@ pub async fn turn_clock(ranker: &mut Ranker, step: u64, steps: u64) -> Result<Op
 /// # Errors
 /// A device that failed.
 pub async fn read_losses(rankers: &[Ranker]) -> Result<Vec<Losses>, TrainError> {
-    let mut transaction = Transaction::default();
-    for losses in rankers.iter().filter_map(Ranker::losses) {
-        transaction = transaction.register(losses.mtl.clone());
-        transaction = losses.auxiliary.iter().fold(transaction, |t, loss| t.register(loss.clone()));
-        transaction = losses.clusters.iter().fold(transaction, |t, loss| t.register(loss.clone()));
-    }
+    let parts = |losses: &StepLosses| -> [Option<Tensor<1>>; 7] {
+        let StepLosses { mtl, auxiliary, uie, upbe, uhse, items, adaptation } = losses.clone();
+        [Some(mtl), auxiliary, uie, upbe, uhse, items, adaptation]
+    };
+    let all: Vec<_> = rankers.iter().filter_map(Ranker::losses).map(parts).collect();
+    let register = |transaction: Transaction, loss: &Tensor<1>| transaction.register(loss.clone());
+    let transaction = all.iter().flatten().flatten().fold(Transaction::default(), register);
     let mut read = transaction.execute_async().await?.into_iter().map(floats);
-    let mut next = || read.next().unwrap_or_default();
-    let at = |values: &[f32], index: usize| values.get(index).copied().unwrap_or(f32::NAN);
-    let mut all = Vec::with_capacity(rankers.len());
-    for losses in rankers.iter().filter_map(Ranker::losses) {
-        let mtl = at(&next(), 0);
-        let auxiliary = losses.auxiliary.as_ref().map(|_| at(&next(), 0));
-        let clusters = losses.clusters.as_ref().map(|_| next());
-        let level = |index| clusters.as_ref().map(|values| at(values, index));
-        all.push(Losses { mtl, auxiliary, uie_l1: level(0), uie_l2: level(1) });
-    }
-    Ok(all)
+    let mut next = |there: &Option<Tensor<1>>| there.as_ref().map(|_| read.next().unwrap_or_default());
+    let at = |values: &Option<Vec<f32>>, index: usize| values.as_ref().map(|values| values.get(index).copied().unwrap_or(f32::NAN));
+    Ok(all
+        .iter()
+        .map(|parts| {
+            let [mtl, auxiliary, uie, upbe, uhse, items, adaptation] = parts.each_ref().map(&mut next);
+            Losses {
+                mtl: at(&mtl, 0).unwrap_or(f32::NAN),
+                auxiliary: at(&auxiliary, 0),
+                uie_l1: at(&uie, 0),
+                uie_l2: at(&uie, 1),
+                upbe_l1: at(&upbe, 0),
+                upbe_l2: at(&upbe, 1),
+                uhse_l1: at(&uhse, 0),
+                uhse_l2: at(&uhse, 1),
+                items: at(&items, 0).zip(at(&items, 1)).map(|(l1, l2)| [l1, l2]),
+                adaptation: at(&adaptation, 0),
+            }
+        })
+        .collect())
 }
 
 fn exactly<const N: usize>(read: Vec<TensorData>) -> Result<[TensorData; N], TrainError> {
@@ -396,16 +532,48 @@ fn integers(data: TensorData) -> Vec<i32> {
 ///
 /// # Errors
 /// A sentence for a person: what happened, the detail, what to do next.
-pub async fn run(config: Config, source: Arc<dyn Source>, choice: DeviceChoice, mut sink: impl FnMut(Event)) -> Result<(), Failure> {
-    run_to_end(config, source, choice, &mut sink).await.map_err(|error| Failure::from(&error))
+pub async fn run(config: Config, source: Arc<dyn Source>, choice: DeviceChoice, sink: impl FnMut(Event)) -> Result<(), Failure> {
+    run_with(config, source, choice, Weights::default(), sink).await
 }
 
-async fn run_to_end(config: Config, source: Arc<dyn Source>, choice: DeviceChoice, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+/// What a run starts from and what it leaves.
+#[derive(Default)]
+pub struct Weights<'a> {
+    /// The bytes of weights that their variant starts from.
+    pub from: Option<&'a [u8]>,
+    /// Takes the weights of every trained variant at the end.
+    pub keep: Option<&'a mut dyn FnMut(Variant, Vec<u8>)>,
+}
+
+/// [`run`], from weights and to weights.
+///
+/// # Errors
+/// A sentence for a person: what happened, the detail, what to do next.
+pub async fn run_with(
+    config: Config,
+    source: Arc<dyn Source>,
+    choice: DeviceChoice,
+    weights: Weights<'_>,
+    mut sink: impl FnMut(Event),
+) -> Result<(), Failure> {
+    run_to_end(config, source, choice, weights, &mut sink).await.map_err(|error| Failure::from(&error))
+}
+
+async fn run_to_end(
+    config: Config,
+    source: Arc<dyn Source>,
+    choice: DeviceChoice,
+    weights: Weights<'_>,
+    sink: &mut dyn FnMut(Event),
+) -> Result<(), TrainError> {
     config.validate()?;
     let opened = device::open(choice, &config, sink).await?;
     sink(Event::Device(opened.report));
     sink(Event::Stage(Stage::Data));
     let mut race = Race::new(config, source, &opened.device, opened.watch)?;
+    if let Some(bytes) = weights.from {
+        race.load(bytes)?;
+    }
     race.introduce(sink);
     sink(Event::State(State::Playing));
     let mut told = Instant::now();
@@ -416,5 +584,9 @@ async fn run_to_end(config: Config, source: Arc<dyn Source>, choice: DeviceChoic
         }
     }
     sink(race.progress());
-    race.evaluate_all(sink).await
+    race.evaluate_all(sink).await?;
+    if let Some(keep) = weights.keep {
+        race.weights().await?.into_iter().for_each(|(variant, bytes)| keep(variant, bytes));
+    }
+    Ok(())
 }

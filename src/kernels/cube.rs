@@ -10,7 +10,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 use cubecl::{CubeCount, CubeDim, calculate_cube_count_elemwise};
 
-use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, Levels, MixKernels, RowKernels};
+use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, Levels, Mix, MixKernels, RowKernels, RowRule};
 
 #[cube(launch_unchecked)]
 fn pool_rows_kernel(
@@ -198,14 +198,140 @@ fn centre_pull_kernel(
 }
 
 #[cube(launch_unchecked)]
+fn write_rows_kernel(
+    table: &mut Tensor<f32>,
+    values: &Tensor<f32>,
+    weights: &Tensor<f32>,
+    plan: &Tensor<i32>,
+    positions: &Tensor<i32>,
+    rows: usize,
+    #[comptime] width: usize,
+    #[comptime] replace: bool,
+) {
+    let index = ABSOLUTE_POS / width;
+    let column = ABSOLUTE_POS % width;
+    if index >= rows {
+        terminate!();
+    }
+    let row = plan[index];
+    if row >= 0 {
+        let mut value = 0.0f32;
+        let mut count = 0.0f32;
+        let start = usize::cast_from(plan[rows + index]);
+        let end = usize::cast_from(plan[rows + index + 1]);
+        for c in start..end {
+            let sample = usize::cast_from(positions[c]);
+            if weights[sample] > 0.0f32 {
+                count += 1.0f32;
+                if replace {
+                    value = values[sample * width + column];
+                } else {
+                    value += values[sample * width + column];
+                }
+            }
+        }
+        if count > 0.0f32 {
+            let at = usize::cast_from(row) * width + column;
+            if replace {
+                table[at] = value;
+            } else {
+                table[at] += value / count;
+            }
+        }
+    }
+}
+
+#[cube(launch_unchecked)]
+fn pool_centres_kernel(
+    centres: &Tensor<f32>,
+    entries: &Tensor<f32>,
+    born: &Tensor<f32>,
+    ids: &Tensor<i32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    slots: usize,
+    first: usize,
+    per_parent: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let columns = 2 * width + 1;
+    let column = ABSOLUTE_POS % columns;
+    let sample = ABSOLUTE_POS / columns;
+    let mut sum = 0.0f32;
+    let mut count = 0.0f32;
+    for slot in 0..slots {
+        let id = ids[sample * slots + slot];
+        if id >= 0 {
+            let entry = 2 * usize::cast_from(id);
+            let child = usize::cast_from(entries[entry]);
+            if entries[entry + 1] >= born[child] {
+                count += 1.0f32;
+                if column < width {
+                    sum += centres[(child / per_parent) * width + column];
+                } else if column < 2 * width {
+                    sum += centres[(first + child) * width + column - width];
+                }
+            }
+        }
+    }
+    if column == 2 * width {
+        if count > 0.0f32 {
+            sum = 1.0f32;
+        }
+    } else if count > 0.0f32 {
+        sum /= count;
+    }
+    output[ABSOLUTE_POS] = sum;
+}
+
+/// Where the gates of (stream, sample) begin.
+#[cube]
+fn gate_at(
+    stream: usize,
+    sample: usize,
+    samples: usize,
+    #[comptime] streams: usize,
+    #[comptime] count: usize,
+    #[comptime] wide: bool,
+) -> usize {
+    let mut row = stream * samples + sample;
+    if wide {
+        row = sample * streams + stream;
+    }
+    row * count
+}
+
+/// Where the output of (expert, sample) begins.
+#[cube]
+fn expert_at(
+    expert: usize,
+    sample: usize,
+    samples: usize,
+    #[comptime] count: usize,
+    #[comptime] width: usize,
+    #[comptime] wide: bool,
+) -> usize {
+    let mut row = expert * samples + sample;
+    if wide {
+        row = sample * count + expert;
+    }
+    row * width
+}
+
+#[cube(launch_unchecked)]
 fn mix_kernel(
     gates: &Tensor<f32>,
     experts: &Tensor<f32>,
     output: &mut Tensor<f32>,
     units: usize,
     samples: usize,
+    #[comptime] streams: usize,
     #[comptime] count: usize,
     #[comptime] width: usize,
+    #[comptime] wide: bool,
 ) {
     if ABSOLUTE_POS >= units {
         terminate!();
@@ -213,9 +339,10 @@ fn mix_kernel(
     let column = ABSOLUTE_POS % width;
     let row = ABSOLUTE_POS / width;
     let sample = row % samples;
+    let gate = gate_at(row / samples, sample, samples, streams, count, wide);
     let mut sum = 0.0f32;
     for e in 0..count {
-        sum += gates[row * count + e] * experts[(e * samples + sample) * width + column];
+        sum += gates[gate + e] * experts[expert_at(e, sample, samples, count, width, wide) + column];
     }
     output[ABSOLUTE_POS] = sum;
 }
@@ -230,18 +357,23 @@ fn mix_grad_experts_kernel(
     #[comptime] streams: usize,
     #[comptime] count: usize,
     #[comptime] width: usize,
+    #[comptime] wide: bool,
 ) {
     if ABSOLUTE_POS >= units {
         terminate!();
     }
     let column = ABSOLUTE_POS % width;
     let row = ABSOLUTE_POS / width;
-    let sample = row % samples;
-    let expert = row / samples;
+    let mut sample = row % samples;
+    let mut expert = row / samples;
+    if wide {
+        sample = row / count;
+        expert = row % count;
+    }
     let mut sum = 0.0f32;
     for s in 0..streams {
-        let at = s * samples + sample;
-        sum += gates[at * count + expert] * grad[at * width + column];
+        let gate = gates[gate_at(s, sample, samples, streams, count, wide) + expert];
+        sum += gate * grad[(s * samples + sample) * width + column];
     }
     output[ABSOLUTE_POS] = sum;
 }
@@ -253,18 +385,27 @@ fn mix_grad_gates_kernel(
     output: &mut Tensor<f32>,
     units: usize,
     samples: usize,
+    #[comptime] streams: usize,
     #[comptime] count: usize,
     #[comptime] width: usize,
+    #[comptime] wide: bool,
 ) {
     if ABSOLUTE_POS >= units {
         terminate!();
     }
     let expert = ABSOLUTE_POS % count;
     let row = ABSOLUTE_POS / count;
-    let sample = row % samples;
+    let mut sample = row % samples;
+    let mut stream = row / samples;
+    if wide {
+        sample = row / streams;
+        stream = row % streams;
+    }
+    let at = (stream * samples + sample) * width;
+    let x = expert_at(expert, sample, samples, count, width, wide);
     let mut sum = 0.0f32;
     for k in 0..width {
-        sum += grad[row * width + k] * experts[(expert * samples + sample) * width + k];
+        sum += grad[at + k] * experts[x + k];
     }
     output[ABSOLUTE_POS] = sum;
 }
@@ -399,15 +540,81 @@ impl RowKernels for CubeBackend {
         }
         out
     }
+
+    fn write_rows(
+        table: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        plan: IntTensor<Self>,
+        positions: IntTensor<Self>,
+        rule: RowRule,
+    ) -> FloatTensor<Self> {
+        let [_, width]: [usize; 2] = dims(&table);
+        let [plan_len]: [usize; 1] = dims(&plan);
+        let rows = plan_len / 2;
+        let (values, weights) = (into_contiguous(values), into_contiguous(weights));
+        let table = if table.can_mut() { table } else { table.copy() };
+        let (count, cube) = grid(&table, rows * width);
+        // SAFETY: a plan names rows of the table once each, and samples of the values.
+        unsafe {
+            write_rows_kernel::launch_unchecked(
+                &table.client.clone(),
+                count,
+                cube,
+                table.clone().into_tensor_arg(),
+                values.into_tensor_arg(),
+                weights.into_tensor_arg(),
+                plan.into_tensor_arg(),
+                positions.into_tensor_arg(),
+                rows,
+                width,
+                rule == RowRule::Replace,
+            );
+        }
+        table
+    }
+
+    fn pool_centres(
+        centres: FloatTensor<Self>,
+        entries: FloatTensor<Self>,
+        born: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        levels: Levels,
+    ) -> FloatTensor<Self> {
+        let (centres, entries, ids) = (into_contiguous(centres), into_contiguous(entries), into_contiguous(ids));
+        let [_, width]: [usize; 2] = dims(&centres);
+        let [samples, slots]: [usize; 2] = dims(&ids);
+        let units = samples * (2 * width + 1);
+        let out = output(&centres, Shape::new([samples, 2 * width + 1]), centres.dtype);
+        let (count, cube) = grid(&centres, units);
+        // SAFETY: units beyond the output end at once; ids are items, and children are below `levels.rows()`.
+        unsafe {
+            pool_centres_kernel::launch_unchecked(
+                &out.client.clone(),
+                count,
+                cube,
+                centres.into_tensor_arg(),
+                entries.into_tensor_arg(),
+                born.into_tensor_arg(),
+                ids.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                units,
+                slots,
+                levels.first,
+                levels.children,
+                width,
+            );
+        }
+        out
+    }
 }
 
 impl MixKernels for CubeBackend {
-    fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self> {
         let (gates, experts) = (into_contiguous(gates), into_contiguous(experts));
-        let [streams, samples, count]: [usize; 3] = dims(&gates);
-        let [_, _, width]: [usize; 3] = dims(&experts);
-        let out = output(&experts, Shape::new([streams, samples, width]), experts.dtype);
-        let (cubes, cube) = grid(&experts, streams * samples * width);
+        let out = output(&gates, Shape::new([mix.streams, mix.samples, mix.width]), gates.dtype);
+        let units = mix.streams * mix.samples * mix.width;
+        let (cubes, cube) = grid(&gates, units);
         // SAFETY: a unit writes one element of the output and reads within both inputs.
         unsafe {
             mix_kernel::launch_unchecked(
@@ -417,22 +624,23 @@ impl MixKernels for CubeBackend {
                 gates.into_tensor_arg(),
                 experts.into_tensor_arg(),
                 out.clone().into_tensor_arg(),
-                streams * samples * width,
-                samples,
-                count,
-                width,
+                units,
+                mix.samples,
+                mix.streams,
+                mix.experts,
+                mix.width,
+                mix.wide,
             );
         }
         out
     }
 
-    fn mix_grad_experts(gates: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn mix_grad_experts(gates: FloatTensor<Self>, grad: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self> {
         let (gates, grad) = (into_contiguous(gates), into_contiguous(grad));
-        let [streams, samples, count]: [usize; 3] = dims(&gates);
-        let [_, _, width]: [usize; 3] = dims(&grad);
-        let out = output(&grad, Shape::new([count, samples, width]), grad.dtype);
-        let (cubes, cube) = grid(&grad, count * samples * width);
-        // SAFETY: as in `mix`.
+        let out = output(&gates, Shape::new(mix.experts()), gates.dtype);
+        let units = mix.experts * mix.samples * mix.width;
+        let (cubes, cube) = grid(&gates, units);
+        // SAFETY: a unit writes one element of the output and reads within both inputs.
         unsafe {
             mix_grad_experts_kernel::launch_unchecked(
                 &out.client.clone(),
@@ -441,23 +649,23 @@ impl MixKernels for CubeBackend {
                 gates.into_tensor_arg(),
                 grad.into_tensor_arg(),
                 out.clone().into_tensor_arg(),
-                count * samples * width,
-                samples,
-                streams,
-                count,
-                width,
+                units,
+                mix.samples,
+                mix.streams,
+                mix.experts,
+                mix.width,
+                mix.wide,
             );
         }
         out
     }
 
-    fn mix_grad_gates(experts: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn mix_grad_gates(experts: FloatTensor<Self>, grad: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self> {
         let (experts, grad) = (into_contiguous(experts), into_contiguous(grad));
-        let [count, _, width]: [usize; 3] = dims(&experts);
-        let [streams, samples, _]: [usize; 3] = dims(&grad);
-        let out = output(&grad, Shape::new([streams, samples, count]), grad.dtype);
-        let (cubes, cube) = grid(&grad, streams * samples * count);
-        // SAFETY: as in `mix`.
+        let out = output(&experts, Shape::new(mix.gates()), experts.dtype);
+        let units = mix.streams * mix.samples * mix.experts;
+        let (cubes, cube) = grid(&experts, units);
+        // SAFETY: a unit writes one element of the output and reads within both inputs.
         unsafe {
             mix_grad_gates_kernel::launch_unchecked(
                 &out.client.clone(),
@@ -466,10 +674,12 @@ impl MixKernels for CubeBackend {
                 experts.into_tensor_arg(),
                 grad.into_tensor_arg(),
                 out.clone().into_tensor_arg(),
-                streams * samples * count,
-                samples,
-                count,
-                width,
+                units,
+                mix.samples,
+                mix.streams,
+                mix.experts,
+                mix.width,
+                mix.wide,
             );
         }
         out

@@ -5,7 +5,7 @@ use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, TensorData};
 
-use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, Levels, MixKernels, RowKernels};
+use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, Levels, Mix, MixKernels, RowKernels, RowRule};
 
 /// A float tensor's numbers, contiguous.
 macro_rules! slice {
@@ -146,54 +146,140 @@ impl RowKernels for Flex {
         }
         float(out, [levels.rows(), m + 2])
     }
+
+    fn write_rows(
+        mut table: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        plan: IntTensor<Self>,
+        positions: IntTensor<Self>,
+        rule: RowRule,
+    ) -> FloatTensor<Self> {
+        let [_, width]: [usize; 2] = dims(&table);
+        slice!(values, f32);
+        slice!(weights, f32);
+        slice!(plan, i32);
+        slice!(positions, i32);
+        let (rows, bounds) = plan.split_at(plan.len() / 2);
+        let mut sum = vec![0.0f32; width];
+        let storage: &mut [f32] = table.storage_mut();
+        for (index, &row) in rows.iter().enumerate().filter(|(_, row)| **row >= 0) {
+            let members = positions[bounds[index] as usize..bounds[index + 1] as usize].iter().map(|&s| s as usize);
+            let mut count = 0.0f32;
+            sum.fill(0.0);
+            for s in members.filter(|&s| weights[s] > 0.0) {
+                let value = &values[s * width..][..width];
+                count += 1.0;
+                match rule {
+                    RowRule::AddMean => sum.iter_mut().zip(value).for_each(|(sum, x)| *sum += x),
+                    RowRule::Replace => sum.copy_from_slice(value),
+                }
+            }
+            if count > 0.0 {
+                let row = &mut storage[row as usize * width..][..width];
+                match rule {
+                    RowRule::AddMean => row.iter_mut().zip(&sum).for_each(|(row, sum)| *row += sum / count),
+                    RowRule::Replace => row.copy_from_slice(&sum),
+                }
+            }
+        }
+        table
+    }
+
+    fn pool_centres(
+        centres: FloatTensor<Self>,
+        entries: FloatTensor<Self>,
+        born: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        levels: Levels,
+    ) -> FloatTensor<Self> {
+        let [_, m]: [usize; 2] = dims(&centres);
+        let [samples, slots]: [usize; 2] = dims(&ids);
+        slice!(centres, f32);
+        slice!(entries, f32);
+        slice!(born, f32);
+        slice!(ids, i32);
+        let mut out = vec![0.0f32; samples * (2 * m + 1)];
+        for (out, ids) in out.chunks_exact_mut(2 * m + 1).zip(ids.chunks_exact(slots)) {
+            let entry = |&id: &i32| (entries[2 * id as usize] as usize, entries[2 * id as usize + 1]);
+            let known = ids.iter().filter(|&&id| id >= 0).map(entry).filter(|&(child, given)| given >= born[child]);
+            let mut count = 0.0f32;
+            for (child, _) in known {
+                count += 1.0;
+                for (level, row) in [child / levels.children, levels.first + child].into_iter().enumerate() {
+                    let mu = &centres[row * m..][..m];
+                    out[level * m..][..m].iter_mut().zip(mu).for_each(|(o, mu)| *o += mu);
+                }
+            }
+            if count > 0.0 {
+                out[..2 * m].iter_mut().for_each(|o| *o /= count);
+                out[2 * m] = 1.0;
+            }
+        }
+        float(out, [samples, 2 * m + 1])
+    }
+}
+
+impl Mix {
+    fn gate(self, stream: usize, sample: usize) -> usize {
+        self.experts * if self.wide { sample * self.streams + stream } else { stream * self.samples + sample }
+    }
+
+    fn expert(self, expert: usize, sample: usize) -> usize {
+        self.width * if self.wide { sample * self.experts + expert } else { expert * self.samples + sample }
+    }
+
+    fn output(self, stream: usize, sample: usize) -> usize {
+        self.width * (stream * self.samples + sample)
+    }
 }
 
 impl MixKernels for Flex {
-    fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [streams, samples, count]: [usize; 3] = dims(&gates);
-        let [_, _, width]: [usize; 3] = dims(&experts);
+    fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self> {
         slice!(gates, f32);
         slice!(experts, f32);
-        let mut out = vec![0.0f32; streams * samples * width];
-        for (row, out) in out.chunks_exact_mut(width).enumerate() {
-            for e in 0..count {
-                let gate = gates[row * count + e];
-                let x = &experts[(e * samples + row % samples) * width..][..width];
-                out.iter_mut().zip(x).for_each(|(o, x)| *o += gate * x);
+        let mut out = vec![0.0f32; mix.streams * mix.samples * mix.width];
+        for g in 0..mix.streams {
+            for s in 0..mix.samples {
+                let out = &mut out[mix.output(g, s)..][..mix.width];
+                for e in 0..mix.experts {
+                    let gate = gates[mix.gate(g, s) + e];
+                    out.iter_mut().zip(&experts[mix.expert(e, s)..][..mix.width]).for_each(|(o, x)| *o += gate * x);
+                }
             }
         }
-        float(out, [streams, samples, width])
+        float(out, [mix.streams, mix.samples, mix.width])
     }
 
-    fn mix_grad_experts(gates: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [streams, samples, count]: [usize; 3] = dims(&gates);
-        let [_, _, width]: [usize; 3] = dims(&grad);
+    fn mix_grad_experts(gates: FloatTensor<Self>, grad: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self> {
         slice!(gates, f32);
         slice!(grad, f32);
-        let mut out = vec![0.0f32; count * samples * width];
-        for (row, out) in out.chunks_exact_mut(width).enumerate() {
-            let (e, b) = (row / samples, row % samples);
-            for s in 0..streams {
-                let gate = gates[(s * samples + b) * count + e];
-                let g = &grad[(s * samples + b) * width..][..width];
-                out.iter_mut().zip(g).for_each(|(o, g)| *o += gate * g);
+        let mut out = vec![0.0f32; mix.experts * mix.samples * mix.width];
+        for e in 0..mix.experts {
+            for s in 0..mix.samples {
+                let out = &mut out[mix.expert(e, s)..][..mix.width];
+                for g in 0..mix.streams {
+                    let gate = gates[mix.gate(g, s) + e];
+                    out.iter_mut().zip(&grad[mix.output(g, s)..][..mix.width]).for_each(|(o, g)| *o += gate * g);
+                }
             }
         }
-        float(out, [count, samples, width])
+        float(out, mix.experts())
     }
 
-    fn mix_grad_gates(experts: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [count, _, width]: [usize; 3] = dims(&experts);
-        let [streams, samples, _]: [usize; 3] = dims(&grad);
+    fn mix_grad_gates(experts: FloatTensor<Self>, grad: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self> {
         slice!(experts, f32);
         slice!(grad, f32);
-        let mut out = vec![0.0f32; streams * samples * count];
-        for (row, out) in out.chunks_exact_mut(count).enumerate() {
-            let g = &grad[row * width..][..width];
-            for (e, out) in out.iter_mut().enumerate() {
-                *out = dot(g, &experts[(e * samples + row % samples) * width..][..width]);
+        let mut out = vec![0.0f32; mix.streams * mix.samples * mix.experts];
+        for g in 0..mix.streams {
+            for s in 0..mix.samples {
+                let g_out = &grad[mix.output(g, s)..][..mix.width];
+                let out = &mut out[mix.gate(g, s)..][..mix.experts];
+                for (e, out) in out.iter_mut().enumerate() {
+                    *out = dot(g_out, &experts[mix.expert(e, s)..][..mix.width]);
+                }
             }
         }
-        float(out, [streams, samples, count])
+        float(out, mix.gates())
     }
 }

@@ -16,6 +16,15 @@ pub struct Auxiliary {
     item: Mlp,
 }
 
+/// Vectors of the auxiliary model.
+#[derive(Clone)]
+pub struct Towers {
+    /// `[requests, m]`
+    pub v_user: Tensor<2>,
+    /// `[samples, m]`
+    pub v_item: Tensor<2>,
+}
+
 impl Auxiliary {
     /// Towers of the given widths over so many features of a user and of an item.
     pub fn new(init: &Init, widths: &[usize], user_inputs: usize, item_inputs: usize) -> Self {
@@ -25,7 +34,7 @@ impl Auxiliary {
         }
     }
 
-    /// `v_user` `[samples, m]` from `[samples, user inputs]`.
+    /// `v_user` `[requests, m]` from `[requests, user inputs]`.
     pub fn user(&self, features: Tensor<2>) -> Tensor<2> {
         self.user.forward(features.unsqueeze_dim(0)).squeeze_dim(0)
     }
@@ -38,11 +47,15 @@ impl Auxiliary {
 
 /// Eq. 1, a mean over the batch, negatives included: `-(1/n) sum [w y ln p + (1 - y) ln (1 - p)]`,
 /// `p = sigmoid(v_user . v_item)`. `labels` and `weights` are `[samples, 1]`, the weights those of positives.
-pub fn loss(v_user: Tensor<2>, v_item: Tensor<2>, labels: Tensor<2>, weights: Tensor<2>) -> Tensor<1> {
-    let logit = (v_user * v_item).sum_dim(1).clamp(-LOGIT_BOUND, LOGIT_BOUND);
-    let positive = log_sigmoid(logit.clone()) * weights * labels.clone();
-    let negative = log_sigmoid(logit.neg()) * (labels.neg() + 1.0);
-    (positive + negative).mean().neg()
+pub fn loss(Towers { v_user, v_item }: Towers, labels: Tensor<2>, weights: Tensor<2>) -> Tensor<1> {
+    let ([requests, m], [samples, _]) = (v_user.dims(), v_item.dims());
+    let product = v_item.reshape([requests, samples / requests, m]) * v_user.reshape([requests, 1, m]);
+    let logit = product.sum_dim(2).reshape([samples, 1]).clamp(-LOGIT_BOUND, LOGIT_BOUND);
+    // ln sigmoid(z) = z + ln sigmoid(-z): one stable logarithm for both classes.
+    let negative = log_sigmoid(logit.clone().neg());
+    let positive = labels.clone() * weights;
+    let share = positive.clone() + labels.neg() + 1.0;
+    (negative * share + logit * positive).mean().neg()
 }
 
 /// `w = 1 + sigmoid(merge_score)`, the merge score being the sum of the tasks' predictions (A16), from their logits

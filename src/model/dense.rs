@@ -27,19 +27,21 @@ impl Init {
 
     /// `[stack, rows, columns]` normal values.
     fn normal(&self, name: &str, [stack, rows, columns]: [usize; 3], deviation: f64) -> Param<Tensor<3>> {
-        // FNV-1a: any stable hash of the name will do.
-        let lane = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-        let counter = self.counter.lane(lane);
+        let lane = self.lane(name);
         let mut values = Vec::with_capacity(stack * rows * columns);
         for s in 0..stack {
             for r in 0..rows {
-                values.extend((0..columns).map(|c| {
-                    let index = ((s as u64) << 48) | ((r as u64) << 24) | c as u64;
-                    (deviation * counter.normal(index)) as f32
-                }));
+                values.extend((0..columns).map(|c| lane.value(deviation, s, r, c)));
             }
         }
         Param::from_data(TensorData::new(values, [stack, rows, columns]), &self.device)
+    }
+
+    /// The numbers of one layer.
+    fn lane(&self, name: &str) -> Lane {
+        // FNV-1a: any stable hash of the name will do.
+        let lane = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        Lane(self.counter.lane(lane))
     }
 
     /// `[stack, 1, columns]` of one value.
@@ -48,7 +50,71 @@ impl Init {
     }
 }
 
-/// `stack` linear layers side by side: `[stack or 1, samples, inputs]` to `[stack, samples, outputs]`.
+/// The numbers of one layer by place.
+struct Lane(Counter);
+
+impl Lane {
+    fn value(&self, deviation: f64, stack: usize, row: usize, column: usize) -> f32 {
+        let index = ((stack as u64) << 48) | ((row as u64) << 24) | column as u64;
+        (deviation * self.0.normal(index)) as f32
+    }
+}
+
+/// Glorot's deviation.
+fn glorot(inputs: usize, outputs: usize) -> f64 {
+    libm::sqrt(2.0 / (inputs + outputs) as f64)
+}
+
+/// Layers that share an input, as one wide product over a request's features and its candidates' features. What a request
+/// contributes is multiplied once, however many candidates it has.
+#[derive(Module, Debug)]
+pub struct Joint {
+    /// `[request inputs, outputs]`
+    pub request: Param<Tensor<2>>,
+    /// `[candidate inputs, outputs]`
+    pub candidate: Param<Tensor<2>>,
+    /// `[1, outputs]`
+    pub bias: Param<Tensor<2>>,
+}
+
+impl Joint {
+    /// The layers `(name, stack, outputs)` side by side. `fan_in` is what Glorot's start takes for the number of inputs: that
+    /// of the baseline's features, so that a variant with more of them starts the shared ones with the same numbers.
+    pub fn new(init: &Init, layers: &[(String, usize, usize)], [request, candidate]: [usize; 2], fan_in: usize) -> Self {
+        let outputs = layers.iter().map(|(_, stack, columns)| stack * columns).sum();
+        let block = |side: &str, rows: usize| {
+            let mut values = vec![0.0; rows * outputs];
+            let mut start = 0;
+            for (name, stack, columns) in layers {
+                let (lane, deviation) = (init.lane(&format!("{name}.{side}")), glorot(fan_in, *columns));
+                for r in 0..rows {
+                    for at in 0..stack * columns {
+                        values[r * outputs + start + at] = lane.value(deviation, at / columns, r, at % columns);
+                    }
+                }
+                start += stack * columns;
+            }
+            Param::from_data(TensorData::new(values, [rows, outputs]), &init.device)
+        };
+        Self {
+            request: block("request", request),
+            candidate: block("candidate", candidate),
+            bias: Param::from_data(TensorData::new(vec![0.0f32; outputs], [1, outputs]), &init.device),
+        }
+    }
+
+    /// `[requests, request inputs]` and `[samples, candidate inputs]`, request-major, to `[samples, outputs]`.
+    pub fn forward(&self, request: Tensor<2>, candidate: Tensor<2>) -> Tensor<2> {
+        let ([requests, _], [samples, _]) = (request.dims(), candidate.dims());
+        let of_request = request.matmul(self.request.val()) + self.bias.val();
+        let of_candidate = candidate.matmul(self.candidate.val());
+        let [_, outputs] = of_request.dims();
+        let sum = of_candidate.reshape([requests, samples / requests, outputs]) + of_request.reshape([requests, 1, outputs]);
+        sum.reshape([samples, outputs])
+    }
+}
+
+/// `stack` linear layers side by side: `[stack, samples, inputs]` to `[stack, samples, outputs]`.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[stack, inputs, outputs]`
@@ -60,7 +126,7 @@ pub struct Linear {
 impl Linear {
     /// Glorot's normal start, biases 0.
     pub fn new(init: &Init, name: &str, stack: usize, inputs: usize, outputs: usize) -> Self {
-        Self::with_deviation(init, name, stack, inputs, outputs, libm::sqrt(2.0 / (inputs + outputs) as f64))
+        Self::with_deviation(init, name, stack, inputs, outputs, glorot(inputs, outputs))
     }
 
     /// Normal start of a given deviation, biases 0.
@@ -68,17 +134,9 @@ impl Linear {
         Self { weight: init.normal(name, [stack, inputs, outputs], deviation), bias: init.constant([stack, outputs], 0.0) }
     }
 
-    /// `x W + b`. One input for all layers of the stack (`[1, …]`) is multiplied as one wide matrix.
+    /// `x W + b`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let [stack, inputs, outputs] = self.weight.dims();
-        let [given, samples, _] = x.dims();
-        if given == stack {
-            return x.matmul(self.weight.val()) + self.bias.val();
-        }
-        let wide = self.weight.val().swap_dims(0, 1).reshape([inputs, stack * outputs]);
-        let bias = self.bias.val().reshape([1, stack * outputs]);
-        let product: Tensor<2> = x.reshape([samples, inputs]).matmul(wide) + bias;
-        product.reshape([samples, stack, outputs]).swap_dims(0, 1)
+        x.matmul(self.weight.val()) + self.bias.val()
     }
 }
 
@@ -102,7 +160,7 @@ impl Mlp {
         Self { layers, activate_last }
     }
 
-    /// `[stack or 1, samples, inputs]` to `[stack, samples, last width]`.
+    /// `[stack, samples, inputs]` to `[stack, samples, last width]`.
     pub fn forward(&self, mut x: Tensor<3>) -> Tensor<3> {
         for (depth, layer) in self.layers.iter().enumerate() {
             x = layer.forward(x);

@@ -9,7 +9,7 @@ use burn::optim::{Adam, AdamConfig, AdamState, Optimizer};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::table::integers;
-use crate::config::{CentreStart, CentreStep, Config, Similarity};
+use crate::config::{CentreStart, CentreStep, Config, Similarity, UserCentres};
 use crate::counter::{Counter, Stream};
 use crate::kernels::{EPSILON, Levels, centre_pull, nearest};
 
@@ -19,12 +19,27 @@ const CHILD_SPREAD: f64 = 0.05;
 const RANDOM_START: f64 = 0.01;
 /// Re-seeding ends at this share of the run, so that the last centres can settle (A7).
 const RESEED_UNTIL: f64 = 0.8;
+/// Rounds of k-means (the sanity row of frozen centres).
+const LLOYD_ROUNDS: usize = 10;
 /// Weight of the newest batch in the running mean of vectors (`centred`).
 const MEAN_RATE: f32 = 0.05;
 
+/// What tells the users' memory (Eq. 2-5) from the items' (Eq. 11-14).
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    levels: Levels,
+    /// The weight of Eq. 15: rho or eta.
+    weight: f64,
+    /// Vectors that are expected to cluster in a step.
+    per_step: f64,
+    /// Sub-stream of [`Stream::Centres`].
+    lane: u64,
+    centres: UserCentres,
+}
+
 /// Two levels of centres, their search and their step.
 pub struct Memory {
-    levels: Levels,
+    kind: Kind,
     /// `[levels.rows(), m]`
     centres: Tensor<2>,
     /// `[levels.rows()]`: samples that each centre has taken since the start.
@@ -51,8 +66,8 @@ struct Clock {
 pub struct Observation {
     /// `[samples, m]`
     pub v: Vec<f32>,
-    /// `[samples]`: whose vector each is.
-    pub users: Vec<u32>,
+    /// `[samples]`: whose vector each is, users or items.
+    pub members: Vec<u32>,
     /// `[samples]`: whether the sample is a positive.
     pub positive: Vec<bool>,
     /// `[levels.rows(), m]`
@@ -76,15 +91,28 @@ pub struct Reseeded {
 pub type ClusterLosses = Tensor<1>;
 
 impl Memory {
-    /// An empty memory: no centre is used before the first fill, or before the first step where centres start at random.
-    pub fn new(config: &Config, device: &Device) -> Self {
+    /// The users' memory (Eq. 2-5). Empty: no centre is used before the first fill, or before the first step where centres
+    /// start at random.
+    pub fn users(config: &Config, centres: UserCentres, device: &Device) -> Self {
         let levels = Levels { first: config.centres, children: config.children };
-        let m = config.memory_width();
-        let counter = Counter::new(config.seed, Stream::Centres);
-        let random = config.centre_start == CentreStart::Random;
+        let per_step = config.cluster_share * config.batch as f64 / 2.0;
+        Self::new(config, Kind { levels, weight: config.rho, per_step, lane: 0, centres }, device)
+    }
+
+    /// The items' memory (Eq. 11-14), in which every positive clusters.
+    pub fn items(config: &Config, device: &Device) -> Self {
+        let levels = Levels { first: config.item_centres, children: config.item_children };
+        let per_step = config.batch as f64 / 2.0;
+        Self::new(config, Kind { levels, weight: config.eta, per_step, lane: 1, centres: UserCentres::Learned }, device)
+    }
+
+    fn new(config: &Config, kind: Kind, device: &Device) -> Self {
+        let (levels, m) = (kind.levels, config.memory_width());
+        let counter = Counter::new(config.seed, Stream::Centres).lane(kind.lane);
+        let random = config.centre_start == CentreStart::Random && kind.centres == UserCentres::Learned;
         let start = (0..(levels.rows() * m) as u64).map(|i| if random { (RANDOM_START * counter.normal(i)) as f32 } else { 0.0 });
         Self {
-            levels,
+            kind,
             centres: Tensor::from_data(TensorData::new(start.collect::<Vec<_>>(), [levels.rows(), m]), device),
             hits: Tensor::zeros([levels.rows()], device),
             mean: Tensor::zeros([1, m], device),
@@ -104,7 +132,12 @@ impl Memory {
 
     /// The two levels' sizes.
     pub fn levels(&self) -> Levels {
-        self.levels
+        self.kind.levels
+    }
+
+    /// Whether the centres never move once they are filled.
+    fn is_frozen(&self) -> bool {
+        self.kind.centres != UserCentres::Learned
     }
 
     /// `[levels.rows(), m]`, level 1 first.
@@ -117,6 +150,20 @@ impl Memory {
         self.hits.clone()
     }
 
+    /// `[1, m]`: the running mean of the vectors that clustered (option `centred`); zero until the first.
+    pub fn mean(&self) -> Tensor<2> {
+        self.mean.clone()
+    }
+
+    /// Puts back centres, their hits `[levels.rows()]`, the running mean and whether the centres are filled. The re-seeding
+    /// clocks count from `step` of the run under way.
+    pub fn restore(&mut self, centres: Tensor<2>, hits: Vec<f32>, mean: Tensor<2>, filled: bool, step: u64) {
+        let (first, second) = hits.split_at(self.kind.levels.first);
+        self.clock = Clock { last: [step; 2], hits: [first.to_vec(), second.to_vec()] };
+        self.hits = Tensor::from_data(TensorData::new(hits, [self.kind.levels.rows()]), &self.device);
+        (self.centres, self.mean, self.filled, self.adam_state) = (centres, mean, filled, None);
+    }
+
     /// `v` as the search and the sign test see it: itself, or without the running mean.
     pub fn seen(&self, v: Tensor<2>) -> Tensor<2> {
         if self.config.centred { v - self.mean.clone() } else { v }
@@ -126,14 +173,14 @@ impl Memory {
     /// [`nearest`].
     pub fn assign(&self, v: Tensor<2>) -> Tensor<2, Int> {
         let kind = integers(vec![0], &self.device);
-        nearest(self.seen(v), self.seen(self.centres.clone()), kind, self.levels, self.config.similarity == Similarity::Cosine)
+        nearest(self.seen(v), self.seen(self.centres.clone()), kind, self.kind.levels, self.config.similarity == Similarity::Cosine)
     }
 
     /// Rows of [`Memory::centres`] for assignments `[samples, 2]`: both levels, `[2 * samples]`, level 1 first.
     pub fn rows_of(&self, assigned: &Tensor<2, Int>) -> Tensor<1, Int> {
         let [samples, _] = assigned.dims();
         let parents = assigned.clone().slice([0..samples, 0..1]);
-        let children = assigned.clone().slice([0..samples, 1..2]) + self.levels.first as i32;
+        let children = assigned.clone().slice([0..samples, 1..2]) + self.kind.levels.first as i32;
         Tensor::cat(vec![parents, children], 0).reshape([2 * samples])
     }
 
@@ -147,18 +194,27 @@ impl Memory {
     /// One step of the centres (A4) from vectors `v` `[samples, m]` that were `assigned` before the step; only samples
     /// with a weight above 0 in `clustered` `[samples]` take part. `ranker` is the gradient of the ranker's loss in the
     /// centres, where the configuration lets it through (A3).
-    pub fn learn(&mut self, v: Tensor<2>, assigned: Tensor<2, Int>, clustered: Tensor<1>, ranker: Option<Tensor<2>>) -> ClusterLosses {
+    pub fn learn(
+        &mut self,
+        v: Tensor<2>,
+        assigned: Tensor<2, Int>,
+        clustered: Tensor<1>,
+        ranker: Option<Tensor<2>>,
+    ) -> Option<ClusterLosses> {
+        if self.is_frozen() {
+            return None;
+        }
         let [rows, m] = self.centres.dims();
-        let first = self.levels.first;
+        let first = self.kind.levels.first;
         if self.config.centred {
             self.mean = self.mean.clone() * (1.0 - MEAN_RATE) + v.clone().mean_dim(0) * MEAN_RATE;
         }
-        let pull = centre_pull(v, self.centres.clone(), assigned, clustered, self.levels, self.config.sigma_in_graph);
+        let pull = centre_pull(v, self.centres.clone(), assigned, clustered, self.kind.levels, self.config.sigma_in_graph);
         let count = pull.clone().slice([0..rows, m..m + 1]);
         let samples = count.clone().slice([0..first]).sum().clamp_min(1.0);
         let towards = pull.clone().slice([0..rows, 0..m]);
         self.hits = self.hits.clone() + count.clone().squeeze_dim(1);
-        let rate = 2.0 * self.config.rho;
+        let rate = 2.0 * self.kind.weight;
         let batch_mean = |towards: Tensor<2>| towards * rate / samples.clone().unsqueeze_dim(1);
         let learning_rate = self.config.learning_rate;
         self.centres = match self.config.centre_step {
@@ -175,7 +231,7 @@ impl Memory {
             self.centres = self.centres.clone() - gradient * learning_rate;
         }
         let loss = pull.slice([0..rows, m + 1..m + 2]);
-        Tensor::cat(vec![loss.clone().slice([0..first]).sum(), loss.slice([first..rows]).sum()], 0) / samples
+        Some(Tensor::cat(vec![loss.clone().slice([0..first]).sum(), loss.slice([first..rows]).sum()], 0) / samples)
     }
 
     /// Whether the clock wants an [`Observation`] at this step of `total`.
@@ -183,13 +239,17 @@ impl Memory {
         if !self.filled {
             return step >= self.config.warm_up_steps(total);
         }
-        self.config.reseed && (step as f64) < RESEED_UNTIL * total as f64 && (0..2).any(|level| self.span_over(level, step))
+        self.config.reseed
+            && !self.is_frozen()
+            && (step as f64) < RESEED_UNTIL * total as f64
+            && (0..2).any(|level| self.span_over(level, step))
     }
 
     /// A level-2 centre has the share of its parent divided by `children`: its span is that much longer.
     fn span_over(&self, level: usize, step: u64) -> bool {
-        let span = self.config.reseed_span() * if level == 0 { 1 } else { self.levels.children as u64 };
-        step >= self.clock.last[level] + span
+        let levels = self.kind.levels;
+        let span = (self.config.reseed_expect * levels.first as f64 / self.kind.per_step).ceil() as u64;
+        step >= self.clock.last[level] + span.max(1) * if level == 0 { 1 } else { levels.children as u64 }
     }
 
     /// The host's part: the first fill, or re-seeding centres that took no sample since their level was last looked at.
@@ -197,8 +257,8 @@ impl Memory {
         if !self.is_due(step, total) {
             return None;
         }
-        let counter = Counter::new(self.config.seed, Stream::Centres).lane(step);
-        let mut seeds = Seeds::new(seen, self.levels, self.config.memory_width(), self.config.similarity, counter);
+        let counter = Counter::new(self.config.seed, Stream::Centres).lane(self.kind.lane).lane(step);
+        let mut seeds = Seeds::new(seen, self.kind.levels, self.config.memory_width(), self.config.similarity, counter);
         let reseeded = if self.filled { self.reseed(step, seen, &mut seeds) } else { self.fill(step, seen, &mut seeds) };
         if reseeded.centres.is_empty() && reseeded.children.is_empty() {
             return None;
@@ -211,16 +271,28 @@ impl Memory {
         self.filled = true;
         self.restart(0, step, seen);
         self.restart(1, step, seen);
-        let centres: Vec<u32> = (0..self.levels.first as u32).collect();
-        // Parents first, all of them: a child takes the vectors that fall in its parent, which needs every parent.
-        centres.iter().for_each(|&centre| seeds.plant_parent(centre));
-        centres.iter().for_each(|&centre| seeds.plant_children(centre));
+        let centres: Vec<u32> = (0..self.kind.levels.first as u32).collect();
+        match self.kind.centres {
+            UserCentres::Random => seeds.scatter(),
+            UserCentres::Learned | UserCentres::KMeans => {
+                // Parents first, all of them: a child takes the vectors that fall in its parent, which needs every parent.
+                centres.iter().for_each(|&centre| seeds.plant_parent(centre));
+                if self.kind.centres == UserCentres::KMeans {
+                    seeds.settle_parents();
+                }
+                centres.iter().for_each(|&centre| seeds.plant_children(centre));
+                if self.kind.centres == UserCentres::KMeans {
+                    seeds.settle_children();
+                }
+            }
+        }
         Reseeded { centres, children: Vec::new(), first_fill: true }
     }
 
     fn reseed(&mut self, step: u64, seen: &Observation, seeds: &mut Seeds) -> Reseeded {
         let dead = |level: usize, clock: &Clock| -> Vec<u32> {
-            let hits = if level == 0 { &seen.hits[..self.levels.first] } else { &seen.hits[self.levels.first..] };
+            let (first, second) = seen.hits.split_at(self.kind.levels.first);
+            let hits = if level == 0 { first } else { second };
             let unhit = hits.iter().zip(&clock.hits[level]).enumerate().filter(|(_, (now, then))| now <= then);
             unhit.map(|(index, _)| index as u32).collect()
         };
@@ -231,7 +303,7 @@ impl Memory {
             reseeded.centres.iter().for_each(|&centre| seeds.plant_children(centre));
         }
         if self.span_over(1, step) {
-            let orphan = |child: &u32| !reseeded.centres.contains(&(child / self.levels.children as u32));
+            let orphan = |child: &u32| !reseeded.centres.contains(&(child / self.kind.levels.children as u32));
             reseeded.children = dead(1, &self.clock).into_iter().filter(orphan).collect();
             reseeded.children.retain(|&child| seeds.plant_child(child));
         }
@@ -240,13 +312,13 @@ impl Memory {
     }
 
     fn restart(&mut self, level: usize, step: u64, seen: &Observation) {
-        let (first, second) = seen.hits.split_at(self.levels.first);
+        let (first, second) = seen.hits.split_at(self.kind.levels.first);
         self.clock.last[level] = step;
         self.clock.hits[level] = if level == 0 { first.to_vec() } else { second.to_vec() };
     }
 }
 
-/// Sampled vectors that become centres: positives of distinct users (a negative has its positive's `v_user`, so taking
+/// Sampled vectors that become centres: positives of distinct users (or items) (a negative has its positive's `v_user`, so taking
 /// every row would make twins), in an order that the seed decides.
 struct Seeds {
     candidates: Vec<Vec<f32>>,
@@ -263,7 +335,7 @@ struct Seeds {
 impl Seeds {
     fn new(seen: &Observation, levels: Levels, m: usize, similarity: Similarity, counter: Counter) -> Self {
         let mut known = std::collections::HashSet::new();
-        let distinct = (0..seen.users.len()).filter(|&s| seen.positive[s] && known.insert(seen.users[s]));
+        let distinct = (0..seen.members.len()).filter(|&s| seen.positive[s] && known.insert(seen.members[s]));
         let mut order: Vec<usize> = distinct.collect();
         order.sort_by_key(|&s| counter.bits(s as u64));
         let candidates: Vec<Vec<f32>> = order.into_iter().map(|s| seen.v[s * m..(s + 1) * m].to_vec()).collect();
@@ -328,13 +400,59 @@ impl Seeds {
         self.candidates.iter().filter(|v| self.parent_of(v) == centre).cloned().collect()
     }
 
+    /// Centres without any sense: random directions, as long as the candidates are on average.
+    fn scatter(&mut self) {
+        let length = |v: &Vec<f32>| v.iter().map(|x| x * x).sum::<f32>().sqrt();
+        let mean = self.candidates.iter().map(length).sum::<f32>() / self.candidates.len().max(1) as f32;
+        let deviation = f64::from(mean) / (self.m as f64).sqrt();
+        for (index, x) in self.centres.iter_mut().enumerate() {
+            *x = (deviation * self.counter.normal(index as u64)) as f32;
+        }
+    }
+
+    /// Lloyd's k-means over the candidates, from the planted parents.
+    fn settle_parents(&mut self) {
+        for _ in 0..LLOYD_ROUNDS {
+            let owners: Vec<usize> = self.candidates.iter().map(|v| self.parent_of(v) as usize).collect();
+            self.settle(0..self.levels.first, &owners);
+        }
+    }
+
+    /// The same among each parent's children.
+    fn settle_children(&mut self) {
+        for _ in 0..LLOYD_ROUNDS {
+            let owner = |v: &Vec<f32>| {
+                let start = self.child_row(self.parent_of(v) * self.levels.children as u32);
+                self.most_similar(v, start..start + self.levels.children)
+            };
+            let owners: Vec<usize> = self.candidates.iter().map(owner).collect();
+            self.settle(self.levels.first..self.levels.rows(), &owners);
+        }
+    }
+
+    /// Moves rows to the mean of the candidates that they own; a row without any stays.
+    fn settle(&mut self, rows: std::ops::Range<usize>, owners: &[usize]) {
+        for row in rows {
+            let owned: Vec<&Vec<f32>> = self.candidates.iter().zip(owners).filter(|(_, owner)| **owner == row).map(|(v, _)| v).collect();
+            if !owned.is_empty() {
+                let mean: Vec<f32> = (0..self.m).map(|k| owned.iter().map(|v| v[k]).sum::<f32>() / owned.len() as f32).collect();
+                self.write(row, &mean);
+            }
+        }
+    }
+
     fn parent_of(&self, v: &[f32]) -> u32 {
+        self.most_similar(v, 0..self.levels.first) as u32
+    }
+
+    /// The most similar of some rows; the first where several are.
+    fn most_similar(&self, v: &[f32], rows: std::ops::Range<usize>) -> usize {
         let similarity = |row: usize| {
             let mu = &self.centres[row * self.m..(row + 1) * self.m];
             let dot: f32 = v.iter().zip(mu).map(|(a, b)| a * b).sum();
             let norm: f32 = mu.iter().map(|b| b * b).sum();
             if self.similarity == Similarity::Cosine { dot / (norm + 1e-12).sqrt() } else { dot }
         };
-        (0..self.levels.first).max_by(|&a, &b| similarity(a).total_cmp(&similarity(b)).then(b.cmp(&a))).unwrap_or(0) as u32
+        rows.max_by(|&a, &b| similarity(a).total_cmp(&similarity(b)).then(b.cmp(&a))).unwrap_or(0)
     }
 }

@@ -2,14 +2,18 @@
 //!
 //! Level `j` of `N`: `g(k, j) = softmax(W g(k, j-1)) . [own experts of k; shared experts]`. The shared gate of levels
 //! `1..N-1` selects among all experts of its level; the last level has none. A gate is one linear map, no batch norm.
-//! All experts of a level are one stacked product, all its gates another: a gate that may not see an expert has a logit
-//! of -1e9 there, whose softmax is exactly 0, forwards and backwards.
+//! All experts of a level are one product, all its gates another (at the first level, where they share their input, both
+//! are one): a gate that may not see an expert has a logit of -1e9 there, whose softmax is exactly 0, forwards and
+//! backwards.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, TensorData, activation::softmax};
+use burn::tensor::{
+    Tensor, TensorData,
+    activation::{relu, softmax},
+};
 
-use super::dense::{Init, Linear, Mlp};
-use crate::kernels::mix;
+use super::dense::{Init, Joint, Linear, Mlp};
+use crate::kernels::{Mix, mix};
 
 /// What a gate adds to the logit of an expert that it may not see. `exp` of it is 0 in f32.
 const HIDDEN: f32 = -1e9;
@@ -29,24 +33,68 @@ pub struct PleSizes {
     pub tower: Vec<usize>,
 }
 
-/// One level: its experts and its gates.
+impl PleSizes {
+    fn experts(&self) -> usize {
+        self.tasks * self.specific + self.shared
+    }
+
+    /// Streams out of a level: one a task and, but at the last, the shared one.
+    fn streams(&self, depth: usize) -> usize {
+        self.tasks + usize::from(depth + 1 < self.levels.len())
+    }
+
+    /// `[streams * experts]`: 0 where a level's gate sees an expert, else [`HIDDEN`].
+    fn mask(&self, depth: usize) -> Vec<f32> {
+        let own = self.tasks * self.specific;
+        let sees = |stream: usize, expert: usize| stream == self.tasks || expert / self.specific == stream || expert >= own;
+        let streams = 0..self.streams(depth);
+        streams.flat_map(|s| (0..self.experts()).map(move |e| (s, e))).map(|(s, e)| if sees(s, e) { 0.0 } else { HIDDEN }).collect()
+    }
+
+    /// Parameters of a PLE over so many features.
+    pub fn parameters(&self, inputs: usize) -> usize {
+        let layers = |inputs: usize, widths: &[usize]| widths.iter().fold((0, inputs), |(sum, from), &to| (sum + (from + 1) * to, to)).0;
+        let (mut sum, mut from) = (0, inputs);
+        for (depth, widths) in self.levels.iter().enumerate() {
+            sum += self.experts() * layers(from, widths) + self.streams(depth) * (from + 1) * self.experts();
+            from = widths.last().copied().unwrap_or(from);
+        }
+        let tower: Vec<usize> = self.tower.iter().copied().chain([1]).collect();
+        sum + self.tasks * layers(from, &tower)
+    }
+}
+
+/// The first level, over a request's and its candidates' features.
+#[derive(Module, Debug)]
+pub struct FirstLevel {
+    /// The experts' first layer (in the order task 1's, task 2's, …, shared) and then the gates (the tasks', then the shared
+    /// one where there is one).
+    pub joint: Joint,
+    /// The experts' further layers, where they have any.
+    pub experts: Option<Mlp>,
+    /// `[1, streams, experts]`: 0 or [`HIDDEN`]; a constant.
+    mask: Param<Tensor<3>>,
+}
+
+/// A later level.
 #[derive(Module, Debug)]
 pub struct Level {
     /// All experts, in the order task 1's, task 2's, …, shared.
     pub experts: Mlp,
     /// All gates: the tasks', then the shared one where there is one.
     pub gates: Linear,
-    /// `[streams out, 1, experts]`: 0 or [`HIDDEN`]; a constant.
+    /// `[streams, 1, experts]`: 0 or [`HIDDEN`]; a constant.
     mask: Param<Tensor<3>>,
     specific: usize,
     shared: usize,
-    last: bool,
 }
 
 /// The ranker: levels, then a tower for each task.
 #[derive(Module, Debug)]
 pub struct Ple {
-    /// Levels of experts and gates.
+    /// The first level.
+    pub first: FirstLevel,
+    /// The levels after it.
     pub levels: Vec<Level>,
     /// One tower a task.
     pub towers: Mlp,
@@ -60,28 +108,60 @@ pub struct LevelOutput {
     pub gates: Tensor<3>,
 }
 
-impl Level {
-    fn new(init: &Init, name: &str, sizes: &PleSizes, inputs: usize, widths: &[usize], last: bool) -> Self {
-        let experts = sizes.tasks * sizes.specific + sizes.shared;
-        let streams = if last { sizes.tasks } else { sizes.tasks + 1 };
-        let sees = |stream: usize, expert: usize| {
-            stream == sizes.tasks || expert / sizes.specific == stream || expert >= sizes.tasks * sizes.specific
-        };
-        let mask: Vec<f32> = (0..streams).flat_map(|s| (0..experts).map(move |e| if sees(s, e) { 0.0 } else { HIDDEN })).collect();
+fn constant(init: &Init, values: Vec<f32>, shape: [usize; 3]) -> Param<Tensor<3>> {
+    Param::from_data(TensorData::new(values, shape), init.device()).set_require_grad(false)
+}
+
+impl FirstLevel {
+    fn new(init: &Init, sizes: &PleSizes, inputs: [usize; 2], fan_in: usize) -> Self {
+        let (experts, streams, widths) = (sizes.experts(), sizes.streams(0), &sizes.levels[0]);
+        let layers = [("ple.0.experts.0".to_string(), experts, widths[0]), ("ple.0.gates".to_string(), streams, experts)];
         Self {
-            experts: Mlp::new(init, &format!("{name}.experts"), experts, inputs, widths, true),
-            gates: Linear::new(init, &format!("{name}.gates"), streams, inputs, experts),
-            mask: Param::from_data(TensorData::new(mask, [streams, 1, experts]), init.device()).set_require_grad(false),
-            specific: sizes.specific,
-            shared: sizes.shared,
-            last,
+            joint: Joint::new(init, &layers, inputs, fan_in),
+            experts: (widths.len() > 1).then(|| Mlp::new(init, "ple.0.experts.rest", experts, widths[0], &widths[1..], true)),
+            mask: constant(init, sizes.mask(0), [1, streams, experts]),
         }
     }
 
-    /// The input of each expert: one for all at the first level, later its own stream's.
+    fn forward(&self, request: Tensor<2>, candidate: Tensor<2>) -> LevelOutput {
+        let [_, streams, experts] = self.mask.dims();
+        let joint = self.joint.forward(request, candidate);
+        let [samples, columns] = joint.dims();
+        let split = columns - streams * experts;
+        let first = relu(joint.clone().slice([0..samples, 0..split]).reshape([samples, experts, split / experts]));
+        let logits = joint.slice([0..samples, split..columns]).reshape([samples, streams, experts]);
+        let gates = softmax(logits + self.mask.val(), 2);
+        let stacked = gates.clone().swap_dims(0, 1);
+        let streams = match &self.experts {
+            None => mix(gates, first, Mix { streams, samples, experts, width: split / experts, wide: true }),
+            Some(rest) => mix_stacked(stacked.clone(), rest.forward(first.swap_dims(0, 1))),
+        };
+        LevelOutput { streams, gates: stacked }
+    }
+}
+
+/// The outputs of gates `[streams, samples, experts]` over experts `[experts, samples, width]`.
+fn mix_stacked(gates: Tensor<3>, experts: Tensor<3>) -> Tensor<3> {
+    let ([streams, samples, _], [count, _, width]) = (gates.dims(), experts.dims());
+    mix(gates, experts, Mix { streams, samples, experts: count, width, wide: false })
+}
+
+impl Level {
+    fn new(init: &Init, sizes: &PleSizes, depth: usize, inputs: usize) -> Self {
+        let (experts, streams) = (sizes.experts(), sizes.streams(depth));
+        Self {
+            experts: Mlp::new(init, &format!("ple.{depth}.experts"), experts, inputs, &sizes.levels[depth], true),
+            gates: Linear::new(init, &format!("ple.{depth}.gates"), streams, inputs, experts),
+            mask: constant(init, sizes.mask(depth), [streams, 1, experts]),
+            specific: sizes.specific,
+            shared: sizes.shared,
+        }
+    }
+
+    /// The input of each expert: its own stream's output.
     fn expert_inputs(&self, streams: &Tensor<3>) -> Tensor<3> {
         let [count, samples, width] = streams.dims();
-        if count == 1 || (self.specific == 1 && self.shared == 1) {
+        if self.specific == 1 && self.shared == 1 {
             return streams.clone();
         }
         let repeated = (0..count).map(|stream| {
@@ -93,40 +173,38 @@ impl Level {
 
     fn forward(&self, streams: Tensor<3>) -> LevelOutput {
         let experts = self.experts.forward(self.expert_inputs(&streams));
-        let [count, _, _] = streams.dims();
+        let [gated, _, _] = self.mask.dims();
         // The last level has no shared gate, so its shared stream feeds experts only.
-        let gate_inputs = if self.last && count > 1 { streams.slice([0..count - 1]) } else { streams };
+        let gate_inputs = if gated < streams.dims()[0] { streams.slice([0..gated]) } else { streams };
         let gates = softmax(self.gates.forward(gate_inputs) + self.mask.val(), 2);
-        LevelOutput { streams: mix(gates.clone(), experts), gates }
+        LevelOutput { streams: mix_stacked(gates.clone(), experts), gates }
     }
 }
 
 impl Ple {
-    /// A PLE over `inputs` features.
-    pub fn new(init: &Init, sizes: &PleSizes, inputs: usize) -> Self {
-        let mut levels = Vec::with_capacity(sizes.levels.len());
-        let mut from = inputs;
-        for (depth, widths) in sizes.levels.iter().enumerate() {
-            let last = depth + 1 == sizes.levels.len();
-            levels.push(Level::new(init, &format!("ple.{depth}"), sizes, from, widths, last));
-            from = widths.last().copied().unwrap_or(from);
-        }
+    /// A PLE over so many features of a request and of a candidate. For `fan_in` see [`Joint::new`].
+    pub fn new(init: &Init, sizes: &PleSizes, inputs: [usize; 2], fan_in: usize) -> Self {
+        let width = |depth: usize| sizes.levels[depth].last().copied().unwrap_or(1);
+        let levels = (1..sizes.levels.len()).map(|depth| Level::new(init, sizes, depth, width(depth - 1))).collect();
         let tower: Vec<usize> = sizes.tower.iter().copied().chain([1]).collect();
-        Self { levels, towers: Mlp::new(init, "ple.towers", sizes.tasks, from, &tower, false) }
+        Self {
+            first: FirstLevel::new(init, sizes, inputs, fan_in),
+            levels,
+            towers: Mlp::new(init, "ple.towers", sizes.tasks, width(sizes.levels.len() - 1), &tower, false),
+        }
     }
 
-    /// `[samples, inputs]` to the tasks' logits, `[tasks, samples, 1]`.
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<3> {
-        let streams = self.levels.iter().fold(x.unsqueeze_dim(0), |streams, level| level.forward(streams).streams);
-        self.towers.forward(streams)
+    /// `[requests, request inputs]` and `[samples, candidate inputs]` to the tasks' logits, `[tasks, samples, 1]`.
+    pub fn forward(&self, request: Tensor<2>, candidate: Tensor<2>) -> Tensor<3> {
+        let first = self.first.forward(request, candidate).streams;
+        self.towers.forward(self.levels.iter().fold(first, |streams, level| level.forward(streams).streams))
     }
 
     /// Every level's output in turn, for tests and for showing the gates.
-    pub fn levels(&self, x: Tensor<2>) -> Vec<LevelOutput> {
-        let mut outputs: Vec<LevelOutput> = Vec::with_capacity(self.levels.len());
-        for level in &self.levels {
-            let input = outputs.last().map_or_else(|| x.clone().unsqueeze_dim(0), |output| output.streams.clone());
-            outputs.push(level.forward(input));
+    pub fn levels(&self, request: Tensor<2>, candidate: Tensor<2>) -> Vec<LevelOutput> {
+        let mut outputs = vec![self.first.forward(request, candidate)];
+        for (depth, level) in self.levels.iter().enumerate() {
+            outputs.push(level.forward(outputs[depth].streams.clone()));
         }
         outputs
     }

@@ -1,224 +1,152 @@
-//! One variant of the race: its network, its tables, its memory, and one step of training (section 7 of the design).
+//! One variant of the race: its network, its tables, its memories, and one step of training (section 7 of the design).
 //!
 //! Who receives whose gradient (Eq. 15 with the paper's stops):
 //!
-//! | parameter | L_MTL | L_aux | L_uie |
-//! | --- | --- | --- | --- |
-//! | embeddings, PLE, towers | x | - | - |
-//! | auxiliary towers | - | x | - |
-//! | user centres | - | - | x |
-//! | personal vectors, gates | x | - | - |
+//! | parameter | L_MTL | L_aux | uie | upbe | uhse |
+//! | --- | --- | --- | --- | --- | --- |
+//! | embeddings, PLE, task towers | x | - | - | - | - |
+//! | auxiliary towers | - | x | - | - | - |
+//! | user centres | - | - | x | - | - |
+//! | personal vectors, gates | x | - | - | - | - |
+//! | memories of behaviours | - | - | - | x | - |
+//! | item centres | - | - | - | - | x |
 
 use std::sync::Arc;
 
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Gradients, Int, Tensor, TensorData, activation::log_sigmoid};
+use burn::tensor::{Device, ExecutionError, Gradients, IndexingUpdateOp, Int, Tensor, activation::log_sigmoid, activation::sigmoid};
 
-use super::auxiliary::{self, Auxiliary};
-use super::dense::Init;
-use super::ghca::{ClusterLosses, Memory};
-use super::ple::{Ple, PleSizes};
-use super::table::{RowTable, Touched};
-use super::uie::{Gate, lend};
-use crate::config::{Config, PositiveWeight, Variant};
+use super::auxiliary::{self, Towers};
+use super::batch::{Dense, DeviceBatch, Layout, TestBatch};
+use super::contrastive::{self, Correlations};
+use super::enhancement::{Features, Lendings};
+use super::ghca::{ClusterLosses, Memory, Reseeded};
+use super::network::{LEVELS, Network};
+use super::table::{Ids, RowTable};
+use super::transfer;
+use super::uhse::{Assignments, FrozenAssignments};
+use super::uie::{Lent, lend};
+use super::upbe::{BehaviourLosses, Behaviours, Met};
+use crate::checkpoint::{CheckpointError, Description, FORMAT, Gathering, State};
+use crate::config::{Config, Parts, PositiveWeight, Variant};
 use crate::counter::{Counter, Stream};
-use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, TASKS};
-use crate::data::rows::{Bags, RowPlanner};
-use crate::data::{Behaviour, Vocabulary};
+use crate::data::protocol::{Batch, TASKS};
+use crate::data::rows::Segment;
 use crate::kernels::{AdamStep, EPSILON};
+use crate::message::Side;
 
 /// Weight of a positive in Eq. 1 under [`PositiveWeight::Constant`].
 const CONSTANT_WEIGHT: f32 = 1.5;
-/// Fields that describe the item: item, category. They come first, so that each tower's features are one slice.
-const ITEM_FIELDS: usize = 2;
+/// Deviation of personal vectors at the start (A11).
+const PERSONAL_START: f64 = 0.01;
+/// Items whose centres are looked up at once before an evaluation.
+const REFRESH_CHUNK: usize = 16_384;
 
-/// Where each vocabulary begins in the one embedding table, and how a sample's ids are laid out.
-#[derive(Clone, Copy, Debug)]
-pub struct Layout {
-    vocabulary: Vocabulary,
-    history: usize,
-}
-
-impl Layout {
-    /// The layout for a data set and a history window.
-    pub fn new(vocabulary: Vocabulary, history: usize) -> Self {
-        Self { vocabulary, history }
-    }
-
-    /// Rows of the embedding table: items, categories, users, activity buckets.
-    pub fn rows(&self) -> usize {
-        let v = self.vocabulary;
-        v.items as usize + v.categories as usize + v.users as usize + ACTIVITY_BUCKETS as usize
-    }
-
-    /// Item, category, user, activity; then the history's items and its categories, averaged.
-    pub fn bags(&self) -> Bags {
-        Bags { singles: 4, bags: 2, bag_len: self.history }
-    }
-
-    /// Table rows of a batch, `[size, slots]`.
-    fn ids(&self, batch: &Batch) -> Vec<u32> {
-        let categories = self.vocabulary.items;
-        let users = categories + self.vocabulary.categories;
-        let activity = users + self.vocabulary.users;
-        let mut ids = Vec::with_capacity(batch.size * self.bags().slots());
-        for s in 0..batch.size {
-            let window = s * self.history..(s + 1) * self.history;
-            ids.extend([batch.item[s], categories + batch.category[s], users + batch.user[s], activity + batch.activity[s]]);
-            ids.extend_from_slice(&batch.history_items[window.clone()]);
-            // NO_ROW stays NO_ROW.
-            ids.extend(batch.history_categories[window].iter().map(|&c| c.checked_add(categories).unwrap_or(c)));
-        }
-        ids
-    }
-}
-
-/// A batch on the device, made once for all variants.
+/// What is on the autodiff graph beside the dense parameters: rows of tables, pooled.
 #[derive(Clone)]
-pub struct DeviceBatch {
-    fields: Touched,
-    users: Touched,
-    inputs: Inputs,
-    /// `[tasks, samples, 1]`
-    labels: Tensor<3>,
-    /// `[samples]`
-    clustered: Tensor<1>,
-    /// The batch as the host knows it.
-    pub host: Arc<Batch>,
+pub struct Leaves {
+    /// `[samples, 2 * embedding]`: item, category.
+    pub candidates: Tensor<2>,
+    /// `[requests, 4 * embedding]`: user, activity, history items, history categories.
+    pub requests: Tensor<2>,
+    /// `[requests, 2 or 4 * embedding]`: histories of views, in the two adaptations.
+    pub views: Option<Tensor<2>>,
+    /// `[requests, m]`: personal vectors.
+    pub users: Option<Tensor<2>>,
+    /// `[samples, m]`: the items' own vectors.
+    pub items: Option<Tensor<2>>,
 }
 
-/// Dense features of a batch.
-#[derive(Clone)]
-struct Inputs {
-    /// `[samples, Behaviour::COUNT]`
-    counts: Tensor<2>,
-    /// `[samples, 1]`, for the item tower where the configuration gives it the count.
-    item_count: Tensor<2>,
-}
-
-impl Inputs {
-    fn new(batch: &Batch, device: &Device) -> Self {
+impl Leaves {
+    fn require_grad(self) -> Self {
+        let leaf = |tensor: Tensor<2>| Tensor::from_inner(tensor).require_grad();
         Self {
-            counts: Tensor::from_data(TensorData::new(batch.counts.clone(), [batch.size, Behaviour::COUNT]), device),
-            item_count: Tensor::from_data(TensorData::new(batch.item_count.clone(), [batch.size, 1]), device),
-        }
-    }
-}
-
-/// Moves batches to the device.
-pub struct Loader {
-    layout: Layout,
-    fields: RowPlanner,
-    users: RowPlanner,
-    device: Device,
-}
-
-/// Personal vectors: one id a sample.
-const PERSONAL: Bags = Bags { singles: 1, bags: 0, bag_len: 0 };
-
-impl Loader {
-    /// A loader for a layout.
-    pub fn new(layout: Layout, device: &Device) -> Self {
-        let fields = RowPlanner::new(layout.rows());
-        let users = RowPlanner::new(layout.vocabulary.users as usize);
-        Self { layout, fields, users, device: device.clone() }
-    }
-
-    /// A batch to train on.
-    pub fn load(&mut self, batch: Arc<Batch>) -> DeviceBatch {
-        let ids = self.layout.ids(&batch);
-        DeviceBatch {
-            fields: Touched::new(&mut self.fields, &ids, self.layout.bags(), &self.device),
-            users: Touched::new(&mut self.users, &batch.user, PERSONAL, &self.device),
-            inputs: Inputs::new(&batch, &self.device),
-            labels: Tensor::from_data(TensorData::new(batch.labels.clone(), [TASKS, batch.size, 1]), &self.device),
-            clustered: Tensor::from_data(TensorData::new(batch.clustered.clone(), [batch.size]), &self.device),
-            host: batch,
-        }
-    }
-}
-
-/// The dense parameters of a variant.
-#[derive(Module, Debug)]
-pub struct Network {
-    /// The ranker.
-    pub ple: Ple,
-    /// The towers, in variants that cluster.
-    pub auxiliary: Option<Auxiliary>,
-    /// The generalization layer, in variants with UIE.
-    pub gate: Option<Gate>,
-}
-
-impl Network {
-    fn new(config: &Config, variant: Variant, device: &Device) -> Self {
-        let init = Init::new(config.seed, device);
-        let (d, m) = (config.embedding, config.memory_width());
-        let inputs = 6 * d + Behaviour::COUNT;
-        let sizes = PleSizes {
-            tasks: TASKS,
-            specific: config.specific_experts,
-            shared: config.shared_experts,
-            levels: vec![config.expert_1.0.clone(), config.expert_2.0.clone()],
-            tower: config.tower.0.clone(),
-        };
-        let enhancement = if variant.has_uie() { Gate::outputs(m) } else { 0 };
-        Self {
-            ple: Ple::new(&init, &sizes, inputs + enhancement),
-            auxiliary: variant.has_uie().then(|| {
-                Auxiliary::new(&init, &config.auxiliary.0, inputs - ITEM_FIELDS * d, ITEM_FIELDS * d + usize::from(config.item_count))
-            }),
-            gate: variant.has_uie().then(|| Gate::new(&init, m, config.enhancement_scale)),
+            candidates: leaf(self.candidates),
+            requests: leaf(self.requests),
+            views: self.views.map(leaf),
+            users: self.users.map(leaf),
+            items: self.items.map(leaf),
         }
     }
 }
 
 /// The losses of a batch on the graph, and the leaves beside the dense parameters.
 pub struct Graph {
-    /// `[samples, 6 * embedding]`: the pooled embeddings.
-    pub fields: Tensor<2>,
-    /// `[samples, m]`: the personal vectors.
-    pub personal: Option<Tensor<2>>,
+    /// Pooled rows.
+    pub leaves: Leaves,
     /// Sum of the tasks' cross entropies, `[1]`.
     pub mtl: Tensor<1>,
     /// Eq. 1, `[1]`.
     pub auxiliary: Option<Tensor<1>>,
+    /// The added loss of PLE with CL or with TL and its weight, `[1]`.
+    pub adaptation: Option<(Tensor<1>, f64)>,
     commit: Option<Tensor<1>>,
     pass: Pass,
 }
 
 impl Graph {
-    /// The part of Eq. 15 that a backward pass sees; the centres' part is their own step.
-    fn loss(&self) -> Tensor<1> {
-        self.auxiliary.iter().chain(&self.commit).fold(self.mtl.clone(), |sum, loss| sum + loss.clone())
+    /// The part of Eq. 15 that a backward pass sees; the memories' parts are their own steps.
+    pub fn loss(&self) -> Tensor<1> {
+        let more = self.auxiliary.iter().chain(&self.commit).fold(self.mtl.clone(), |sum, loss| sum + loss.clone());
+        match &self.adaptation {
+            Some((loss, weight)) => more + loss.clone() * *weight,
+            None => more,
+        }
     }
 
-    /// `[2, samples, m]`: the centres that were chosen, where there are any.
-    pub fn chosen(&self) -> Option<Tensor<3>> {
-        self.pass.chosen.as_ref().map(|chosen| chosen.mu.clone())
+    /// Logits of the tasks, `[tasks, samples, 1]`.
+    pub fn logits(&self) -> Tensor<3> {
+        self.pass.logits.clone()
+    }
+
+    /// The auxiliary model's vectors.
+    pub fn towers(&self) -> Option<&Towers> {
+        self.pass.towers.as_ref()
+    }
+
+    /// The centres that lent to a side and whether UIE stopped: `[n, 2]` and `[n, 1]`, `n` requests or samples. None before
+    /// the first fill.
+    pub fn chosen(&self, side: Side) -> Option<(Tensor<2, Int>, Tensor<2>)> {
+        let chosen = match side {
+            Side::Users => &self.pass.users,
+            Side::Items => &self.pass.items,
+        };
+        chosen.as_ref().map(|chosen| (chosen.assigned.clone(), chosen.stopped.clone()))
+    }
+
+    /// What the user centres lent, `[2, requests, m]`, on the graph under the option of A3.
+    pub fn lent(&self) -> Option<Tensor<3>> {
+        self.pass.users.as_ref().map(|chosen| chosen.lent.clone())
     }
 }
 
-/// What the forward pass found, the user's side of it with its gradient stopped.
+/// The gradients of a step.
+pub struct StepGradients {
+    /// As [`Leaves`].
+    pub leaves: Leaves,
+    /// The dense parameters'.
+    pub dense: GradientsParams,
+    /// The ranker's in the user centres and in the item centres (option A3).
+    centres: [Option<Tensor<2>>; 2],
+}
+
+/// What the forward pass found.
 struct Pass {
     logits: Tensor<3>,
     towers: Option<Towers>,
-    chosen: Option<Chosen>,
+    users: Option<Chosen>,
+    items: Option<Chosen>,
 }
 
-/// Vectors of the auxiliary model, on the graph of L_aux.
-struct Towers {
-    v_user: Tensor<2>,
-    v_item: Tensor<2>,
-}
-
-/// Centres chosen for a batch.
+/// Centres chosen for vectors.
 #[derive(Clone)]
 struct Chosen {
     assigned: Tensor<2, Int>,
-    rows: Tensor<1, Int>,
     mu: Tensor<3>,
     stopped: Tensor<2>,
+    /// Eq. 6, `[2, n, m]`.
+    lent: Tensor<3>,
 }
 
 /// Losses of a step, on the device until somebody reads them.
@@ -229,16 +157,33 @@ pub struct StepLosses {
     /// Eq. 1, `[1]`.
     pub auxiliary: Option<Tensor<1>>,
     /// Eq. 4 and 5, `[2]`.
-    pub clusters: Option<ClusterLosses>,
+    pub uie: Option<ClusterLosses>,
+    /// Eq. 9 and 10, `[2]`.
+    pub upbe: Option<BehaviourLosses>,
+    /// Eq. 13 and 14, `[2]`.
+    pub uhse: Option<ClusterLosses>,
+    /// Eq. 9 and 10 of the items' memories, `[2]`.
+    pub items: Option<BehaviourLosses>,
+    /// The added loss of PLE with CL or with TL, `[1]`.
+    pub adaptation: Option<Tensor<1>>,
 }
 
-/// What the clustering saw in the last step.
+/// What a clustering saw of a batch.
+#[derive(Clone)]
+pub struct Sight {
+    /// `[n, m]`
+    pub v: Tensor<2>,
+    /// `[n, 2]`, `[n, 1]`: assignments and stops; none before the first fill.
+    pub chosen: Option<(Tensor<2, Int>, Tensor<2>)>,
+}
+
+/// What the clustering saw in a step.
 #[derive(Clone)]
 pub struct LastStep {
-    /// `[samples, m]`
-    pub v_user: Tensor<2>,
-    /// `[samples, 2]`, `[samples, 1]`: assignments and stops; none before the first fill.
-    pub chosen: Option<(Tensor<2, Int>, Tensor<2>)>,
+    /// Users, one a request.
+    pub users: Option<Sight>,
+    /// Consumed items, one a request.
+    pub items: Option<Sight>,
     /// Whose rows they are.
     pub host: Arc<Batch>,
 }
@@ -247,21 +192,36 @@ pub struct LastStep {
 pub struct Scored {
     /// Logits of the reported task, `[samples]`.
     pub logits: Tensor<1>,
-    /// The clustering's view of the batch.
-    pub clusters: Option<LastStep>,
+    /// Users, one a request.
+    pub users: Option<Sight>,
+    /// Items, one a request: the first candidate's.
+    pub items: Option<Sight>,
+}
+
+/// A ranker to score with: no autodiff, memories frozen, every item assigned.
+pub struct Frozen {
+    network: Network,
+    assignments: Option<FrozenAssignments>,
 }
 
 /// One variant in training.
 pub struct Ranker {
     variant: Variant,
+    parts: Parts,
     config: Config,
     layout: Layout,
     device: Device,
     network: Network,
     optimizer: ModuleOptimizer,
     embeddings: RowTable,
-    personal: Option<RowTable>,
-    memory: Option<Memory>,
+    user_vectors: Option<RowTable>,
+    item_vectors: Option<RowTable>,
+    user_centres: Option<Memory>,
+    item_centres: Option<Memory>,
+    user_behaviours: Option<Behaviours>,
+    item_behaviours: Option<Behaviours>,
+    assignments: Option<Assignments>,
+    correlations: Option<Correlations>,
     steps: u64,
     losses: Option<StepLosses>,
     last: Option<LastStep>,
@@ -270,17 +230,30 @@ pub struct Ranker {
 impl Ranker {
     /// A fresh variant on a device (without autodiff; the ranker adds it where it needs it).
     pub fn new(config: &Config, variant: Variant, layout: Layout, device: &Device) -> Self {
+        let parts = variant.parts();
+        let vocabulary = layout.vocabulary();
+        let (users, items, m) = (vocabulary.users as usize, vocabulary.items as usize, config.memory_width());
         let embedding = Counter::new(config.seed, Stream::Embeddings);
         let personal = Counter::new(config.seed, Stream::Personal);
-        let deviation = config.embedding_std;
-        let (users, m) = (layout.vocabulary.users as usize, config.memory_width());
+        let table = |rows: usize, width: usize, deviation: f64, counter: Counter| {
+            RowTable::new(rows, width, device, |i| (deviation * counter.normal(i)) as f32)
+        };
+        let has_personal = parts.uie.is_some() || parts.upbe || parts.towers || parts.wide;
+        let item_centres = parts.has_item_centres().then(|| Memory::items(config, device));
         Self {
-            variant,
             network: Network::new(config, variant, &device.clone().autodiff()),
-            optimizer: AdamConfig::new().with_epsilon(EPSILON).init(),
-            embeddings: RowTable::new(layout.rows(), config.embedding, device, |i| (deviation * embedding.normal(i)) as f32),
-            personal: variant.has_uie().then(|| RowTable::new(users, m, device, |i| (0.01 * personal.normal(i)) as f32)),
-            memory: variant.has_uie().then(|| Memory::new(config, device)),
+            optimizer: adam(),
+            embeddings: table(layout.rows(), config.embedding, config.embedding_std, embedding),
+            user_vectors: has_personal.then(|| table(users, m, PERSONAL_START, personal)),
+            item_vectors: parts.items.then(|| table(items, m, PERSONAL_START, personal.lane(1))),
+            user_centres: parts.uie.map(|centres| Memory::users(config, centres, device)),
+            user_behaviours: parts.upbe.then(|| Behaviours::new(config, users, device)),
+            item_behaviours: parts.items.then(|| Behaviours::new(config, items, device)),
+            assignments: item_centres.as_ref().filter(|_| parts.uhse).map(|memory| Assignments::new(items, memory.levels(), device)),
+            item_centres,
+            correlations: None,
+            variant,
+            parts,
             config: config.clone(),
             layout,
             device: device.clone(),
@@ -295,19 +268,27 @@ impl Ranker {
         self.variant
     }
 
-    /// Steps done.
-    pub fn steps(&self) -> u64 {
-        self.steps
+    /// The clusters of a side.
+    pub fn memory(&self, side: Side) -> Option<&Memory> {
+        match side {
+            Side::Users => self.user_centres.as_ref(),
+            Side::Items => self.item_centres.as_ref(),
+        }
     }
 
-    /// The user clusters.
-    pub fn memory(&self) -> Option<&Memory> {
-        self.memory.as_ref()
+    /// The clusters of a side, for their clock.
+    pub fn memory_mut(&mut self, side: Side) -> Option<&mut Memory> {
+        match side {
+            Side::Users => self.user_centres.as_mut(),
+            Side::Items => self.item_centres.as_mut(),
+        }
     }
 
-    /// The user clusters, for their clock.
-    pub fn memory_mut(&mut self) -> Option<&mut Memory> {
-        self.memory.as_mut()
+    /// Tells what depends on a side's centres that some were born again (A7).
+    pub fn forget(&mut self, side: Side, reseeded: &Reseeded) {
+        if let (Side::Items, Some(assignments)) = (side, &mut self.assignments) {
+            assignments.forget(reseeded, self.steps);
+        }
     }
 
     /// Losses of the last step.
@@ -330,121 +311,366 @@ impl Ranker {
         &self.embeddings
     }
 
-    /// The personal vectors.
-    pub fn personal(&self) -> Option<&RowTable> {
-        self.personal.as_ref()
+    /// The users' personal vectors.
+    pub fn user_vectors(&self) -> Option<&RowTable> {
+        self.user_vectors.as_ref()
     }
 
-    /// Dense parameters, tables and memories excluded.
-    pub fn parameters(&self) -> usize {
-        self.network.num_params()
+    /// The items' own vectors.
+    pub fn item_vectors(&self) -> Option<&RowTable> {
+        self.item_vectors.as_ref()
     }
 
-    /// The forward pass and its losses, with the leaves that gradients reach. It reads the memory as the step before left
-    /// it, so a row never sees its own update (A15).
+    /// The memories of positive behaviours of a side.
+    pub fn behaviours(&self, side: Side) -> Option<&Behaviours> {
+        match side {
+            Side::Users => self.user_behaviours.as_ref(),
+            Side::Items => self.item_behaviours.as_ref(),
+        }
+    }
+
+    /// Each item's centre, as it last passed.
+    pub fn assignments(&self) -> Option<&Assignments> {
+        self.assignments.as_ref()
+    }
+
+    /// Everything that the variant knows, in one read-back. `data` is what its rows are called.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub async fn state(&self, data: &str) -> Result<State, ExecutionError> {
+        let filled = [Side::Users, Side::Items].map(|side| self.memory(side).is_some_and(Memory::is_filled));
+        let config = self.config.clone();
+        let description = Description { format: FORMAT, variant: self.variant, config, data: data.into(), steps: self.steps, filled };
+        let mut gathering = Gathering::default();
+        self.gather("", &mut gathering);
+        Ok(State { description, arrays: gathering.read().await? })
+    }
+
+    /// Names every tensor that a [`State`] holds.
+    pub(crate) fn gather(&self, prefix: &str, into: &mut Gathering) {
+        into.parameters(prefix, &self.network, None);
+        into.rows(&format!("{prefix}embeddings"), self.embeddings.rows());
+        for (name, table) in [("user_vectors", &self.user_vectors), ("item_vectors", &self.item_vectors)] {
+            if let Some(table) = table {
+                into.rows(&format!("{prefix}{name}"), table.rows());
+            }
+        }
+        self.gather_memories(prefix, into);
+    }
+
+    /// Names the tensors of the memories alone.
+    pub(crate) fn gather_memories(&self, prefix: &str, into: &mut Gathering) {
+        for (side, name) in [(Side::Users, "user"), (Side::Items, "item")] {
+            if let Some(memory) = self.memory(side) {
+                into.floats(format!("{prefix}{name}_centres"), memory.centres());
+                into.floats(format!("{prefix}{name}_centres.hits"), memory.hits());
+                into.floats(format!("{prefix}{name}_centres.mean"), memory.mean());
+            }
+            if let Some(behaviours) = self.behaviours(side) {
+                into.floats(format!("{prefix}{name}_behaviours"), behaviours.rows());
+            }
+        }
+        if let Some(assignments) = &self.assignments {
+            into.floats(format!("{prefix}item_assignments"), assignments.rows());
+            into.floats(format!("{prefix}item_assignments.born"), assignments.born());
+        }
+    }
+
+    /// Goes on from what [`Ranker::state`] gave, at `step` of the run under way. Scores are then the same bit by bit on the
+    /// same device; the dense parameters' moments begin anew.
+    ///
+    /// # Errors
+    /// A state of another variant or of other sizes. Then nothing has changed.
+    pub fn restore(&mut self, state: &State, step: u64) -> Result<(), CheckpointError> {
+        let mut expected = Gathering::default();
+        self.gather("", &mut expected);
+        state.check(self.variant, &self.config, &expected)?;
+        let device = self.device.clone();
+        self.network = state.network(self.network.clone(), &device.clone().autodiff());
+        self.optimizer = adam();
+        self.embeddings.restore(state.rows("embeddings", &device)?);
+        for (name, table) in [("user_vectors", &mut self.user_vectors), ("item_vectors", &mut self.item_vectors)] {
+            if let Some(table) = table {
+                table.restore(state.rows(name, &device)?);
+            }
+        }
+        let memories =
+            [("user", &mut self.user_centres, &mut self.user_behaviours), ("item", &mut self.item_centres, &mut self.item_behaviours)];
+        for ((name, centres, behaviours), filled) in memories.into_iter().zip(state.description.filled) {
+            if let Some(memory) = centres {
+                let name = |part: &str| format!("{name}_centres{part}");
+                let hits = state.floats(&name(".hits"))?.to_vec();
+                memory.restore(state.tensor(&name(""), &device)?, hits, state.tensor(&name(".mean"), &device)?, filled, step);
+            }
+            if let Some(behaviours) = behaviours {
+                behaviours.restore(state.tensor(&format!("{name}_behaviours"), &device)?);
+            }
+        }
+        if let Some(assignments) = &mut self.assignments {
+            assignments.restore(state.tensor("item_assignments", &device)?, state.floats("item_assignments.born")?.to_vec());
+        }
+        (self.steps, self.last) = (state.description.steps, None);
+        Ok(())
+    }
+
+    /// The forward pass and its losses, with the leaves that gradients reach. It reads the memories as the step before left
+    /// them, so a row never sees its own update (A15).
     pub fn graph(&self, batch: &DeviceBatch) -> Graph {
-        let pooled = self.embeddings.pool(&batch.fields);
-        let fields = Tensor::from_inner(pooled.clone()).require_grad();
-        let personal = self.personal.as_ref().map(|table| Tensor::from_inner(table.pool(&batch.users)).require_grad());
-        let pass = self.forward(&self.network, pooled, fields.clone(), personal.clone(), &batch.inputs);
+        let fields = batch.fields(self.variant);
+        let leaves = Leaves {
+            candidates: self.embeddings.pool(&fields.candidates),
+            requests: self.embeddings.pool(&fields.requests),
+            views: fields.views.as_ref().map(|ids| self.embeddings.pool(ids)),
+            users: self.user_vectors.as_ref().map(|table| table.pool(&batch.users.ids)),
+            items: self.item_vectors.as_ref().map(|table| table.pool(&batch.items.ids)),
+        };
+        let leaves = leaves.require_grad();
+        let context = Context {
+            dense: &batch.dense,
+            users: &batch.users.ids,
+            items: &batch.items.ids,
+            low_active: &batch.low_active,
+            assignments: self.assignments.as_ref().map(Assignments::frozen),
+        };
+        let pass = self.forward(&self.network, &leaves, &context);
         let mtl = mtl_loss(pass.logits.clone(), Tensor::from_inner(batch.labels.clone()));
         let auxiliary = pass.towers.as_ref().map(|towers| self.auxiliary_loss(towers, &pass.logits, &batch.labels));
-        let commit = match (&pass.towers, &pass.chosen) {
+        let commit = match (&pass.towers, &pass.users) {
             (Some(towers), Some(chosen)) if self.config.commit > 0.0 => {
-                Some(commitment(towers.v_user.clone(), chosen.mu.clone().inner()) * self.config.commit)
+                Some(commitment(towers.v_user.clone(), chosen.mu.clone()) * self.config.commit)
             }
             _ => None,
         };
-        Graph { fields, personal, mtl, auxiliary, commit, pass }
+        Graph { adaptation: self.adaptation(&leaves, batch), leaves, mtl, auxiliary, commit, pass }
     }
 
     /// One step: the graph, one backward pass, Adam on the dense parameters, lazy Adam on the touched rows, then the
-    /// memory's own step. Nothing is read back.
+    /// memories' own steps. Nothing is read back.
     pub fn step(&mut self, batch: &DeviceBatch) {
-        self.steps += 1;
+        self.prepare(batch);
         let graph = self.graph(batch);
+        let gradients = self.backward(&graph);
+        self.apply(batch, graph, gradients);
+    }
+
+    /// What the first batch of all decides: which features the contrastive views mask together.
+    pub fn prepare(&mut self, batch: &DeviceBatch) {
+        if self.parts.contrastive && self.correlations.is_none() {
+            self.correlations = Some(Correlations::new(&batch.host));
+        }
+    }
+
+    /// The gradients of a graph's loss.
+    pub fn backward(&self, graph: &Graph) -> StepGradients {
         let mut gradients = graph.loss().backward();
+        let mut of = |leaf: &Tensor<2>| leaf.grad_remove(&mut gradients).unwrap_or_else(|| leaf.clone().inner().zeros_like());
+        let leaves = Leaves {
+            candidates: of(&graph.leaves.candidates),
+            requests: of(&graph.leaves.requests),
+            views: graph.leaves.views.as_ref().map(&mut of),
+            users: graph.leaves.users.as_ref().map(&mut of),
+            items: graph.leaves.items.as_ref().map(&mut of),
+        };
+        let towers = graph.pass.towers.as_ref();
+        let mut in_centres = |memory: &Option<Memory>, chosen: &Option<Chosen>, v: Option<&Tensor<2>>| {
+            let (memory, chosen, v) = (memory.as_ref()?, chosen.as_ref()?, v?);
+            self.ranker_gradient(memory, chosen, off_graph(v.clone()), &mut gradients)
+        };
+        let centres = [
+            in_centres(&self.user_centres, &graph.pass.users, towers.map(|t| &t.v_user)),
+            in_centres(&self.item_centres, &graph.pass.items, towers.map(|t| &t.v_item)),
+        ];
+        StepGradients { leaves, centres, dense: GradientsParams::from_grads(gradients, &self.network) }
+    }
+
+    /// Moves everything once: by the gradients, and the memories by their own rules.
+    pub fn apply(&mut self, batch: &DeviceBatch, graph: Graph, gradients: StepGradients) {
+        self.steps += 1;
         let adam = AdamStep::new(self.config.learning_rate, self.steps);
-        if let Some(gradient) = graph.fields.grad_remove(&mut gradients) {
-            self.embeddings.update(&batch.fields, gradient, adam);
+        let Leaves { candidates, requests, views, users, items } = gradients.leaves;
+        let fields = [candidates, requests].into_iter().chain(views).collect();
+        self.embeddings.update(&batch.fields(self.variant).touched, fields, adam);
+        if let (Some(table), Some(gradient)) = (&mut self.user_vectors, users) {
+            table.update(&batch.users.touched, vec![gradient], adam);
         }
-        let personal = graph.personal.as_ref().and_then(|leaf| leaf.grad_remove(&mut gradients));
-        if let (Some(table), Some(gradient)) = (&mut self.personal, personal) {
-            table.update(&batch.users, gradient, adam);
+        if let (Some(table), Some(gradient)) = (&mut self.item_vectors, items) {
+            table.update(&batch.items.touched, vec![gradient], adam);
         }
-        let centres = graph.pass.chosen.as_ref().and_then(|chosen| self.ranker_gradient(chosen, &mut gradients));
-        let dense = GradientsParams::from_grads(gradients, &self.network);
-        self.network = self.optimizer.step(self.config.learning_rate, self.network.clone(), dense);
-        let clusters = self.learn_clusters(&graph.pass, batch, centres);
-        self.losses = Some(StepLosses { mtl: graph.mtl.inner(), auxiliary: graph.auxiliary.map(Tensor::inner), clusters });
+        self.network = self.optimizer.step(self.config.learning_rate, self.network.clone(), gradients.dense);
+        self.losses = Some(StepLosses {
+            mtl: graph.mtl.inner(),
+            auxiliary: graph.auxiliary.map(Tensor::inner),
+            adaptation: graph.adaptation.map(|(loss, _)| loss.inner()),
+            ..self.learn_clusters(graph.pass, batch, gradients.centres)
+        });
     }
 
-    /// Scores a test batch, memories frozen, with a [`Ranker::frozen`] network.
-    pub fn score(&self, network: &Network, batch: Arc<Batch>) -> Scored {
-        let ids = Touched::ids(&self.layout.ids(&batch), self.layout.bags(), &self.device);
-        let x = self.embeddings.pool_ids(ids, self.layout.bags());
-        let personal = self.personal.as_ref().map(|table| table.pool_ids(Touched::ids(&batch.user, PERSONAL, &self.device), PERSONAL));
-        let pass = self.forward(network, x.clone(), x, personal, &Inputs::new(&batch, &self.device));
+    /// A ranker to score with: the network without autodiff, and every item's centre looked up anew (A19).
+    ///
+    /// With `item_count` an item's vector depends on the moment, so the centres stay those of the item's last passing.
+    /// `categories` is the category of each item.
+    pub fn frozen(&self, categories: &[u32]) -> Frozen {
+        let network = self.network.valid();
+        let assignments = match (&self.assignments, &self.item_centres, &network.auxiliary) {
+            (Some(assignments), Some(memory), Some(auxiliary)) if memory.is_filled() && !self.config.item_count => {
+                let items: Vec<u32> = (0..categories.len() as u32).collect();
+                let chunks = items.chunks(REFRESH_CHUNK).zip(categories.chunks(REFRESH_CHUNK)).map(|(items, categories)| {
+                    let ids = self.layout.candidates(items, categories);
+                    let ids = Ids::new(Segment { ids: &ids, bags: self.layout.candidate_bags() }, &self.device);
+                    memory.assign(auxiliary.item(self.embeddings.pool(&ids)))
+                });
+                Some(assignments.refreshed(Tensor::cat(chunks.collect(), 0)))
+            }
+            (Some(assignments), ..) => Some(assignments.frozen()),
+            _ => None,
+        };
+        Frozen { network, assignments }
+    }
+
+    /// Scores a test batch with a [`Ranker::frozen`] self.
+    pub fn score(&self, frozen: &Frozen, batch: &Batch) -> Scored {
+        let batch_on_device = TestBatch::new(&self.layout, batch, &self.device);
+        let TestBatch { candidates, requests, users, items, dense, low_active } = &batch_on_device;
+        let leaves = Leaves {
+            candidates: self.embeddings.pool(candidates),
+            requests: self.embeddings.pool(requests),
+            views: None,
+            users: self.user_vectors.as_ref().map(|table| table.pool(users)),
+            items: self.item_vectors.as_ref().map(|table| table.pool(items)),
+        };
+        let context = Context { dense, users, items, low_active, assignments: frozen.assignments.clone() };
+        let pass = self.forward(&frozen.network, &leaves, &context);
         let [_, samples, _] = pass.logits.dims();
-        Scored {
-            logits: pass.logits.slice([0..1]).reshape([samples]),
-            clusters: pass.towers.map(|towers| LastStep {
-                v_user: towers.v_user,
-                chosen: pass.chosen.map(|chosen| (chosen.assigned, chosen.stopped)),
-                host: batch,
-            }),
+        let (users, items) = self.sights(&pass, batch.requests);
+        Scored { logits: pass.logits.slice([0..1]).reshape([samples]), users, items }
+    }
+
+    fn forward(&self, network: &Network, leaves: &Leaves, context: &Context<'_>) -> Pass {
+        let training = leaves.requests.is_autodiff();
+        let lift = |tensor: Tensor<2>| if training { Tensor::from_inner(tensor) } else { tensor };
+        let counts = lift(context.dense.counts.clone());
+        let mut request = vec![leaves.requests.clone(), counts.clone()];
+        let mut candidate = vec![leaves.candidates.clone()];
+        if self.parts.wide {
+            request.extend(leaves.users.clone());
         }
-    }
-
-    /// The network without autodiff, for scoring.
-    pub fn frozen(&self) -> Network {
-        self.network.valid()
-    }
-
-    /// `pooled` is `x` off the graph: what the towers see of the embeddings, their gradient stopped.
-    fn forward(&self, network: &Network, pooled: Tensor<2>, x: Tensor<2>, personal: Option<Tensor<2>>, inputs: &Inputs) -> Pass {
-        let lift = |tensor: Tensor<2>| if x.is_autodiff() { Tensor::from_inner(tensor) } else { tensor };
-        let counts = lift(inputs.counts.clone());
-        let mut features = vec![x.clone(), counts];
-        let (mut towers, mut chosen) = (None, None);
-        if let (Some(auxiliary), Some(gate), Some(memory), Some(personal)) = (&network.auxiliary, &network.gate, &self.memory, personal) {
-            let [samples, width] = pooled.dims();
-            let item = ITEM_FIELDS * self.config.embedding;
-            let of_user = Tensor::cat(vec![pooled.clone().slice([0..samples, item..width]), inputs.counts.clone()], 1);
-            let mut of_item = pooled.slice([0..samples, 0..item]);
+        if let Some(transfer) = &network.transfer {
+            let whole = Tensor::cat(vec![leaves.requests.clone(), counts], 1);
+            request.push(transfer.features(whole, lift(context.low_active.clone())));
+        }
+        let towers = network.auxiliary.as_ref().map(|auxiliary| {
+            let of_user = Tensor::cat(vec![off_graph(leaves.requests.clone()), context.dense.counts.clone()], 1);
+            let mut of_item = off_graph(leaves.candidates.clone());
             if self.config.item_count {
-                of_item = Tensor::cat(vec![of_item, inputs.item_count.clone()], 1);
+                of_item = Tensor::cat(vec![of_item, context.dense.item_count.clone()], 1);
             }
-            let v = Towers { v_user: auxiliary.user(lift(of_user)), v_item: auxiliary.item(lift(of_item)) };
-            let (v_user, v_item) = (off_graph(v.v_user.clone()), off_graph(v.v_item.clone()));
-            let m = self.config.memory_width();
-            if memory.is_filled() {
-                let choice = self.choose(memory, v_user.clone(), x.is_autodiff());
-                let mu = &choice.mu;
-                let seen = memory.seen(mu.clone().detach().reshape([2 * samples, m])).reshape([2, samples, m]);
-                let lent = lend(lift(v_user.clone()), mu.clone(), lift(memory.seen(v_user)), seen, self.config.stop_rule);
-                chosen = Some(Chosen { stopped: off_graph(lent.stopped.clone()), ..choice });
-                features.push(gate.forward(lent, personal, lift(v_item)).features);
-            } else {
-                features.push(lift(Tensor::zeros([samples, Gate::outputs(m)], &self.device)));
+            Towers { v_user: auxiliary.user(lift(of_user)), v_item: auxiliary.item(lift(of_item)) }
+        });
+        let (mut users, mut items) = (None, None);
+        if let Some(towers) = &towers {
+            let v = Towers { v_user: off_graph(towers.v_user.clone()), v_item: off_graph(towers.v_item.clone()) };
+            let [requests, _] = v.v_user.dims();
+            if let Some(enhancement) = &network.users {
+                let (lendings, flags) = self.user_lendings(&v, leaves, context, &mut users, training);
+                let Features { vectors, fits } = enhancement.forward(lendings, lift(v.v_item.clone()), requests);
+                request.push(vectors);
+                request.extend(flags.into_iter().map(lift));
+                candidate.push(fits);
             }
-            towers = Some(v);
+            if let Some(enhancement) = &network.items {
+                let (lendings, flags) = self.item_lendings(&v, leaves, context, &mut items, training);
+                let Features { vectors, fits } = enhancement.forward(lendings, lift(v.v_user.clone()), requests);
+                candidate.extend([vectors, fits]);
+                candidate.extend(flags.into_iter().map(lift));
+            }
         }
-        Pass { logits: network.ple.forward(Tensor::cat(features, 1)), towers, chosen }
+        Pass { logits: network.ple.forward(joined(request), joined(candidate)), towers, users, items }
     }
 
-    fn choose(&self, memory: &Memory, v_user: Tensor<2>, training: bool) -> Chosen {
-        let assigned = memory.assign(v_user);
-        let rows = memory.rows_of(&assigned);
-        let mut mu = memory.chosen(rows.clone());
-        let [_, samples, _] = mu.dims();
-        if training {
-            mu = Tensor::from_inner(mu);
-            if self.config.centres_from_main {
-                mu = mu.require_grad();
-            }
+    /// What the user side is lent, and its flags: by centres (UIE), by the memory of behaviours (UPBE), by the history's item
+    /// centres (UHSE).
+    fn user_lendings(
+        &self,
+        v: &Towers,
+        leaves: &Leaves,
+        context: &Context<'_>,
+        chosen: &mut Option<Chosen>,
+        training: bool,
+    ) -> (Lendings, Vec<Tensor<2>>) {
+        let nothing = Nothing::of(&v.v_user);
+        let (mut gated, mut plain, mut flags) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(memory) = &self.user_centres {
+            let (lent, stopped) = self.lend_centres(memory, &v.v_user, chosen, training, &nothing);
+            gated.push(lent);
+            flags.push(stopped);
         }
-        Chosen { assigned, rows, mu, stopped: Tensor::zeros([samples, 1], &self.device) }
+        if self.parts.towers {
+            // The limit of ever more centres: each user's is the user himself.
+            let own = v.v_user.clone().unsqueeze_dim::<3>(0).repeat_dim(0, LEVELS);
+            let Lent { weighted, stopped } = lend(v.v_user.clone(), own.clone(), v.v_user.clone(), own, self.config.stop_rule);
+            gated.push(lift_3(weighted, training));
+            flags.push(stopped);
+        }
+        if let Some(behaviours) = &self.user_behaviours {
+            let (memory, has) = behaviours.look_up(context.users);
+            gated.push(lift_3(memory, training));
+            flags.push(has);
+        }
+        if let (Some(assignments), Some(memory)) = (&context.assignments, &self.item_centres) {
+            let (encoded, has) =
+                if memory.is_filled() { assignments.encode(memory, context.dense.history.clone()) } else { nothing.clone().into() };
+            plain.push(lift_3(encoded, training));
+            flags.push(has);
+        }
+        (Lendings { gated: stacked(gated), plain: stacked(plain), personal: leaves.users.clone() }, flags)
+    }
+
+    /// What the item side is lent, and its flags: by item centres, and by the memory of who consumed it (A20).
+    fn item_lendings(
+        &self,
+        v: &Towers,
+        leaves: &Leaves,
+        context: &Context<'_>,
+        chosen: &mut Option<Chosen>,
+        training: bool,
+    ) -> (Lendings, Vec<Tensor<2>>) {
+        let nothing = Nothing::of(&v.v_item);
+        let (mut gated, mut flags) = (Vec::new(), Vec::new());
+        if let Some(memory) = &self.item_centres {
+            let (lent, stopped) = self.lend_centres(memory, &v.v_item, chosen, training, &nothing);
+            gated.push(lent);
+            flags.push(stopped);
+        }
+        if let Some(behaviours) = &self.item_behaviours {
+            let (memory, has) = behaviours.look_up(context.items);
+            gated.push(lift_3(memory, training));
+            flags.push(has);
+        }
+        (Lendings { gated: stacked(gated), plain: None, personal: leaves.items.clone() }, flags)
+    }
+
+    /// Eq. 6 of the nearest centres of `v` `[n, m]`, or nothing before there are any.
+    fn lend_centres(
+        &self,
+        memory: &Memory,
+        v: &Tensor<2>,
+        chosen: &mut Option<Chosen>,
+        training: bool,
+        nothing: &Nothing,
+    ) -> (Tensor<3>, Tensor<2>) {
+        if !memory.is_filled() {
+            return (lift_3(nothing.vectors.clone(), training), nothing.flag.clone());
+        }
+        let assigned = memory.assign(v.clone());
+        let mu = memory.chosen(memory.rows_of(&assigned));
+        let Lent { weighted, stopped } = lend_from(memory, v.clone(), mu.clone(), &self.config);
+        let mut lent = lift_3(weighted, training);
+        if training && self.config.centres_from_main {
+            lent = lent.require_grad();
+        }
+        *chosen = Some(Chosen { assigned, mu, stopped: stopped.clone(), lent: lent.clone() });
+        (lent, stopped)
     }
 
     fn auxiliary_loss(&self, towers: &Towers, logits: &Tensor<3>, labels: &Tensor<3>) -> Tensor<1> {
@@ -453,26 +679,161 @@ impl Ranker {
             PositiveWeight::MergeScore => auxiliary::positive_weight(logits.clone().inner()),
             PositiveWeight::Constant => labels.zeros_like() + CONSTANT_WEIGHT,
         };
-        auxiliary::loss(towers.v_user.clone(), towers.v_item.clone(), Tensor::from_inner(labels), Tensor::from_inner(weights))
+        auxiliary::loss(towers.clone(), Tensor::from_inner(labels), Tensor::from_inner(weights))
+    }
+
+    /// The added loss of PLE with CL or of PLE with TL.
+    fn adaptation(&self, leaves: &Leaves, batch: &DeviceBatch) -> Option<(Tensor<1>, f64)> {
+        let views = leaves.views.clone()?;
+        let counts = Tensor::from_inner(batch.dense.counts.clone());
+        let requests = leaves.requests.clone();
+        if let (Some(contrastive), Some(correlations)) = (&self.network.contrastive, &self.correlations) {
+            let weights = Tensor::from_inner(batch.first_of_low.clone());
+            let random = (Counter::new(self.config.seed, Stream::Views).lane(u64::MAX), self.steps);
+            return Some((contrastive.loss(requests, views, counts, weights, correlations, random), contrastive::WEIGHT));
+        }
+        let transfer = self.network.transfer.as_ref()?;
+        let [n, columns] = requests.dims();
+        let own = requests.clone().slice([0..n, 0..columns / 2]);
+        let short = Tensor::cat(vec![own, views, counts.clone()], 1);
+        let low = Tensor::from_inner(batch.low_active.clone());
+        Some((transfer.loss(short, Tensor::cat(vec![requests, counts], 1), low), transfer::WEIGHT))
     }
 
     /// The ranker's gradient in the centres, summed over the samples that chose each (option A3); none by default.
-    fn ranker_gradient(&self, chosen: &Chosen, gradients: &mut Gradients) -> Option<Tensor<2>> {
-        let memory = self.memory.as_ref()?;
-        let gradient = chosen.mu.grad_remove(gradients)?;
-        let [levels, samples, m] = gradient.dims();
-        let zeros = memory.centres().zeros_like();
-        let update = gradient.reshape([levels * samples, m]);
-        Some(zeros.select_assign(0, chosen.rows.clone(), update, burn::tensor::IndexingUpdateOp::Add))
+    fn ranker_gradient(&self, memory: &Memory, chosen: &Chosen, v: Tensor<2>, gradients: &mut Gradients) -> Option<Tensor<2>> {
+        let gradient = chosen.lent.grad_remove(gradients)?;
+        let mu = Tensor::from_inner(chosen.mu.clone()).require_grad();
+        let [levels, n, m] = gradient.dims();
+        let lent = lend_from(memory, Tensor::from_inner(v), mu.clone(), &self.config).weighted;
+        let update = mu.grad(&(lent * Tensor::from_inner(gradient)).sum().backward())?.reshape([levels * n, m]);
+        let rows = memory.rows_of(&chosen.assigned);
+        Some(memory.centres().zeros_like().select_assign(0, rows, update, IndexingUpdateOp::Add))
     }
 
-    fn learn_clusters(&mut self, pass: &Pass, batch: &DeviceBatch, ranker: Option<Tensor<2>>) -> Option<ClusterLosses> {
-        let v_user = pass.towers.as_ref()?.v_user.clone().inner();
-        let chosen = pass.chosen.clone();
-        self.last =
-            Some(LastStep { v_user: v_user.clone(), chosen: chosen.clone().map(|c| (c.assigned, c.stopped)), host: batch.host.clone() });
-        let memory = self.memory.as_mut()?;
-        Some(memory.learn(v_user, chosen?.assigned, batch.clustered.clone(), ranker))
+    /// The memories' own steps: every search is done before anything moves (A15).
+    fn learn_clusters(&mut self, pass: Pass, batch: &DeviceBatch, centres: [Option<Tensor<2>>; 2]) -> StepLosses {
+        let requests = batch.host.requests;
+        let (users, items) = self.sights(&pass, requests);
+        let mut losses = StepLosses {
+            mtl: Tensor::zeros([1], &self.device),
+            auxiliary: None,
+            uie: None,
+            upbe: None,
+            uhse: None,
+            items: None,
+            adaptation: None,
+        };
+        let positive = batch.positive.clone();
+        if let Some(towers) = pass.towers {
+            let v = Towers { v_user: off_graph(towers.v_user), v_item: first_candidates(off_graph(towers.v_item), requests) };
+            let met = |memory: &Option<Memory>, seeker: &Tensor<2>, owner: &Tensor<2>| {
+                let memory = memory.as_ref().filter(|memory| memory.is_filled())?;
+                Some(Met::new(memory, seeker.clone(), owner.clone(), positive.clone()))
+            };
+            let by_users = self.user_behaviours.as_ref().and_then(|_| met(&self.user_centres, &v.v_item, &v.v_user));
+            let by_items = self.item_behaviours.as_ref().and_then(|_| met(&self.item_centres, &v.v_user, &v.v_item));
+            let [from_users, from_items] = centres;
+            let assigned = |sight: &Option<Sight>| sight.as_ref()?.chosen.as_ref().map(|chosen| chosen.0.clone());
+            if let (Some(memory), Some(assigned)) = (&mut self.user_centres, assigned(&users)) {
+                losses.uie = memory.learn(v.v_user, assigned, batch.clustered.clone(), from_users);
+            }
+            if let (Some(memory), Some(assigned)) = (&mut self.item_centres, assigned(&items)) {
+                losses.uhse = memory.learn(v.v_item, assigned.clone(), positive.clone(), from_items);
+                if let Some(assignments) = &mut self.assignments {
+                    assignments.write(&batch.consumed.touched, assigned, positive.clone(), self.steps);
+                }
+            }
+            if let (Some(behaviours), Some(met)) = (&mut self.user_behaviours, by_users) {
+                losses.upbe = Some(behaviours.learn(met, &batch.users.ids, &batch.users.touched));
+            }
+            if let (Some(behaviours), Some(met)) = (&mut self.item_behaviours, by_items) {
+                losses.items = Some(behaviours.learn(met, &batch.consumed.ids, &batch.consumed.touched));
+            }
+        }
+        self.last = Some(LastStep { users, items, host: batch.host.clone() });
+        losses
+    }
+
+    /// What each clustering saw: all users, and the first candidate of each request (the consumed item, in training).
+    fn sights(&self, pass: &Pass, requests: usize) -> (Option<Sight>, Option<Sight>) {
+        let Some(towers) = &pass.towers else { return (None, None) };
+        let users = self.user_centres.as_ref().map(|_| Sight {
+            v: off_graph(towers.v_user.clone()),
+            chosen: pass.users.clone().map(|chosen| (chosen.assigned, chosen.stopped)),
+        });
+        let items = self.item_centres.as_ref().map(|memory| {
+            let v = first_candidates(off_graph(towers.v_item.clone()), requests);
+            let chosen = memory.is_filled().then(|| (memory.assign(v.clone()), Tensor::zeros([requests, 1], &self.device)));
+            Sight { v, chosen }
+        });
+        (users, items)
+    }
+}
+
+/// The dense parameters' optimizer.
+fn adam() -> ModuleOptimizer {
+    AdamConfig::new().with_epsilon(EPSILON).init()
+}
+
+/// What a forward pass reads beside the leaves.
+struct Context<'a> {
+    dense: &'a Dense,
+    users: &'a Ids,
+    items: &'a Ids,
+    low_active: &'a Tensor<2>,
+    assignments: Option<FrozenAssignments>,
+}
+
+/// What is lent before there is anything to lend.
+#[derive(Clone)]
+struct Nothing {
+    vectors: Tensor<3>,
+    flag: Tensor<2>,
+}
+
+impl Nothing {
+    fn of(v: &Tensor<2>) -> Self {
+        let [n, m] = v.dims();
+        Self { vectors: Tensor::zeros([LEVELS, n, m], &v.device()), flag: Tensor::zeros([n, 1], &v.device()) }
+    }
+}
+
+impl From<Nothing> for (Tensor<3>, Tensor<2>) {
+    fn from(nothing: Nothing) -> Self {
+        (nothing.vectors, nothing.flag)
+    }
+}
+
+/// [`lend`] with the sign test on what the memory sees.
+fn lend_from(memory: &Memory, v: Tensor<2>, mu: Tensor<3>, config: &Config) -> Lent {
+    let [levels, n, m] = mu.dims();
+    let lift = |tensor: Tensor<2>| if v.is_autodiff() { Tensor::from_inner(tensor) } else { tensor };
+    let sign_v = lift(memory.seen(off_graph(v.clone())));
+    let flat = mu.clone().reshape([levels * n, m]);
+    let sign_mu = lift(memory.seen(off_graph(flat))).reshape([levels, n, m]);
+    lend(v, mu, sign_v, sign_mu, config.stop_rule)
+}
+
+/// Rows of the first candidates, `[requests, m]`, from `[samples, m]`.
+fn first_candidates(v_item: Tensor<2>, requests: usize) -> Tensor<2> {
+    let [samples, m] = v_item.dims();
+    v_item.reshape([requests, samples / requests * m]).slice([0..requests, 0..m])
+}
+
+fn lift_3(tensor: Tensor<3>, training: bool) -> Tensor<3> {
+    if training { Tensor::from_inner(tensor) } else { tensor }
+}
+
+fn joined(mut features: Vec<Tensor<2>>) -> Tensor<2> {
+    if features.len() == 1 { features.remove(0) } else { Tensor::cat(features, 1) }
+}
+
+fn stacked(mut vectors: Vec<Tensor<3>>) -> Option<Tensor<3>> {
+    match vectors.len() {
+        0 => None,
+        1 => Some(vectors.remove(0)),
+        _ => Some(Tensor::cat(vectors, 0)),
     }
 }
 
@@ -486,8 +847,8 @@ fn mtl_loss(logits: Tensor<3>, labels: Tensor<3>) -> Tensor<1> {
 fn commitment(v_user: Tensor<2>, mu: Tensor<3>) -> Tensor<1> {
     let v = v_user.unsqueeze_dim::<3>(0);
     let mu = Tensor::from_inner(mu);
-    let sigma = burn::tensor::activation::sigmoid((mu.clone() * v.clone()).sum_dim(2)).detach();
-    (sigma * (v - mu).square().sum_dim(2)).mean() * 2.0
+    let sigma = sigmoid((mu.clone() * v.clone()).sum_dim(2)).detach();
+    (sigma * (v - mu).square().sum_dim(2)).mean() * LEVELS as f32
 }
 
 /// The value of a tensor, off whatever graph it is on.

@@ -1,39 +1,67 @@
 //! Row-sparse tables: embeddings and personal vectors live off the autodiff graph, a step reads and writes only the
 //! rows of its batch, and its cost does not know how long the table is.
 //!
-//! A row is `[weights | first moment | second moment]`, so that one pass over it does the whole of lazy Adam: rows that
-//! a batch does not touch neither move nor forget, and there is one step count for all.
+//! A row of a [`RowTable`] is `[weights | first moment | second moment]`, so that one pass over it does the whole of lazy
+//! Adam: rows that a batch does not touch neither move nor forget, and there is one step count for all. A
+//! [`BehaviourTable`] has no moments: its rows are written by the clustering's own rules.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-use crate::data::rows::{Bags, RowPlan, RowPlanner};
-use crate::kernels::{AdamStep, adam_rows, pool_rows};
+use crate::data::rows::{Bags, RowPlan, RowPlanner, Segment};
+use crate::kernels::{AdamStep, RowRule, adam_rows, pool_rows, write_rows};
 
 /// Plans are padded to a multiple of this, so that their buffers have few sizes and the device's pool finds them again.
-const PLAN_STEP: usize = 1024;
+const PLAN_STEP: usize = 512;
 
-/// A table with its own lazy Adam.
-pub struct RowTable {
-    /// `[rows, 3 * width]`; only absent while a step writes it, which is what keeps the write in place.
-    rows: Option<Tensor<2>>,
-    width: usize,
-}
+/// One id a sample.
+pub const SINGLE: Bags = Bags { singles: 1, bags: 0, bag_len: 0 };
 
-/// The rows that a batch touches, on the device.
+/// Ids on the device, `[samples, slots]`, and how they are laid out.
 #[derive(Clone)]
-pub struct Touched {
-    /// `[samples, slots]`
+pub struct Ids {
     ids: Tensor<2, Int>,
     bags: Bags,
+}
+
+impl Ids {
+    /// Moves a segment's ids to the device.
+    pub fn new(segment: Segment<'_>, device: &Device) -> Self {
+        let slots = segment.bags.slots();
+        // NO_ROW is u32::MAX, which is -1 here: padding.
+        let ids: Vec<i32> = segment.ids.iter().map(|&id| id as i32).collect();
+        let shape = [ids.len() / slots, slots];
+        Self { ids: Tensor::from_data(TensorData::new(ids, shape), (device, DType::I32)), bags: segment.bags }
+    }
+
+    /// One id a sample.
+    pub fn single(ids: &[u32], device: &Device) -> Self {
+        Self::new(Segment { ids, bags: SINGLE }, device)
+    }
+
+    /// `[samples, slots]`
+    pub fn tensor(&self) -> Tensor<2, Int> {
+        self.ids.clone()
+    }
+
+    /// `[samples * slots]`
+    pub fn flat(&self) -> Tensor<1, Int> {
+        let [samples, slots] = self.ids.dims();
+        self.ids.clone().reshape([samples * slots])
+    }
+}
+
+/// The rows that a batch touches, on the device, and the contributions to each.
+#[derive(Clone)]
+pub struct Touched {
     plan: Tensor<1, Int>,
     positions: Tensor<1, Int>,
     weights: Tensor<1>,
 }
 
 impl Touched {
-    /// Plans a batch's ids `[samples, slots]` and moves them to the device.
-    pub fn new(planner: &mut RowPlanner, ids: &[u32], bags: Bags, device: &Device) -> Self {
-        let RowPlan { rows, offsets, positions, weights } = planner.plan(ids, bags);
+    /// Plans the ids of a batch and moves the plan to the device.
+    pub fn new(planner: &mut RowPlanner, segments: &[Segment<'_>], device: &Device) -> Self {
+        let RowPlan { rows, offsets, positions, weights } = planner.plan(segments);
         let padded = rows.len().next_multiple_of(PLAN_STEP);
         let end = positions.len() as i32;
         let mut plan: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
@@ -42,34 +70,33 @@ impl Touched {
         plan.resize(2 * padded + 1, end);
         let mut positions: Vec<i32> = positions.iter().map(|&p| p as i32).collect();
         let mut weights = weights.clone();
-        positions.resize(ids.len(), 0);
-        weights.resize(ids.len(), 0.0);
-        let slots = bags.slots();
+        let slots = segments.iter().map(|segment| segment.ids.len()).sum();
+        positions.resize(slots, 0);
+        weights.resize(slots, 0.0);
         Self {
-            // NO_ROW is u32::MAX, which is -1 here: padding.
-            ids: Tensor::from_data(TensorData::new(as_i32(ids), [ids.len() / slots, slots]), (device, DType::I32)),
-            bags,
             plan: integers(plan, device),
             positions: integers(positions, device),
-            weights: Tensor::from_data(TensorData::new(weights, [ids.len()]), device),
+            weights: Tensor::from_data(TensorData::new(weights, [slots]), device),
         }
     }
 
-    /// Ids alone, for scoring without learning.
-    pub fn ids(ids: &[u32], bags: Bags, device: &Device) -> Tensor<2, Int> {
-        let slots = bags.slots();
-        Tensor::from_data(TensorData::new(as_i32(ids), [ids.len() / slots, slots]), (device, DType::I32))
+    /// One id a sample.
+    pub fn single(planner: &mut RowPlanner, ids: &[u32], device: &Device) -> Self {
+        Self::new(planner, &[Segment { ids, bags: SINGLE }], device)
     }
-}
-
-fn as_i32(ids: &[u32]) -> Vec<i32> {
-    ids.iter().map(|&id| id as i32).collect()
 }
 
 /// `values` as an integer tensor of 32 bits, whatever the device's default is.
 pub fn integers(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     let length = values.len();
     Tensor::from_data(TensorData::new(values, [length]), (device, DType::I32))
+}
+
+/// A table with its own lazy Adam.
+pub struct RowTable {
+    /// `[rows, 3 * width]`; only absent while a step writes it, which is what keeps the write in place.
+    rows: Option<Tensor<2>>,
+    width: usize,
 }
 
 impl RowTable {
@@ -86,26 +113,67 @@ impl RowTable {
         self.rows.as_ref().expect("present between two steps")
     }
 
-    /// The touched rows' weights, pooled: `[samples, fields * width]`.
-    pub fn pool(&self, touched: &Touched) -> Tensor<2> {
-        self.pool_ids(touched.ids.clone(), touched.bags)
+    /// The weights of a batch's rows, pooled: `[samples, fields * width]`.
+    pub fn pool(&self, ids: &Ids) -> Tensor<2> {
+        pool_rows(self.tensor(), ids.ids.clone(), ids.bags, self.width)
     }
 
-    /// The same for ids alone.
-    pub fn pool_ids(&self, ids: Tensor<2, Int>, bags: Bags) -> Tensor<2> {
-        pool_rows(self.tensor(), ids, bags, self.width)
-    }
-
-    /// One step of lazy Adam from the gradient of what [`RowTable::pool`] gave.
-    pub fn update(&mut self, touched: &Touched, gradient: Tensor<2>, step: AdamStep) {
-        if let Some(rows) = self.rows.take() {
-            let Touched { plan, positions, weights, .. } = touched.clone();
-            self.rows = Some(adam_rows(rows, gradient, plan, positions, weights, step));
-        }
+    /// One step of lazy Adam from the gradients of what [`RowTable::pool`] gave for each segment of the plan, in order.
+    pub fn update(&mut self, touched: &Touched, gradients: Vec<Tensor<2>>, step: AdamStep) {
+        let Some(rows) = self.rows.take() else { return };
+        let vectors = gradients.into_iter().map(|gradient| {
+            let [samples, columns] = gradient.dims();
+            gradient.reshape([samples * columns / self.width, self.width])
+        });
+        let mut vectors: Vec<Tensor<2>> = vectors.collect();
+        let gradient = if vectors.len() == 1 { vectors.remove(0) } else { Tensor::cat(vectors, 0) };
+        let Touched { plan, positions, weights } = touched.clone();
+        self.rows = Some(adam_rows(rows, gradient, plan, positions, weights, step));
     }
 
     /// `[rows, 3 * width]`: weights and moments.
     pub fn rows(&self) -> Tensor<2> {
         self.tensor().clone()
+    }
+
+    /// Puts back what [`RowTable::rows`] gave.
+    pub fn restore(&mut self, rows: Tensor<2>) {
+        self.rows = Some(rows);
+    }
+}
+
+/// A table whose rows are written by a rule and not by a gradient: memories of behaviours, item assignments.
+pub struct BehaviourTable {
+    /// `[rows, width]`; only absent while a step writes it.
+    rows: Option<Tensor<2>>,
+}
+
+impl BehaviourTable {
+    /// A table that starts as `rows` `[rows, width]`.
+    pub fn new(rows: Tensor<2>) -> Self {
+        Self { rows: Some(rows) }
+    }
+
+    /// `[rows, width]`
+    pub fn rows(&self) -> Tensor<2> {
+        self.rows.clone().expect("present between two steps")
+    }
+
+    /// The rows of so many ids, `[ids, width]`.
+    pub fn look_up(&self, ids: &Ids) -> Tensor<2> {
+        self.rows().select(0, ids.flat())
+    }
+
+    /// Writes the rows of a plan of single ids from `values` `[samples, width]`, of which only those with a weight above 0
+    /// in `weights` `[samples]` count.
+    pub fn write(&mut self, touched: &Touched, values: Tensor<2>, weights: Tensor<1>, rule: RowRule) {
+        if let Some(rows) = self.rows.take() {
+            self.rows = Some(write_rows(rows, values, weights, touched.plan.clone(), touched.positions.clone(), rule));
+        }
+    }
+
+    /// Puts other rows in the place of these.
+    pub fn restore(&mut self, rows: Tensor<2>) {
+        self.rows = Some(rows);
     }
 }

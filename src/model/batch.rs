@@ -1,0 +1,329 @@
+//! Batches on the device: where each vocabulary begins in the one embedding table, how ids are laid out, and what is moved
+//! once for all variants of a race.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::table::{Ids, SINGLE, Touched};
+use crate::config::Variant;
+use crate::counter::{Counter, Stream};
+use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS};
+use crate::data::rows::{Bags, RowPlanner, Segment};
+use crate::data::{Behaviour, Vocabulary};
+
+/// Embedded fields of a candidate: item, category.
+pub const CANDIDATE_FIELDS: usize = 2;
+/// Embedded fields of a request: user, activity bucket, pooled history items, pooled history categories.
+pub const REQUEST_FIELDS: usize = 4;
+/// Probability that a view of the contrastive model drops a history value (section 4 of the design).
+const VIEW_DROP: f64 = 0.3;
+/// Behaviours of the short history of the transfer model: where the paper's users count as having few (A21).
+pub const FEW: usize = 5;
+
+/// Where each vocabulary begins in the embedding table: items, categories, users, activity buckets.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    vocabulary: Vocabulary,
+    history: usize,
+}
+
+impl Layout {
+    /// The layout for a data set and a history window.
+    pub fn new(vocabulary: Vocabulary, history: usize) -> Self {
+        Self { vocabulary, history }
+    }
+
+    /// How many of each id there are.
+    pub fn vocabulary(&self) -> Vocabulary {
+        self.vocabulary
+    }
+
+    /// Rows of the embedding table.
+    pub fn rows(&self) -> usize {
+        let v = self.vocabulary;
+        v.items as usize + v.categories as usize + v.users as usize + ACTIVITY_BUCKETS as usize
+    }
+
+    /// Row of category 0.
+    fn first_category(&self) -> u32 {
+        self.vocabulary.items
+    }
+
+    /// Ids of candidates: item, category.
+    pub fn candidates(&self, items: &[u32], categories: &[u32]) -> Vec<u32> {
+        items.iter().zip(categories).flat_map(|(&item, &category)| [item, self.first_category() + category]).collect()
+    }
+
+    /// How [`Layout::candidates`] are laid out.
+    pub fn candidate_bags(&self) -> Bags {
+        Bags { singles: CANDIDATE_FIELDS, bags: 0, bag_len: 0 }
+    }
+
+    /// Ids of requests: user, activity, then the history's items and its categories.
+    fn requests(&self, batch: &Batch) -> Vec<u32> {
+        let users = self.first_category() + self.vocabulary.categories;
+        let activity = users + self.vocabulary.users;
+        let mut ids = Vec::with_capacity(batch.requests * self.request_bags().slots());
+        for r in 0..batch.requests {
+            ids.extend([users + batch.user[r], activity + batch.activity[r]]);
+            ids.extend(self.history(batch, r, |_| true));
+        }
+        ids
+    }
+
+    fn request_bags(&self) -> Bags {
+        Bags { singles: 2, bags: 2, bag_len: self.history }
+    }
+
+    /// History ids of a request, items and then categories; places that are not kept are padding.
+    fn history<'a>(&self, batch: &'a Batch, request: usize, keep: impl Fn(usize) -> bool + Copy + 'a) -> impl Iterator<Item = u32> + 'a {
+        let window = request * self.history..(request + 1) * self.history;
+        let categories = self.first_category();
+        let kept = move |(place, id): (usize, u32)| if keep(place) { id } else { NO_ROW };
+        let items = batch.history_items[window.clone()].iter().copied();
+        // NO_ROW stays NO_ROW.
+        let of_category = batch.history_categories[window].iter().map(move |&c| c.checked_add(categories).unwrap_or(c));
+        items.enumerate().map(kept).chain(of_category.enumerate().map(kept))
+    }
+
+    /// Ids of two contrastive views a request: in each, values of the history of a low-active user are dropped, item and
+    /// category together. Nobody else has views.
+    fn contrastive_views(&self, batch: &Batch, random: Counter) -> Vec<u32> {
+        let views = (0..batch.requests).flat_map(|r| (0..2).map(move |view| (r, view)));
+        let keep = |r: usize, view: usize| {
+            let lane = random.lane((2 * r + view) as u64);
+            move |place: usize| batch.low_active[r] && lane.uniform(place as u64) >= VIEW_DROP
+        };
+        views.flat_map(|(r, view)| self.history(batch, r, keep(r, view)).collect::<Vec<_>>()).collect()
+    }
+
+    /// Ids of each request's history, cut to its newest [`FEW`].
+    fn short_histories(&self, batch: &Batch) -> Vec<u32> {
+        (0..batch.requests).flat_map(|r| self.history(batch, r, |place| place < FEW).collect::<Vec<_>>()).collect()
+    }
+}
+
+/// Histories as a variant sees them beside the whole ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum View {
+    /// The whole history alone.
+    Whole,
+    /// Two views with dropped values.
+    Contrastive,
+    /// The history cut short.
+    Short,
+}
+
+impl View {
+    fn of(variant: Variant) -> Self {
+        match variant.parts() {
+            parts if parts.contrastive => Self::Contrastive,
+            parts if parts.transfer => Self::Short,
+            _ => Self::Whole,
+        }
+    }
+}
+
+/// Ids that touch the embedding table, and their plan.
+#[derive(Clone)]
+pub struct Fields {
+    /// `[samples]` of item and category.
+    pub candidates: Ids,
+    /// `[requests]` of user, activity, history items, history categories.
+    pub requests: Ids,
+    /// More bags of history a request: two views of items and categories, or one that is cut short.
+    pub views: Option<Ids>,
+    /// The plan of all of them, in this order.
+    pub touched: Touched,
+}
+
+/// Single ids of one kind and their plan.
+#[derive(Clone)]
+pub struct Rows {
+    /// The ids.
+    pub ids: Ids,
+    /// Their plan.
+    pub touched: Touched,
+}
+
+/// Dense features and labels of a batch.
+#[derive(Clone)]
+pub struct Dense {
+    /// `[requests, Behaviour::COUNT]`
+    pub counts: Tensor<2>,
+    /// `[samples, 1]`, for the item tower where the configuration gives it the count.
+    pub item_count: Tensor<2>,
+    /// `[requests, history]`: items, negative for padding.
+    pub history: Tensor<2, Int>,
+}
+
+impl Dense {
+    fn new(batch: &Batch, requests: &Ids, device: &Device) -> Self {
+        let items = requests.tensor().slice([0..batch.requests, 2..2 + batch.history]);
+        Self {
+            counts: Tensor::from_data(TensorData::new(batch.counts.clone(), [batch.requests, Behaviour::COUNT]), device),
+            item_count: Tensor::from_data(TensorData::new(batch.item_count.clone(), [batch.samples(), 1]), device),
+            history: items,
+        }
+    }
+}
+
+/// A training batch on the device.
+#[derive(Clone)]
+pub struct DeviceBatch {
+    fields: Vec<(View, Fields)>,
+    /// `[requests]` users.
+    pub users: Rows,
+    /// `[samples]` items.
+    pub items: Rows,
+    /// `[requests]`: the item of each request's first candidate, the one that was consumed.
+    pub consumed: Rows,
+    /// Dense features.
+    pub dense: Dense,
+    /// `[tasks, samples, 1]`
+    pub labels: Tensor<3>,
+    /// `[requests]`: 1 where the request is among the share that clusters.
+    pub clustered: Tensor<1>,
+    /// `[requests]`: label A of the first candidate.
+    pub positive: Tensor<1>,
+    /// `[requests, 1]`: 1 for low-active users.
+    pub low_active: Tensor<2>,
+    /// `[requests, 1]`: 1 for the first request of each low-active user.
+    pub first_of_low: Tensor<2>,
+    /// The batch as the host knows it.
+    pub host: Arc<Batch>,
+}
+
+impl DeviceBatch {
+    /// The ids that a variant reads.
+    pub fn fields(&self, variant: Variant) -> &Fields {
+        let view = View::of(variant);
+        let found = self.fields.iter().find(|(other, _)| *other == view);
+        &found.expect("the loader was made for this variant").1
+    }
+}
+
+/// A test batch on the device.
+pub struct TestBatch {
+    /// `[samples]` of item and category.
+    pub candidates: Ids,
+    /// `[requests]` of user, activity, history items, history categories.
+    pub requests: Ids,
+    /// `[requests]` users.
+    pub users: Ids,
+    /// `[samples]` items.
+    pub items: Ids,
+    /// Dense features.
+    pub dense: Dense,
+    /// `[requests, 1]`: 1 for low-active users.
+    pub low_active: Tensor<2>,
+}
+
+fn flags(values: impl Iterator<Item = bool>, device: &Device) -> Tensor<2> {
+    let values: Vec<f32> = values.map(|flag| f32::from(u8::from(flag))).collect();
+    let length = values.len();
+    Tensor::from_data(TensorData::new(values, [length, 1]), device)
+}
+
+fn floats(values: &[f32], device: &Device) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
+}
+
+impl TestBatch {
+    /// Moves a batch to the device, to be scored.
+    pub fn new(layout: &Layout, batch: &Batch, device: &Device) -> Self {
+        let (candidates, requests) = (layout.candidates(&batch.item, &batch.category), layout.requests(batch));
+        let requests = Ids::new(Segment { ids: &requests, bags: layout.request_bags() }, device);
+        Self {
+            candidates: Ids::new(Segment { ids: &candidates, bags: layout.candidate_bags() }, device),
+            users: Ids::single(&batch.user, device),
+            items: Ids::single(&batch.item, device),
+            dense: Dense::new(batch, &requests, device),
+            low_active: flags(batch.low_active.iter().copied(), device),
+            requests,
+        }
+    }
+}
+
+/// Moves training batches to the device, once for all variants.
+pub struct Loader {
+    layout: Layout,
+    views: Vec<View>,
+    fields: RowPlanner,
+    users: RowPlanner,
+    items: RowPlanner,
+    random: Counter,
+    batches: u64,
+    device: Device,
+}
+
+impl Loader {
+    /// A loader for some variants.
+    pub fn new(layout: Layout, variants: &[Variant], seed: u64, device: &Device) -> Self {
+        let mut views: Vec<View> = Vec::new();
+        for view in variants.iter().map(|&variant| View::of(variant)) {
+            if !views.contains(&view) {
+                views.push(view);
+            }
+        }
+        let v = layout.vocabulary;
+        Self {
+            layout,
+            views,
+            fields: RowPlanner::new(layout.rows()),
+            users: RowPlanner::new(v.users as usize),
+            items: RowPlanner::new(v.items as usize),
+            random: Counter::new(seed, Stream::Views),
+            batches: 0,
+            device: device.clone(),
+        }
+    }
+
+    /// A batch to train on.
+    pub fn load(&mut self, batch: Arc<Batch>) -> DeviceBatch {
+        let device = self.device.clone();
+        let fields: Vec<(View, Fields)> = self.views.clone().into_iter().map(|view| (view, self.fields(view, &batch))).collect();
+        self.batches += 1;
+        let consumed: Vec<u32> = batch.item.iter().step_by(batch.candidates).copied().collect();
+        let positive: Vec<f32> = batch.labels[..batch.samples()].iter().step_by(batch.candidates).copied().collect();
+        let mut met = std::collections::HashSet::new();
+        let first_of_low = (0..batch.requests).map(|r| batch.low_active[r] && met.insert(batch.user[r]));
+        DeviceBatch {
+            users: rows(&mut self.users, &batch.user, &device),
+            items: rows(&mut self.items, &batch.item, &device),
+            consumed: rows(&mut self.items, &consumed, &device),
+            dense: Dense::new(&batch, &fields[0].1.requests, &device),
+            labels: Tensor::from_data(TensorData::new(batch.labels.clone(), [TASKS, batch.samples(), 1]), &device),
+            clustered: floats(&batch.clustered, &device),
+            positive: floats(&positive, &device),
+            low_active: flags(batch.low_active.iter().copied(), &device),
+            first_of_low: flags(first_of_low, &device),
+            fields,
+            host: batch,
+        }
+    }
+
+    fn fields(&mut self, view: View, batch: &Batch) -> Fields {
+        let (candidates, requests) = (self.layout.candidates(&batch.item, &batch.category), self.layout.requests(batch));
+        let views = match view {
+            View::Whole => None,
+            View::Contrastive => Some((self.layout.contrastive_views(batch, self.random.lane(self.batches)), 4)),
+            View::Short => Some((self.layout.short_histories(batch), 2)),
+        };
+        let mut segments = vec![
+            Segment { ids: &candidates, bags: self.layout.candidate_bags() },
+            Segment { ids: &requests, bags: self.layout.request_bags() },
+        ];
+        segments.extend(views.iter().map(|(ids, bags)| Segment { ids, bags: Bags { singles: 0, bags: *bags, bag_len: batch.history } }));
+        let mut ids: Vec<Ids> = segments.iter().map(|&segment| Ids::new(segment, &self.device)).collect();
+        let touched = Touched::new(&mut self.fields, &segments, &self.device);
+        let views = (ids.len() > 2).then(|| ids.remove(2));
+        let requests = ids.remove(1);
+        Fields { candidates: ids.remove(0), requests, views, touched }
+    }
+}
+
+fn rows(planner: &mut RowPlanner, ids: &[u32], device: &Device) -> Rows {
+    Rows { ids: Ids::new(Segment { ids, bags: SINGLE }, device), touched: Touched::single(planner, ids, device) }
+}

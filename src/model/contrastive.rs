@@ -1,0 +1,149 @@
+//! PLE with CL: contrastive learning for low-active users (Yao et al. 2021), in an adaptation of ours.
+//!
+//! Two views of each low-active user of a batch (once a user): complementary correlated feature masking (a seed feature and
+//! the `floor(k / 2)` features most correlated with it by mutual information are masked in one view, the others in the other)
+//! over histories from which each value was dropped with probability 0.3. Both views pass one perceptron over the shared user
+//! embeddings, and InfoNCE on their cosines pulls the views of a user together. `L = L_MTL + 0.1 L_self`.
+
+use std::collections::HashMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData, activation::log_softmax};
+
+use super::batch::REQUEST_FIELDS;
+use super::dense::{Init, Mlp};
+use crate::counter::Counter;
+use crate::data::Behaviour;
+use crate::data::protocol::Batch;
+
+/// Weight of the loss.
+pub const WEIGHT: f64 = 0.1;
+/// Temperature of InfoNCE.
+const TEMPERATURE: f32 = 0.1;
+/// Widths of the perceptron over a view.
+const WIDTHS: [usize; 2] = [128, 64];
+/// Features that are masked: the embedded fields and the counts.
+const FEATURES: usize = REQUEST_FIELDS + 1;
+/// Logit of a pair that does not count.
+const HIDDEN: f32 = -1e9;
+
+/// The perceptron over views.
+#[derive(Module, Debug)]
+pub struct Contrastive {
+    tower: Mlp,
+}
+
+/// Which features go together: `floor(k / 2)` partners of each, by mutual information over the requests of a batch.
+#[derive(Clone, Debug)]
+pub struct Correlations([Vec<usize>; FEATURES]);
+
+impl Correlations {
+    /// Of the users' features in a batch; a bag counts by its newest value.
+    pub fn new(batch: &Batch) -> Self {
+        let features: [Vec<u64>; FEATURES] = [
+            batch.user.iter().map(|&id| id.into()).collect(),
+            batch.activity.iter().map(|&id| id.into()).collect(),
+            batch.history_items.iter().step_by(batch.history).map(|&id| id.into()).collect(),
+            batch.history_categories.iter().step_by(batch.history).map(|&id| id.into()).collect(),
+            // Counts to a quarter of their logarithm's scale.
+            batch.counts.iter().step_by(Behaviour::COUNT).map(|&count| (20.0 * count) as u64).collect(),
+        ];
+        Self(std::array::from_fn(|seed| {
+            let mut others: Vec<usize> = (0..FEATURES).filter(|&other| other != seed).collect();
+            let information = |other: usize| mutual_information(&features[seed], &features[other]);
+            others.sort_by(|&a, &b| information(b).total_cmp(&information(a)).then(a.cmp(&b)));
+            others.truncate(FEATURES / 2);
+            others
+        }))
+    }
+
+    /// The features that are masked in the first view: 1 where masked.
+    fn masked(&self, seed: usize) -> [bool; FEATURES] {
+        std::array::from_fn(|feature| feature == seed || self.0[seed].contains(&feature))
+    }
+}
+
+/// Mutual information of two discrete features in nats, by their empirical frequencies.
+fn mutual_information(a: &[u64], b: &[u64]) -> f64 {
+    let entropy = |keys: &mut dyn Iterator<Item = (u64, u64)>| {
+        let mut counts: HashMap<(u64, u64), f64> = HashMap::new();
+        keys.for_each(|key| *counts.entry(key).or_default() += 1.0);
+        let mut shares: Vec<f64> = counts.into_values().map(|n| n / a.len() as f64).collect();
+        // Summed in one order, whatever the hash map's is.
+        shares.sort_by(f64::total_cmp);
+        -shares.into_iter().map(|p| p * libm::log(p)).sum::<f64>()
+    };
+    let single = |values: &[u64]| entropy(&mut values.iter().map(|&value| (value, 0)));
+    single(a) + single(b) - entropy(&mut a.iter().copied().zip(b.iter().copied()))
+}
+
+impl Contrastive {
+    /// For embeddings of width `d`.
+    pub fn new(init: &Init, d: usize) -> Self {
+        Self { tower: Mlp::new(init, "contrastive", 1, REQUEST_FIELDS * d + Behaviour::COUNT, &WIDTHS, false) }
+    }
+
+    /// InfoNCE over a batch, `[1]`, from the request fields `[requests, 4 d]`, both views' histories `[requests, 4 d]` (items
+    /// and categories of the first, then of the second), the counts, and 1 for each user who takes part
+    /// (`weights` `[requests, 1]`). The seed feature is drawn from `random` at `step`.
+    pub fn loss(
+        &self,
+        requests: Tensor<2>,
+        views: Tensor<2>,
+        counts: Tensor<2>,
+        weights: Tensor<2>,
+        correlations: &Correlations,
+        (random, step): (Counter, u64),
+    ) -> Tensor<1> {
+        let [n, columns] = requests.dims();
+        let d = columns / REQUEST_FIELDS;
+        let first = correlations.masked(random.below(step, FEATURES as u64) as usize);
+        let own = requests.slice([0..n, 0..2 * d]);
+        let embed = |view: usize, masked: [bool; FEATURES]| {
+            let history = views.clone().slice([0..n, 2 * view * d..2 * (view + 1) * d]);
+            let features = Tensor::cat(vec![own.clone(), history, counts.clone()], 1) * mask(masked, d, &counts.device());
+            let z = self.tower.forward(features.unsqueeze_dim(0)).squeeze_dim::<2>(0);
+            z.clone() / (z.square().sum_dim(1) + 1e-12).sqrt()
+        };
+        let (a, b) = (embed(0, first), embed(1, first.map(|masked| !masked)));
+        info_nce(a, b, weights)
+    }
+}
+
+/// `[1, 4 d + counts]`: 0 where a feature is masked.
+fn mask(masked: [bool; FEATURES], d: usize, device: &Device) -> Tensor<2> {
+    let widths = [d, d, d, d, Behaviour::COUNT];
+    let values: Vec<f32> = masked.iter().zip(widths).flat_map(|(&masked, width)| vec![if masked { 0.0 } else { 1.0 }; width]).collect();
+    let length = values.len();
+    Tensor::from_data(TensorData::new(values, [1, length]), device)
+}
+
+/// `-(1/n) sum_i ln (exp(a_i . b_i / tau) / sum_j exp(a_i . b_j / tau))` over the `n` rows with weight 1, `[1]`.
+pub fn info_nce(a: Tensor<2>, b: Tensor<2>, weights: Tensor<2>) -> Tensor<1> {
+    let absent = (weights.clone().swap_dims(0, 1).neg() + 1.0) * HIDDEN;
+    let logits = a.matmul(b.swap_dims(0, 1)) / TEMPERATURE + absent;
+    let [n, _] = logits.dims();
+    let diagonal = Tensor::<2>::eye(n, &weights.device());
+    let own = (log_softmax(logits, 1) * diagonal).sum_dim(1);
+    (own * weights.clone()).sum().neg() / weights.sum().clamp_min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mutual_information_is_entropy_for_twins_and_none_for_strangers() {
+        let a: Vec<u64> = (0..64).map(|i| i % 4).collect();
+        let twin: Vec<u64> = a.iter().map(|x| 7 - x).collect();
+        let stranger: Vec<u64> = (0..64).map(|i| i / 4 % 4).collect();
+        assert!((mutual_information(&a, &twin) - 4.0f64.ln()).abs() < 1e-12);
+        assert!(mutual_information(&a, &stranger).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_views_masks_are_complements_of_seed_and_partners() {
+        let correlations = Correlations([vec![1, 4], vec![0, 4], vec![3, 0], vec![2, 0], vec![1, 0]]);
+        assert_eq!(correlations.masked(2), [true, false, true, true, false]);
+    }
+}

@@ -1,0 +1,177 @@
+//! The dense parameters of a variant, and what each part contributes to the ranker's features.
+
+use burn::module::Module;
+use burn::tensor::Device;
+
+use super::auxiliary::Auxiliary;
+use super::batch::{CANDIDATE_FIELDS, REQUEST_FIELDS};
+use super::contrastive::Contrastive;
+use super::dense::Init;
+use super::enhancement::Enhancement;
+use super::ple::{Ple, PleSizes};
+use super::transfer::Transfer;
+use crate::config::{Config, Parts, Variant};
+use crate::data::Behaviour;
+use crate::data::protocol::TASKS;
+
+/// Levels of every memory.
+pub const LEVELS: usize = 2;
+
+/// The dense parameters of a variant.
+#[derive(Module, Debug)]
+pub struct Network {
+    /// The ranker.
+    pub ple: Ple,
+    /// The towers, in variants that cluster.
+    pub auxiliary: Option<Auxiliary>,
+    /// The user side's generalization layer.
+    pub users: Option<Enhancement>,
+    /// The item side's generalization layer.
+    pub items: Option<Enhancement>,
+    /// The perceptron of PLE with CL.
+    pub contrastive: Option<Contrastive>,
+    /// The tower of PLE with TL.
+    pub transfer: Option<Transfer>,
+}
+
+/// Vectors that a variant's memories give to one side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vectors {
+    /// Those that pass a gate.
+    pub gated: usize,
+    /// Those that do not.
+    pub plain: usize,
+    /// Bits beside them: stopped, has a memory, has a history with centres.
+    pub flags: usize,
+}
+
+impl Vectors {
+    /// Of the user side.
+    pub fn of_users(parts: Parts) -> Self {
+        let (lends, behaves) = (usize::from(parts.uie.is_some() || parts.towers), usize::from(parts.upbe));
+        let history = usize::from(parts.uhse);
+        Self { gated: LEVELS * (lends + behaves), plain: LEVELS * history, flags: lends + behaves + history }
+    }
+
+    /// Of the item side: what centres lend, and the memory of behaviours.
+    pub fn of_items(parts: Parts) -> Self {
+        if parts.items { Self { gated: 2 * LEVELS, plain: 0, flags: 2 } } else { Self::default() }
+    }
+
+    fn count(self) -> usize {
+        self.gated + self.plain
+    }
+}
+
+/// How many features a variant has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Inputs {
+    /// Those of a request that every variant has.
+    request: usize,
+    /// Those of a candidate that every variant has.
+    candidate: usize,
+    /// What the variant adds to a request's.
+    more_request: usize,
+    /// What the variant adds to a candidate's.
+    more_candidate: usize,
+}
+
+impl Inputs {
+    fn new(config: &Config, parts: Parts) -> Self {
+        let (d, m) = (config.embedding, config.memory_width());
+        let (users, items) = (Vectors::of_users(parts), Vectors::of_items(parts));
+        Self {
+            request: REQUEST_FIELDS * d + Behaviour::COUNT,
+            candidate: CANDIDATE_FIELDS * d,
+            more_request: users.count() * m + users.flags + m * usize::from(parts.transfer) + m * usize::from(parts.wide),
+            more_candidate: items.count() * m + items.flags + users.count() + items.count(),
+        }
+    }
+
+    fn shared(self) -> usize {
+        self.request + self.candidate
+    }
+
+    fn both(self) -> [usize; 2] {
+        [self.request + self.more_request, self.candidate + self.more_candidate]
+    }
+}
+
+impl Network {
+    /// The starting network of a variant.
+    pub fn new(config: &Config, variant: Variant, device: &Device) -> Self {
+        let init = Init::new(config.seed, device);
+        let (parts, m) = (variant.parts(), config.memory_width());
+        let inputs = Inputs::new(config, parts);
+        let side = |name: &str, Vectors { gated, plain, .. }: Vectors| {
+            (gated + plain > 0).then(|| Enhancement::new(&init, name, gated, plain, m, config.enhancement_scale))
+        };
+        Self {
+            ple: Ple::new(&init, &sizes(config, parts), inputs.both(), inputs.shared()),
+            auxiliary: parts.has_towers().then(|| {
+                let of_item = inputs.candidate + usize::from(config.item_count);
+                Auxiliary::new(&init, &config.auxiliary.0, inputs.request, of_item)
+            }),
+            users: side("users", Vectors::of_users(parts)),
+            items: side("items", Vectors::of_items(parts)),
+            contrastive: parts.contrastive.then(|| Contrastive::new(&init, config.embedding)),
+            transfer: parts.transfer.then(|| Transfer::new(&init, inputs.request, &config.auxiliary.0)),
+        }
+    }
+}
+
+/// The ranker's sizes: as configured, or widened step by step until a variant without memories has at least as many dense
+/// parameters as DUIA.
+fn sizes(config: &Config, parts: Parts) -> PleSizes {
+    let scaled = |sixteenths: usize| PleSizes {
+        tasks: TASKS,
+        specific: config.specific_experts,
+        shared: config.shared_experts,
+        levels: [&config.expert_1, &config.expert_2].map(|widths| widths.0.iter().map(|w| w * sixteenths / 16).collect()).to_vec(),
+        tower: config.tower.0.clone(),
+    };
+    if !parts.wide {
+        return scaled(16);
+    }
+    let inputs: usize = Inputs::new(config, parts).both().iter().sum();
+    let wanted = dense_parameters(config, Variant::Duia.parts());
+    (16..).map(scaled).find(|sizes| sizes.parameters(inputs) >= wanted).unwrap_or_else(|| scaled(16))
+}
+
+/// Dense parameters of a variant without adaptations: ranker, towers, gates and scales.
+fn dense_parameters(config: &Config, parts: Parts) -> usize {
+    let (inputs, m) = (Inputs::new(config, parts), config.memory_width());
+    let tower = |from: usize| config.auxiliary.0.iter().fold((0, from), |(sum, from), &to| (sum + (from + 1) * to, to)).0;
+    let towers = tower(inputs.request) + tower(inputs.candidate + usize::from(config.item_count));
+    let gate = (2 * m + 1) * m + (m + 1) * m;
+    let side = |vectors: Vectors| vectors.gated * gate + vectors.count() * (m + 1);
+    let ranker = sizes(config, Parts { wide: false, ..parts }).parameters(inputs.both().iter().sum());
+    ranker + towers * usize::from(parts.has_towers()) + side(Vectors::of_users(parts)) + side(Vectors::of_items(parts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parameters that learn: a gate's mask is a constant.
+    fn learned(config: &Config, variant: Variant) -> usize {
+        let network = Network::new(config, variant, &Device::flex());
+        let masks = if config.specific_experts == 1 { 3 * 3 + 2 * 3 } else { unreachable!("the presets of this test") };
+        network.num_params() - masks
+    }
+
+    #[test]
+    fn the_count_is_the_networks_own() {
+        let config = Config::default();
+        for variant in [Variant::Ple, Variant::Uie, Variant::Duia, Variant::DuiaItems] {
+            assert_eq!(dense_parameters(&config, variant.parts()), learned(&config, variant), "{variant:?}");
+        }
+    }
+
+    #[test]
+    fn the_wider_ple_has_at_least_as_many_and_hardly_more() {
+        let config = Config::default();
+        let (wide, duia) = (learned(&config, Variant::Wide), learned(&config, Variant::Duia));
+        assert!((duia..duia + duia / 8).contains(&wide), "{wide} and {duia}");
+    }
+}
