@@ -7,7 +7,10 @@ pub mod data;
 pub mod message;
 pub mod metrics;
 pub mod projection;
+pub mod simulation;
 
+#[cfg(feature = "train")]
+pub mod checkpoint;
 #[cfg(feature = "train")]
 pub mod device;
 #[cfg(feature = "train")]
@@ -16,5 +19,7 @@ pub mod kernels;
 pub mod model;
 #[cfg(feature = "train")]
 pub mod platform;
+#[cfg(feature = "train")]
+pub mod trace;
 #[cfg(feature = "train")]
 pub mod train;
