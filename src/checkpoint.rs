@@ -1,0 +1,388 @@
+//! What a variant knows, by name and as bytes: weights, moments and memories in the safetensors format, which every
+//! framework reads.
+//!
+//! A file is tensors of 32-bit floats or integers, little-endian, and one metadata entry, `duia`: a [`Description`] as JSON.
+//! The names and their shapes are in `docs/trace.md`. Not in a file: the moments of the dense parameters and of centres under
+//! [`crate::config::CentreStep::Adam`], which start from zero again, as at the start of any run.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, ExecutionError, Int, Tensor, TensorData, Transaction};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, Variant};
+use crate::model::network::Network;
+
+/// Version of the names and shapes. A file of another version is refused with a sentence.
+pub const FORMAT: u32 = 1;
+
+/// The metadata entry that makes a safetensors file one of ours.
+const ENTRY: &str = "duia";
+/// What the names of the dense parameters begin with.
+const NETWORK: &str = "network";
+/// A module's constant that is no parameter: which expert a gate sees.
+const CONSTANT: &str = "mask";
+/// Keys of the configuration that no shape and no name depends on.
+const SHAPELESS: [&str; 6] = ["version", "preset", "seed", "variants", "evaluate_every", "panel"];
+
+/// Numbers of a tensor, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// 32-bit floats.
+    Floats(Vec<f32>),
+    /// 32-bit integers: ids, -1 for none.
+    Integers(Vec<i32>),
+}
+
+/// A tensor off any device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// As many numbers as the shape says.
+    pub values: Values,
+}
+
+impl Array {
+    /// Floats in a shape.
+    pub fn floats(values: Vec<f32>, shape: &[usize]) -> Self {
+        Self { shape: shape.to_vec(), values: Values::Floats(values) }
+    }
+
+    /// Ids in a shape; what is no row ([`crate::data::protocol::NO_ROW`]) becomes -1.
+    pub fn ids(ids: &[u32], shape: &[usize]) -> Self {
+        Self { shape: shape.to_vec(), values: Values::Integers(ids.iter().map(|&id| id as i32).collect()) }
+    }
+
+    /// The numbers, where they are floats.
+    pub fn as_floats(&self) -> Option<&[f32]> {
+        match &self.values {
+            Values::Floats(values) => Some(values),
+            Values::Integers(_) => None,
+        }
+    }
+
+    /// Bytes of its numbers.
+    pub fn bytes(&self) -> u64 {
+        4 * self.shape.iter().product::<usize>() as u64
+    }
+}
+
+/// Tensors by name.
+pub type Arrays = BTreeMap<String, Array>;
+
+/// What a file says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Whose tensors they are.
+    pub variant: Variant,
+    /// The configuration of the run.
+    pub config: Config,
+    /// What the rows are called.
+    pub data: String,
+    /// Steps that were trained: the count `t` of Adam's bias correction.
+    pub steps: u64,
+    /// Whether the user centres and the item centres are filled.
+    pub filled: [bool; 2],
+}
+
+/// What a variant knows, or a trace of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// Of what.
+    pub description: Description,
+    /// The tensors.
+    pub arrays: Arrays,
+}
+
+/// Why a file cannot be used. Every text says what is wrong and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// Not of the format at all, or damaged.
+    #[error("the file is no whole safetensors file ({detail}); take one that `duia train --weights-out` wrote")]
+    Unreadable {
+        /// What the format's reader said.
+        detail: String,
+    },
+    /// Somebody else's.
+    #[error("the file is a safetensors file, but not one that `duia train --weights-out` wrote ({detail})")]
+    Foreign {
+        /// What is missing.
+        detail: String,
+    },
+    /// Ours, of another time.
+    #[error("the file's format is version {found}, and this program reads version {FORMAT}; use the program that wrote it, or train again")]
+    Version {
+        /// The file's.
+        found: u32,
+    },
+    /// Another model's.
+    #[error("the file holds {found}, and this run trains {expected}; add `{found}` to the models, or take another file")]
+    Variant {
+        /// The file's, as a key.
+        found: String,
+        /// The run's, as keys.
+        expected: String,
+    },
+    /// Without something that the model needs.
+    #[error("the file has no tensor `{name}`; take a file that `duia train --weights-out` wrote")]
+    Missing {
+        /// What is missing.
+        name: String,
+    },
+    /// Of other sizes.
+    #[error(
+        "the file's `{name}` is {found:?} and this run's is {expected:?}: {differs}; train with the settings and rows that it was made with"
+    )]
+    Shape {
+        /// Which tensor.
+        name: String,
+        /// The file's.
+        found: Vec<usize>,
+        /// The run's.
+        expected: Vec<usize>,
+        /// In what the settings differ.
+        differs: String,
+    },
+    /// Of other numbers.
+    #[error("the file's `{name}` does not hold 32-bit floats; take a file that `duia train --weights-out` wrote")]
+    Kind {
+        /// Which tensor.
+        name: String,
+    },
+}
+
+impl State {
+    /// Refuses tensors that do not fit a variant of a configuration, before anything of it is overwritten.
+    pub(crate) fn check(&self, variant: Variant, config: &Config, expected: &Gathering) -> Result<(), CheckpointError> {
+        if self.description.variant != variant {
+            let (found, expected) = (self.description.variant.key().into(), variant.key().into());
+            return Err(CheckpointError::Variant { found, expected });
+        }
+        for (name, shape) in &expected.names {
+            let array = self.array(name)?;
+            if array.shape != *shape {
+                let differs = differences(&self.description.config, config);
+                return Err(CheckpointError::Shape { name: name.clone(), found: array.shape.clone(), expected: shape.clone(), differs });
+            }
+            self.floats(name)?;
+        }
+        Ok(())
+    }
+
+    fn array(&self, name: &str) -> Result<&Array, CheckpointError> {
+        self.arrays.get(name).ok_or_else(|| CheckpointError::Missing { name: name.into() })
+    }
+
+    /// The numbers of a tensor.
+    ///
+    /// # Errors
+    /// Where there is no such tensor, or one of integers.
+    pub fn floats(&self, name: &str) -> Result<&[f32], CheckpointError> {
+        self.array(name)?.as_floats().ok_or_else(|| CheckpointError::Kind { name: name.into() })
+    }
+
+    /// A tensor on a device.
+    pub(crate) fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Result<Tensor<D>, CheckpointError> {
+        let data = TensorData::new(self.floats(name)?.to_vec(), self.array(name)?.shape.clone());
+        Ok(Tensor::from_data(data, device))
+    }
+
+    /// `[rows, 3 * width]` of a table: weights and both moments.
+    pub(crate) fn rows(&self, name: &str, device: &Device) -> Result<Tensor<2>, CheckpointError> {
+        let part = |part: &str| self.tensor(&format!("{name}.{part}"), device);
+        Ok(Tensor::cat(vec![part("weight")?, part("moment_1")?, part("moment_2")?], 1))
+    }
+
+    /// A network with these dense parameters; what is not among them stays.
+    pub(crate) fn network(&self, network: Network, device: &Device) -> Network {
+        network.map(&mut Replacing { state: self, path: vec![NETWORK.into()], device: device.clone() })
+    }
+
+    /// Bytes of all numbers.
+    pub fn bytes(&self) -> u64 {
+        self.arrays.values().map(Array::bytes).sum()
+    }
+}
+
+/// In what two configurations differ that tensors may depend on, for a person.
+fn differences(theirs: &Config, ours: &Config) -> String {
+    let object = |config: &Config| match serde_json::to_value(config) {
+        Ok(serde_json::Value::Object(object)) => object,
+        _ => serde_json::Map::new(),
+    };
+    let (theirs, ours) = (object(theirs), object(ours));
+    let other = theirs.iter().filter(|(key, value)| ours.get(*key) != Some(value) && !SHAPELESS.contains(&key.as_str()));
+    let all: Vec<String> = other.map(|(key, value)| format!("{key} is {value} there and {} here", ours[key])).collect();
+    if all.is_empty() { "its rows have other users or items".into() } else { all.join(", ") }
+}
+
+/// A state as the bytes of a safetensors file: equal states give equal bytes.
+///
+/// # Errors
+/// Where a shape and its numbers disagree.
+pub fn to_bytes(state: &State) -> Result<Vec<u8>, CheckpointError> {
+    let failed = |detail: String| CheckpointError::Unreadable { detail };
+    // One entry, because the format's writer gives several in an order that changes from run to run.
+    let description = serde_json::to_string(&state.description).map_err(|error| failed(error.to_string()))?;
+    let views: Result<Vec<_>, _> = state.arrays.iter().map(|(name, array)| view(array).map(|view| (name, view))).collect();
+    let views = views.map_err(|error| failed(error.to_string()))?;
+    let metadata = std::iter::once((ENTRY.to_string(), description)).collect();
+    serialize(views, Some(metadata)).map_err(|error| failed(error.to_string()))
+}
+
+fn view(array: &Array) -> Result<TensorView<'_>, safetensors::SafeTensorError> {
+    match &array.values {
+        Values::Floats(values) => TensorView::new(Dtype::F32, array.shape.clone(), bytemuck::cast_slice(values)),
+        Values::Integers(values) => TensorView::new(Dtype::I32, array.shape.clone(), bytemuck::cast_slice(values)),
+    }
+}
+
+/// A state from the bytes of a file.
+///
+/// # Errors
+/// Bytes that are no safetensors file, not ours, of another version, or of other numbers.
+pub fn from_bytes(bytes: &[u8]) -> Result<State, CheckpointError> {
+    let unreadable = |error: safetensors::SafeTensorError| CheckpointError::Unreadable { detail: error.to_string() };
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
+    let description = describe(header.metadata().as_ref().and_then(|metadata| metadata.get(ENTRY)))?;
+    let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
+    let array = |(name, view): (&str, TensorView<'_>)| {
+        let values = match view.dtype() {
+            Dtype::F32 => Values::Floats(bytemuck::pod_collect_to_vec(view.data())),
+            Dtype::I32 => Values::Integers(bytemuck::pod_collect_to_vec(view.data())),
+            _ => return Err(CheckpointError::Kind { name: name.into() }),
+        };
+        Ok((name.to_string(), Array { shape: view.shape().to_vec(), values }))
+    };
+    Ok(State { description, arrays: file.iter().map(array).collect::<Result<_, _>>()? })
+}
+
+fn describe(entry: Option<&String>) -> Result<Description, CheckpointError> {
+    /// All that every version has.
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let foreign = |detail: String| CheckpointError::Foreign { detail };
+    let text = entry.ok_or_else(|| foreign(format!("its metadata have no `{ENTRY}`")))?;
+    let Version { format } = serde_json::from_str(text).map_err(|error| foreign(error.to_string()))?;
+    if format != FORMAT {
+        return Err(CheckpointError::Version { found: format });
+    }
+    serde_json::from_str(text).map_err(|error| foreign(error.to_string()))
+}
+
+/// Tensors of a device by name, on their way to the host in one read-back.
+#[derive(Default)]
+pub(crate) struct Gathering {
+    /// Names and shapes in the order of registration.
+    names: Vec<(String, Vec<usize>)>,
+    transaction: Transaction,
+}
+
+impl Gathering {
+    /// A float tensor, off whatever graph it is on.
+    pub fn floats<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D>) {
+        let tensor = if tensor.is_autodiff() { tensor.inner() } else { tensor };
+        self.names.push((name.into(), tensor.dims().to_vec()));
+        self.transaction = std::mem::take(&mut self.transaction).register(tensor);
+    }
+
+    /// A tensor of ids.
+    pub fn integers<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D, Int>) {
+        self.names.push((name.into(), tensor.dims().to_vec()));
+        self.transaction = std::mem::take(&mut self.transaction).register(tensor);
+    }
+
+    /// Weights and moments of a table `[rows, 3 * width]`.
+    pub fn rows(&mut self, name: &str, rows: Tensor<2>) {
+        let [n, columns] = rows.dims();
+        let width = columns / 3;
+        for (part, at) in ["weight", "moment_1", "moment_2"].into_iter().zip(0..) {
+            self.floats(format!("{name}.{part}"), rows.clone().slice([0..n, at * width..(at + 1) * width]));
+        }
+    }
+
+    /// The dense parameters by module path, or their gradients where they have one.
+    pub fn parameters(&mut self, prefix: &str, network: &Network, gradients: Option<&GradientsParams>) {
+        network.visit(&mut Naming { path: vec![format!("{prefix}{NETWORK}")], gradients, into: self });
+    }
+
+    /// Everything on the host.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub async fn read(self) -> Result<Arrays, ExecutionError> {
+        let read = self.transaction.execute_async().await?;
+        let array = |((name, shape), data): ((String, Vec<usize>), TensorData)| {
+            let values = if data.dtype().is_float() {
+                Values::Floats(data.try_into_vec().unwrap_or_default())
+            } else {
+                Values::Integers(data.try_into_vec().unwrap_or_default())
+            };
+            (name, Array { shape, values })
+        };
+        Ok(self.names.into_iter().zip(read).map(array).collect())
+    }
+}
+
+/// Names parameters by their path.
+struct Naming<'a> {
+    path: Vec<String>,
+    gradients: Option<&'a GradientsParams>,
+    into: &'a mut Gathering,
+}
+
+impl ModuleVisitor for Naming<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.path.last().is_some_and(|name| name == CONSTANT) {
+            return;
+        }
+        let tensor = match self.gradients {
+            None => Some(param.val()),
+            Some(gradients) => gradients.get::<D>(param.id),
+        };
+        if let Some(tensor) = tensor {
+            self.into.floats(self.path.join("."), tensor);
+        }
+    }
+}
+
+/// Puts the parameters of a file in the place of a network's own.
+struct Replacing<'a> {
+    state: &'a State,
+    path: Vec<String>,
+    device: Device,
+}
+
+impl ModuleMapper for Replacing<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match self.state.tensor::<D>(&self.path.join("."), &self.device) {
+            Ok(tensor) => param.map(|_| tensor.require_grad()),
+            Err(_) => param,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A run written down number by number, so that an independent implementation can replay it: what every step read, found,
+//! learned and left. `docs/trace.md` has the names, the shapes and the rules.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+
+use crate::checkpoint::{Array, Arrays, Gathering, State};
+use crate::config::{Config, ConfigError, Variant};
+use crate::data::protocol::{Batch, Dataset, TASKS};
+use crate::data::{Behaviour, Source};
+use crate::message::Side;
+use crate::model::batch::{DeviceBatch, Layout, Loader};
+use crate::model::ghca::Reseeded;
+use crate::model::ranker::{Graph, Leaves, Ranker, StepGradients};
+use crate::train::{TrainError, read_losses, turn_clocks};
+
+/// Bytes of numbers that a trace may have: it is kept in memory until it is written.
+const LIMIT: u64 = 2 << 30;
+
+/// The first `steps` steps of a variant on the CPU; fewer where the stream has fewer.
+///
+/// # Errors
+/// A variant that is not trained, a trace that would be too large, a configuration or rows that cannot be used.
+pub async fn record(config: &Config, variant: Variant, source: Arc<dyn Source>, steps: u64) -> Result<State, TrainError> {
+    config.validate()?;
+    if variant.parts().rule.is_some() {
+        return Err(ConfigError::new("variant", variant.key(), "a model that is trained").into());
+    }
+    let device = Device::flex();
+    let dataset = Dataset::open(source, config)?;
+    let layout = Layout::new(dataset.vocabulary(), config.history);
+    let (mut loader, mut replay) = (Loader::new(layout, &[variant], config.seed, &device), dataset.replay());
+    let mut ranker = Ranker::new(config, variant, layout, &device);
+    let mut initial = Gathering::default();
+    ranker.gather("initial.", &mut initial);
+    let mut arrays = initial.read().await?;
+    let (start, steps, planned) = (bytes(&arrays), steps.min(dataset.train_steps()), dataset.train_steps());
+    for step in 0..steps {
+        let Some(batch) = replay.next_train() else { break };
+        let recorded = record_step(&mut ranker, &loader.load(Arc::new(batch)), step, planned).await?;
+        require_room(start, bytes(&recorded), steps)?;
+        arrays.extend(recorded.into_iter().map(|(name, array)| (format!("step.{step:05}.{name}"), array)));
+    }
+    let State { description, .. } = ranker.state(&dataset.report().name).await?;
+    Ok(State { description, arrays })
+}
+
+fn bytes(arrays: &Arrays) -> u64 {
+    arrays.values().map(Array::bytes).sum()
+}
+
+fn require_room(start: u64, step: u64, steps: u64) -> Result<(), ConfigError> {
+    let most = LIMIT.saturating_sub(start) / step.max(1);
+    if steps <= most {
+        return Ok(());
+    }
+    let each = format!("each takes {} MB, and a trace {} MB at most", step >> 20, LIMIT >> 20);
+    if most == 0 {
+        return Err(ConfigError::new("steps", steps, format!("of a smaller stream: {each}")));
+    }
+    Err(ConfigError::new("steps", steps, format!("{most} or fewer: {each}")))
+}
+
+/// One step: what it read, what it found, what it left; then the clocks, and what they changed.
+async fn record_step(ranker: &mut Ranker, batch: &DeviceBatch, step: u64, planned: u64) -> Result<Arrays, TrainError> {
+    let mut arrays = batch_arrays(&batch.host);
+    let mut gathering = Gathering::default();
+    ranker.prepare(batch);
+    if let Some(views) = &batch.fields(ranker.variant()).views {
+        gathering.integers("batch.views", views.tensor());
+    }
+    let graph = ranker.graph(batch);
+    gather_pass(&graph, &mut gathering);
+    let gradients = ranker.backward(&graph);
+    gather_gradients(ranker, &gradients, &mut gathering);
+    ranker.apply(batch, graph, gradients);
+    if let Some((consumed, _)) = ranker.last().and_then(|last| last.items.as_ref()?.chosen.clone()) {
+        gathering.integers("consumed.assigned", consumed);
+    }
+    ranker.gather("after.", &mut gathering);
+    arrays.extend(gathering.read().await?);
+    for losses in read_losses(std::slice::from_ref(ranker)).await? {
+        arrays.extend(losses.named().map(|(name, loss)| (name.replacen('_', ".", 1), Array::floats(vec![loss], &[1]))));
+    }
+    let reseeded = turn_clocks(ranker, step + 1, planned).await?;
+    if !reseeded.is_empty() {
+        let mut gathering = Gathering::default();
+        ranker.gather_memories("clock.", &mut gathering);
+        arrays.extend(gathering.read().await?);
+    }
+    reseeded.iter().for_each(|(side, reseeded)| arrays.extend(reseeded_arrays(*side, reseeded)));
+    Ok(arrays)
+}
+
+/// What the host knows of a batch.
+fn batch_arrays(batch: &Batch) -> Arrays {
+    let (requests, samples, history) = (batch.requests, batch.samples(), batch.history);
+    let low: Vec<u32> = batch.low_active.iter().map(|&low| u32::from(low)).collect();
+    let arrays = [
+        ("user", Array::ids(&batch.user, &[requests])),
+        ("activity", Array::ids(&batch.activity, &[requests])),
+        ("history_items", Array::ids(&batch.history_items, &[requests, history])),
+        ("history_categories", Array::ids(&batch.history_categories, &[requests, history])),
+        ("counts", Array::floats(batch.counts.clone(), &[requests, Behaviour::COUNT])),
+        ("clustered", Array::floats(batch.clustered.clone(), &[requests])),
+        ("low_active", Array::ids(&low, &[requests])),
+        ("item", Array::ids(&batch.item, &[samples])),
+        ("category", Array::ids(&batch.category, &[samples])),
+        ("item_count", Array::floats(batch.item_count.clone(), &[samples])),
+        ("labels", Array::floats(batch.labels.clone(), &[TASKS, samples])),
+    ];
+    arrays.into_iter().map(|(name, array)| (format!("batch.{name}"), array)).collect()
+}
+
+/// What the forward pass found.
+fn gather_pass(graph: &Graph, into: &mut Gathering) {
+    let [tasks, samples, _] = graph.logits().dims();
+    into.floats("logits", graph.logits().reshape([tasks, samples]));
+    into.floats("loss.backward", graph.loss());
+    if let Some(towers) = graph.towers() {
+        into.floats("v_user", towers.v_user.clone());
+        into.floats("v_item", towers.v_item.clone());
+    }
+    for (side, name) in [(Side::Users, "users"), (Side::Items, "items")] {
+        if let Some((assigned, stopped)) = graph.chosen(side) {
+            let [n, _] = stopped.dims();
+            into.integers(format!("{name}.assigned"), assigned);
+            into.floats(format!("{name}.stopped"), stopped.reshape([n]));
+        }
+    }
+}
+
+fn gather_gradients(ranker: &Ranker, gradients: &StepGradients, into: &mut Gathering) {
+    into.parameters("gradient.", ranker.network(), Some(&gradients.dense));
+    let Leaves { candidates, requests, views, users, items } = gradients.leaves.clone();
+    into.floats("gradient.fields.candidates", candidates);
+    into.floats("gradient.fields.requests", requests);
+    let others = [("fields.views", views), ("user_vectors", users), ("item_vectors", items)];
+    for (name, gradient) in others.into_iter().filter_map(|(name, gradient)| Some((name, gradient?))) {
+        into.floats(format!("gradient.{name}"), gradient);
+    }
+}
+
+/// Which centres a clock wrote.
+fn reseeded_arrays(side: Side, reseeded: &Reseeded) -> Arrays {
+    let name = match side {
+        Side::Users => "users",
+        Side::Items => "items",
+    };
+    let Reseeded { centres, children, first_fill } = reseeded;
+    let arrays = [
+        ("reseeded", Array::ids(centres, &[centres.len()])),
+        ("reseeded_children", Array::ids(children, &[children.len()])),
+        ("first_fill", Array::ids(&[u32::from(*first_fill)], &[1])),
+    ];
+    arrays.into_iter().map(|(part, array)| (format!("{name}.{part}"), array)).collect()
+}

@@ -1,0 +1,513 @@
+//! A trace, replayed from its numbers alone by plain loops in f64; and weights that go through a file and come back.
+#![cfg(not(target_family = "wasm"))]
+
+mod common;
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use common::*;
+use duia::checkpoint::{self, CheckpointError, State, Values};
+use duia::config::{Config, Variant, Variants};
+use duia::data::generator::Generator;
+use duia::data::protocol::{Batch, Dataset};
+use duia::message::{DeviceChoice, Side};
+use duia::model::batch::{Layout, Loader};
+use duia::model::ranker::Ranker;
+use duia::platform::block_on;
+use duia::trace;
+use duia::train::{Weights, run_with, turn_clocks};
+
+const STEPS: usize = 8;
+const VARIANT: Variant = Variant::DuiaItems;
+
+fn config() -> Config {
+    let widths = |text: &str| text.parse().unwrap();
+    Config {
+        users: 30,
+        items: 60,
+        categories: 8,
+        user_groups: 3,
+        item_groups: 4,
+        rows: 1_000,
+        batch: 48,
+        history: 5,
+        embedding: 4,
+        expert_1: widths("6"),
+        expert_2: widths("5"),
+        tower: widths("3"),
+        auxiliary: widths("24x6"),
+        centres: 4,
+        children: 3,
+        item_centres: 5,
+        item_children: 2,
+        warm_up: 2,
+        reseed_expect: 5.0,
+        cluster_share: 0.5,
+        panel: 64,
+        variants: Variants(vec![Variant::Ple, VARIANT]),
+        ..Config::default()
+    }
+}
+
+fn source(config: &Config) -> Arc<Generator> {
+    Arc::new(Generator::new(config))
+}
+
+/// A trace as an independent program sees it: a file.
+struct Trace {
+    state: State,
+    config: Config,
+}
+
+/// A matrix, or a stack of them, row by row.
+type Rows = Vec<Vec<f64>>;
+
+/// Rows of a table with their weights in a mean.
+type Bag = Vec<(usize, f64)>;
+
+impl Trace {
+    fn new() -> Self {
+        let config = config();
+        let recorded = block_on(trace::record(&config, VARIANT, source(&config), STEPS as u64)).unwrap();
+        let state = checkpoint::from_bytes(&checkpoint::to_bytes(&recorded).unwrap()).unwrap();
+        assert_eq!(state, recorded, "a file loses nothing");
+        Self { config: state.description.config.clone(), state }
+    }
+
+    fn find(&self, name: &str) -> Option<(Vec<usize>, Vec<f64>)> {
+        let array = self.state.arrays.get(name)?;
+        let values: Vec<f64> = match &array.values {
+            Values::Floats(values) => values.iter().map(|&x| f64::from(x)).collect(),
+            Values::Integers(values) => values.iter().map(|&x| f64::from(x)).collect(),
+        };
+        assert_eq!(values.len(), array.shape.iter().product::<usize>(), "{name}");
+        Some((array.shape.clone(), values))
+    }
+
+    fn has(&self, step: usize, name: &str) -> bool {
+        self.state.arrays.contains_key(&format!("step.{step:05}.{name}"))
+    }
+
+    fn at(&self, step: usize, name: &str) -> Vec<f64> {
+        self.rows(step, name).concat()
+    }
+
+    /// Rows along the last axis.
+    fn rows(&self, step: usize, name: &str) -> Rows {
+        let (shape, values) = self.find(&format!("step.{step:05}.{name}")).unwrap_or_else(|| panic!("no {name} at {step}"));
+        values.chunks(*shape.last().unwrap()).map(<[f64]>::to_vec).collect()
+    }
+
+    fn ids(&self, step: usize, name: &str) -> Vec<usize> {
+        self.at(step, name).into_iter().map(|id| id as usize).collect()
+    }
+
+    /// What a step found: what the clock of the step before left, or else that step itself, or else the start.
+    fn before(&self, step: usize, name: &str) -> Rows {
+        let names = match step.checked_sub(1) {
+            None => vec![format!("initial.{name}")],
+            Some(last) => vec![format!("step.{last:05}.clock.{name}"), format!("step.{last:05}.after.{name}")],
+        };
+        let (shape, values) = names.iter().find_map(|name| self.find(name)).unwrap_or_else(|| panic!("no {name} before {step}"));
+        values.chunks(*shape.last().unwrap()).map(<[f64]>::to_vec).collect()
+    }
+
+    fn filled(&self, step: usize) -> bool {
+        (0..step).any(|earlier| self.has(earlier, "users.first_fill"))
+    }
+
+    /// Rows of the embedding table that enter each pooled vector of a step, and with what weight: candidates' and requests'.
+    fn pooled(&self, step: usize) -> [Vec<Vec<Bag>>; 2] {
+        let (items, users) = (self.before(0, "item_behaviours").len(), self.before(0, "user_behaviours").len());
+        let buckets = 16;
+        let categories = self.before(0, "embeddings.weight").len() - items - users - buckets;
+        let (first_user, first_bucket) = (items + categories, items + categories + users);
+        let candidates = self.ids(step, "batch.item").into_iter().zip(self.ids(step, "batch.category"));
+        let candidates = candidates.map(|(item, category)| vec![vec![(item, 1.0)], vec![(items + category, 1.0)]]);
+        let bag = |ids: &[f64], first: usize| {
+            let ids: Vec<usize> = ids.iter().filter(|&&id| id >= 0.0).map(|&id| first + id as usize).collect();
+            ids.iter().map(|&id| (id, 1.0 / ids.len() as f64)).collect::<Vec<_>>()
+        };
+        let (users, buckets) = (self.ids(step, "batch.user"), self.ids(step, "batch.activity"));
+        let (of_items, of_categories) = (self.rows(step, "batch.history_items"), self.rows(step, "batch.history_categories"));
+        let requests = (0..users.len()).map(|r| {
+            let single = [first_user + users[r], first_bucket + buckets[r]].map(|row| vec![(row, 1.0)]);
+            single.into_iter().chain([bag(&of_items[r], 0), bag(&of_categories[r], items)]).collect()
+        });
+        [candidates.collect(), requests.collect()]
+    }
+
+    /// The pooled embeddings of the candidates and of the requests of a step.
+    fn features(&self, step: usize) -> [Rows; 2] {
+        let table = self.before(step, "embeddings.weight");
+        let pool = |rows: &Bag| -> Vec<f64> {
+            (0..table[0].len()).map(|k| rows.iter().map(|&(row, weight)| weight * table[row][k]).sum()).collect()
+        };
+        self.pooled(step).map(|samples| samples.iter().map(|fields| fields.iter().flat_map(pool).collect()).collect())
+    }
+
+    /// Weight and bias of one perceptron of a stack, layer by layer.
+    fn layers(&self, step: usize, name: &str, index: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
+        let depth = (0..).take_while(|depth| self.find(&format!("initial.{name}.{depth}.weight")).is_some()).count();
+        (0..depth).map(|depth| self.layer(step, &format!("{name}.{depth}"), index)).collect()
+    }
+
+    fn layer(&self, step: usize, name: &str, index: usize) -> (Vec<f64>, Vec<f64>) {
+        let (shape, _) = self.find(&format!("initial.{name}.weight")).unwrap();
+        let weight = self.before(step, &format!("{name}.weight"))[index * shape[1]..(index + 1) * shape[1]].concat();
+        (weight, self.before(step, &format!("{name}.bias"))[index].clone())
+    }
+}
+
+fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    dot(a, b) / dot(b, b).sqrt()
+}
+
+/// Eq. 2 and 3: the most similar of the parents, then of its children.
+fn nearest(v: &[f64], centres: &Rows, parents: usize) -> [usize; 2] {
+    let children = centres.len() / parents - 1;
+    let similar = |row: usize| cosine(v, &centres[row]);
+    // The first where several are.
+    let best = |rows: std::ops::Range<usize>| rows.max_by(|&a, &b| similar(a).total_cmp(&similar(b)).then(b.cmp(&a))).unwrap();
+    let parent = best(0..parents);
+    let first = parents + parent * children;
+    [parent, best(first..first + children) - parents]
+}
+
+/// The rows of both levels' centres.
+fn both(assigned: [usize; 2], parents: usize) -> [usize; 2] {
+    [assigned[0], parents + assigned[1]]
+}
+
+#[track_caller]
+fn assert_rows(got: &Rows, expected: &Rows, bound: f64) {
+    assert_close(&got.concat(), &expected.concat(), bound);
+}
+
+/// The logits of both tasks before there is anything to lend: what memories give is zero.
+fn ple(trace: &Trace, request: &[f64], candidate: &[f64]) -> [f64; 2] {
+    let (of_request, of_candidate) =
+        (trace.before(0, "network.ple.first.joint.request"), trace.before(0, "network.ple.first.joint.candidate"));
+    let bias = &trace.before(0, "network.ple.first.joint.bias")[0];
+    let product = |x: &[f64], weight: &Rows, o: usize| x.iter().zip(weight).map(|(x, row)| x * row[o]).sum::<f64>();
+    let joint: Vec<f64> =
+        (0..bias.len()).map(|o| product(request, &of_request, o) + product(candidate, &of_candidate, o) + bias[o]).collect();
+    // Experts: task A's, task B's, the shared one; gates in the same order.
+    let sees = |stream: usize, expert: usize| stream == 2 || expert == 2 || expert == stream;
+    let mixed = |stream: usize, logits: &[f64], experts: &[Vec<f64>]| -> Vec<f64> {
+        let seen: Vec<usize> = (0..3).filter(|&expert| sees(stream, expert)).collect();
+        let gate = softmax(&seen.iter().map(|&expert| logits[expert]).collect::<Vec<_>>());
+        (0..experts[0].len()).map(|k| seen.iter().zip(&gate).map(|(&expert, gate)| gate * experts[expert][k]).sum()).collect()
+    };
+    let (hidden, gates) = joint.split_at(joint.len() - 9);
+    let experts: Vec<Vec<f64>> = hidden.chunks(hidden.len() / 3).map(|x| x.iter().map(|x| x.max(0.0)).collect()).collect();
+    let streams: Vec<Vec<f64>> = (0..3).map(|stream| mixed(stream, &gates[3 * stream..][..3], &experts)).collect();
+    let experts: Vec<Vec<f64>> =
+        (0..3).map(|e| mlp(&streams[e], &trace.layers(0, "network.ple.levels.0.experts.layers", e), true)).collect();
+    [0, 1].map(|task| {
+        let (weight, bias) = trace.layer(0, "network.ple.levels.0.gates", task);
+        let stream = mixed(task, &linear(&streams[task], &weight, &bias), &experts);
+        mlp(&stream, &trace.layers(0, "network.ple.towers.layers", task), false)[0]
+    })
+}
+
+#[test]
+fn the_forward_pass_of_the_first_step_is_ple_over_pooled_embeddings() {
+    let trace = Trace::new();
+    let ([candidates, requests], counts) = (trace.features(0), trace.rows(0, "batch.counts"));
+    let logits: Vec<[f64; 2]> =
+        (0..candidates.len()).map(|s| ple(&trace, &[requests[s / 2].clone(), counts[s / 2].clone()].concat(), &candidates[s])).collect();
+    let by_task = |task: usize| logits.iter().map(|of_sample| of_sample[task]).collect::<Vec<_>>();
+    assert_rows(&trace.rows(0, "logits"), &vec![by_task(0), by_task(1)], 1e-5);
+}
+
+#[test]
+fn every_step_has_the_towers_and_the_losses_of_the_paper() {
+    let trace = Trace::new();
+    for step in 0..STEPS {
+        let ([candidates, requests], counts) = (trace.features(step), trace.rows(step, "batch.counts"));
+        let (user, item) = (trace.layers(step, "network.auxiliary.user.layers", 0), trace.layers(step, "network.auxiliary.item.layers", 0));
+        let v_user: Rows = requests.iter().zip(&counts).map(|(x, n)| mlp(&[x.clone(), n.clone()].concat(), &user, false)).collect();
+        let v_item: Rows = candidates.iter().map(|x| mlp(x, &item, false)).collect();
+        assert_rows(&trace.rows(step, "v_user"), &v_user, 1e-5);
+        assert_rows(&trace.rows(step, "v_item"), &v_item, 1e-5);
+        let (logits, labels) = (trace.rows(step, "logits"), trace.rows(step, "batch.labels"));
+        let samples = candidates.len();
+        let entropy = |p: f64, y: f64| -(y * p.ln() + (1.0 - y) * (1.0 - p).ln());
+        let mtl: f64 =
+            (0..2).flat_map(|task| (0..samples).map(move |s| (task, s))).map(|(t, s)| entropy(sigmoid(logits[t][s]), labels[t][s])).sum();
+        assert_close(&trace.at(step, "loss.mtl"), &[mtl / samples as f64], 1e-5);
+        let equation_1 = |s: usize| {
+            let weight = 1.0 + sigmoid(sigmoid(logits[0][s]) + sigmoid(logits[1][s]));
+            let p = sigmoid(dot(&v_user[s / 2], &v_item[s]).clamp(-15.0, 15.0));
+            if labels[0][s] > 0.5 { -weight * p.ln() } else { -(1.0 - p).ln() }
+        };
+        let auxiliary = (0..samples).map(equation_1).sum::<f64>() / samples as f64;
+        assert_close(&trace.at(step, "loss.auxiliary"), &[auxiliary], 1e-5);
+        assert_close(&trace.at(step, "loss.backward"), &[auxiliary + mtl / samples as f64], 1e-5);
+    }
+}
+
+/// The mean step of centres (A4), and Eq. 4 and 5 as means over the samples that cluster.
+fn move_centres(centres: &Rows, v: &Rows, takes_part: &[bool], parents: usize, weight: f64) -> (Rows, [f64; 2]) {
+    let mut pulls: Vec<(f64, Vec<f64>)> = vec![(0.0, vec![0.0; v[0].len()]); centres.len()];
+    let mut losses = [0.0; 2];
+    for v in v.iter().zip(takes_part).filter(|(_, takes)| **takes).map(|(v, _)| v) {
+        for (level, row) in both(nearest(v, centres, parents), parents).into_iter().enumerate() {
+            let sigma = sigmoid(dot(v, &centres[row]));
+            let away: Vec<f64> = v.iter().zip(&centres[row]).map(|(v, mu)| v - mu).collect();
+            losses[level] += sigma * dot(&away, &away);
+            pulls[row].0 += 1.0;
+            pulls[row].1.iter_mut().zip(&away).for_each(|(pull, away)| *pull += sigma * away);
+        }
+    }
+    let samples = takes_part.iter().filter(|takes| **takes).count().max(1) as f64;
+    let moved = centres
+        .iter()
+        .zip(&pulls)
+        .map(|(mu, (count, pull))| mu.iter().zip(pull).map(|(mu, pull)| mu + 2.0 * weight * pull / count.max(1.0)).collect());
+    (moved.collect(), losses.map(|loss| loss / samples))
+}
+
+/// The memories of owners after a step (A13): `seekers` find centres, and what both agree on is pulled in.
+fn remember(memory: &Rows, owners: &[usize], owner_v: &Rows, seekers: &Rows, centres: &Rows, parents: usize, weight: f64) -> Rows {
+    let m = centres[0].len();
+    let mut after = memory.clone();
+    for owner in 0..memory.len() {
+        let (row, fresh) = (&memory[owner], memory[owner][2 * m] == 0.0);
+        let mut pulls = Vec::new();
+        for positive in (0..owners.len()).filter(|&positive| owners[positive] == owner) {
+            let mu = both(nearest(&seekers[positive], centres, parents), parents).map(|row| &centres[row]);
+            if mu.iter().any(|mu| dot(mu, &owner_v[positive]) < 0.0) {
+                continue;
+            }
+            pulls.push(
+                (0..2)
+                    .flat_map(|level| {
+                        let own = &row[level * m..][..m];
+                        let sigma = sigmoid(dot(mu[level], own));
+                        (0..m).map(move |k| if fresh { mu[level][k] } else { 2.0 * weight * sigma * (mu[level][k] - own[k]) })
+                    })
+                    .collect::<Vec<f64>>(),
+            );
+        }
+        if !pulls.is_empty() {
+            (0..2 * m).for_each(|k| after[owner][k] += pulls.iter().map(|pull| pull[k]).sum::<f64>() / pulls.len() as f64);
+            after[owner][2 * m] = 1.0;
+        }
+    }
+    after
+}
+
+#[test]
+fn memories_move_by_their_own_rules_once_they_are_filled() {
+    let trace = Trace::new();
+    let Config { centres: users, item_centres: items, rho, lambda, eta, .. } = trace.config;
+    let (mut moved, mut behaved, mut stopped) = (0, 0, 0.0);
+    for step in 0..STEPS {
+        let [user_centres, item_centres] = ["user_centres", "item_centres"].map(|name| trace.before(step, name));
+        let [user_memory, item_memory] = ["user_behaviours", "item_behaviours"].map(|name| trace.before(step, name));
+        if !trace.filled(step) {
+            assert!(!trace.has(step, "users.assigned"));
+            assert_rows(&trace.rows(step, "after.user_centres"), &user_centres, 0.0);
+            assert_rows(&trace.rows(step, "after.user_behaviours"), &user_memory, 0.0);
+            continue;
+        }
+        let (v_user, all_items) = (trace.rows(step, "v_user"), trace.rows(step, "v_item"));
+        let v_item: Rows = all_items.iter().step_by(2).cloned().collect();
+        let pairs = |name: &str| trace.rows(step, name).into_iter().map(|pair| [pair[0] as usize, pair[1] as usize]).collect::<Vec<_>>();
+        assert_eq!(pairs("users.assigned"), v_user.iter().map(|v| nearest(v, &user_centres, users)).collect::<Vec<_>>());
+        assert_eq!(pairs("items.assigned"), all_items.iter().map(|v| nearest(v, &item_centres, items)).collect::<Vec<_>>());
+        let stops = v_user
+            .iter()
+            .zip(pairs("users.assigned"))
+            .map(|(v, assigned)| f64::from(u8::from(both(assigned, users).iter().any(|&row| dot(v, &user_centres[row]) < 0.0))));
+        assert_eq!(trace.at(step, "users.stopped"), stops.collect::<Vec<_>>());
+        stopped += trace.at(step, "users.stopped").iter().sum::<f64>();
+
+        let clustered: Vec<bool> = trace.at(step, "batch.clustered").iter().map(|&flag| flag > 0.0).collect();
+        let (after, [l1, l2]) = move_centres(&user_centres, &v_user, &clustered, users, rho);
+        assert_rows(&trace.rows(step, "after.user_centres"), &after, 1e-5);
+        assert_close(&[trace.at(step, "loss.uie_l1"), trace.at(step, "loss.uie_l2")].concat(), &[l1, l2], 1e-5);
+        let (after, [l1, l2]) = move_centres(&item_centres, &v_item, &vec![true; v_item.len()], items, eta);
+        assert_rows(&trace.rows(step, "after.item_centres"), &after, 1e-5);
+        assert_close(&[trace.at(step, "loss.uhse_l1"), trace.at(step, "loss.uhse_l2")].concat(), &[l1, l2], 1e-5);
+        moved += usize::from(after != item_centres);
+
+        let (owners, consumed) = (trace.ids(step, "batch.user"), trace.ids(step, "batch.item").into_iter().step_by(2).collect::<Vec<_>>());
+        let after = remember(&user_memory, &owners, &v_user, &v_item, &user_centres, users, lambda);
+        assert_rows(&trace.rows(step, "after.user_behaviours"), &after, 1e-5);
+        behaved += usize::from(after != user_memory);
+        let after = remember(&item_memory, &consumed, &v_item, &v_user, &item_centres, items, lambda);
+        assert_rows(&trace.rows(step, "after.item_behaviours"), &after, 1e-5);
+        let entries = trace.rows(step, "after.item_assignments");
+        for (item, v) in consumed.iter().zip(&v_item) {
+            assert_eq!(entries[*item], [nearest(v, &item_centres, items)[1] as f64, (step + 1) as f64]);
+        }
+    }
+    assert!(moved > 3 && behaved > 3, "steps with centres that moved: {moved}, with memories: {behaved}; stopped users: {stopped}");
+    assert!(
+        (0..STEPS).any(|step| trace.has(step, "users.reseeded") && trace.at(step, "users.first_fill") == [0.0]),
+        "centres were re-seeded"
+    );
+}
+
+/// Adam's decays are 32-bit floats.
+const BETAS: [f64; 2] = [0.9_f32 as f64, 0.999_f32 as f64];
+
+/// The move of one number by Adam, and its moments.
+fn adam(gradient: f64, [m, v]: [f64; 2], rate: f64, t: i32) -> (f64, [f64; 2]) {
+    let m = BETAS[0] * m + (1.0 - BETAS[0]) * gradient;
+    let v = BETAS[1] * v + (1.0 - BETAS[1]) * gradient * gradient;
+    let unbiased = |moment: f64, beta: f64| moment / (1.0 - beta.powi(t));
+    (-rate * unbiased(m, BETAS[0]) / (unbiased(v, BETAS[1]).sqrt() + 1e-8), [m, v])
+}
+
+#[test]
+fn dense_parameters_move_by_adam() {
+    let trace = Trace::new();
+    for name in ["network.ple.towers.layers.0.weight", "network.auxiliary.user.layers.1.weight", "network.ple.first.joint.bias"] {
+        let mut weights = trace.before(0, name).concat();
+        let mut moments = vec![[0.0; 2]; weights.len()];
+        for step in 0..STEPS {
+            let gradient = trace.at(step, &format!("gradient.{name}"));
+            for ((weight, moments), gradient) in weights.iter_mut().zip(&mut moments).zip(gradient) {
+                let (move_by, next) = adam(gradient, *moments, trace.config.learning_rate, step as i32 + 1);
+                (*weight, *moments) = (*weight + move_by, next);
+            }
+            assert_close(&trace.at(step, &format!("after.{name}")), &weights, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn touched_rows_of_the_embeddings_move_by_adam_and_no_others() {
+    let trace = Trace::new();
+    let (rate, parts) = (trace.config.learning_rate, ["weight", "moment_1", "moment_2"].map(|part| format!("embeddings.{part}")));
+    for step in 0..STEPS {
+        let before = parts.clone().map(|name| trace.before(step, &name));
+        let width = before[0][0].len();
+        let mut gradients: Vec<Option<Vec<f64>>> = vec![None; before[0].len()];
+        let of_fields = ["candidates", "requests"].map(|name| trace.rows(step, &format!("gradient.fields.{name}")));
+        for (samples, gradient) in trace.pooled(step).iter().zip(&of_fields) {
+            for (fields, gradient) in samples.iter().zip(gradient) {
+                for (rows, gradient) in fields.iter().zip(gradient.chunks(width)) {
+                    for &(row, weight) in rows {
+                        let sum = gradients[row].get_or_insert_with(|| vec![0.0; width]);
+                        sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += weight * g);
+                    }
+                }
+            }
+        }
+        let untouched = gradients.iter().filter(|gradient| gradient.is_none()).count();
+        assert!(untouched > 0 && untouched < gradients.len());
+        let mut after = before.clone();
+        for (row, gradient) in gradients.iter().enumerate().filter_map(|(row, gradient)| Some((row, gradient.as_ref()?))) {
+            for k in 0..width {
+                let (move_by, [m, v]) = adam(gradient[k], [before[1][row][k], before[2][row][k]], rate, step as i32 + 1);
+                (after[0][row][k], after[1][row][k], after[2][row][k]) = (before[0][row][k] + move_by, m, v);
+            }
+        }
+        for (name, after) in parts.iter().zip(&after) {
+            assert_rows(&trace.rows(step, &format!("after.{name}")), after, 2e-5);
+        }
+    }
+}
+
+#[test]
+fn a_trace_of_what_cannot_be_traced_is_refused() {
+    let config = config();
+    let said = |config: &Config, variant, steps| block_on(trace::record(config, variant, source(config), steps)).unwrap_err().to_string();
+    assert!(said(&config, Variant::Popularity, 3).contains("variant = popularity cannot be used"));
+    let long = Config { embedding: 512, items: 20_000, rows: 30_000, ..config };
+    assert!(said(&long, VARIANT, 900).contains("steps = 900 cannot be used: it must be"));
+}
+
+/// A ranker some steps past its fill, test rows, and the category of each item.
+fn trained(config: &Config) -> (Ranker, Layout, Vec<Batch>, Vec<u32>) {
+    let device = Device::flex();
+    let dataset = Dataset::open(source(config), config).unwrap();
+    let layout = Layout::new(dataset.vocabulary(), config.history);
+    let mut replay = dataset.replay();
+    let mut loader = Loader::new(layout, &[VARIANT], config.seed, &device);
+    let mut ranker = Ranker::new(config, VARIANT, layout, &device);
+    for step in 1..=6 {
+        ranker.step(&loader.load(Arc::new(replay.next_train().unwrap())));
+        block_on(turn_clocks(&mut ranker, step, 30)).unwrap();
+    }
+    let categories = (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect();
+    (ranker, layout, dataset.panel(64), categories)
+}
+
+fn scores(ranker: &Ranker, batches: &[Batch], categories: &[u32]) -> Vec<u32> {
+    let frozen = ranker.frozen(categories);
+    let logits = batches.iter().flat_map(|batch| ranker.score(&frozen, batch).logits.into_data().try_into_vec::<f32>().unwrap());
+    logits.map(f32::to_bits).collect()
+}
+
+#[test]
+fn weights_come_back_to_the_bit() {
+    let config = config();
+    let (ranker, layout, batches, categories) = trained(&config);
+    let state = block_on(ranker.state("a stream")).unwrap();
+    assert_eq!((state.description.steps, state.description.filled), (6, [true; 2]));
+    let bytes = checkpoint::to_bytes(&state).unwrap();
+    let mut fresh = Ranker::new(&Config { seed: 99, ..config }, VARIANT, layout, &Device::flex());
+    let expected = scores(&ranker, &batches, &categories);
+    assert_ne!(scores(&fresh, &batches, &categories), expected);
+    fresh.restore(&checkpoint::from_bytes(&bytes).unwrap(), 0).unwrap();
+    assert_eq!(scores(&fresh, &batches, &categories), expected);
+    assert!(fresh.memory(Side::Users).unwrap().is_filled());
+    assert_eq!(block_on(fresh.state("a stream")).unwrap().arrays, state.arrays);
+}
+
+#[test]
+fn files_that_do_not_fit_are_refused_and_change_nothing() {
+    let config = config();
+    let (mut ranker, layout, batches, categories) = trained(&config);
+    let state = block_on(ranker.state("a stream")).unwrap();
+    let bytes = checkpoint::to_bytes(&state).unwrap();
+    let before = scores(&ranker, &batches, &categories);
+
+    assert!(matches!(checkpoint::from_bytes(b"user,item"), Err(CheckpointError::Unreadable { .. })));
+    assert!(matches!(checkpoint::from_bytes(&bytes[..bytes.len() - 1]), Err(CheckpointError::Unreadable { .. })));
+    assert!(matches!(checkpoint::from_bytes(b"\x02\0\0\0\0\0\0\0{}"), Err(CheckpointError::Foreign { .. })));
+    let mut later = state.clone();
+    later.description.format = 7;
+    let later = checkpoint::from_bytes(&checkpoint::to_bytes(&later).unwrap()).unwrap_err();
+    assert_eq!(later, CheckpointError::Version { found: 7 });
+
+    let mut other = state.clone();
+    other.description.variant = Variant::Duia;
+    assert!(ranker.restore(&other, 0).unwrap_err().to_string().contains("holds duia, and this run trains duia-items"));
+    let mut without = state.clone();
+    without.arrays.remove("user_centres.mean");
+    assert!(ranker.restore(&without, 0).unwrap_err().to_string().contains("no tensor `user_centres.mean`"));
+    let mut wider = Ranker::new(&Config { tower: "9".parse().unwrap(), ..config }, VARIANT, layout, &Device::flex());
+    let said = wider.restore(&state, 0).unwrap_err().to_string();
+    assert!(said.contains("`network.ple.towers.layers.0.weight` is [2, 5, 3] and this run's is [2, 5, 9]"), "{said}");
+    assert!(said.contains(r#"tower is "3" there and "9" here"#), "{said}");
+    assert_eq!(scores(&ranker, &batches, &categories), before);
+}
+
+#[test]
+fn a_run_starts_from_weights_and_leaves_them() {
+    let run = |config: &Config, from: Option<&[u8]>| {
+        let mut kept = Vec::new();
+        let mut keep = |variant, bytes| kept.push((variant, bytes));
+        let weights = Weights { from, keep: Some(&mut keep) };
+        let outcome = block_on(run_with(config.clone(), source(config), DeviceChoice::Cpu, weights, |_| {}));
+        outcome.map(|()| kept)
+    };
+    let config = config();
+    let first = run(&config, None).unwrap();
+    assert_eq!(first.iter().map(|(variant, _)| *variant).collect::<Vec<_>>(), [Variant::Ple, VARIANT]);
+    let steps = |bytes: &[u8]| checkpoint::from_bytes(bytes).unwrap().description.steps;
+    let second = run(&config, Some(&first[1].1)).unwrap();
+    assert_eq!(second[0], first[0], "the others start afresh");
+    assert_eq!(steps(&second[1].1), 2 * steps(&first[1].1));
+    let alone = Config { variants: Variants(vec![Variant::Ple]), ..config };
+    let refused = run(&alone, Some(&first[1].1)).unwrap_err();
+    assert!(refused.detail.contains("holds duia-items, and this run trains ple"), "{refused:?}");
+}
