@@ -1,4 +1,4 @@
-//! `duia`: trains PLE and PLE+UIE in a terminal.
+//! `duia`: races recommenders in a terminal.
 
 mod cli;
 

@@ -63,6 +63,13 @@ fn bad_arguments_are_refused_with_a_sentence() {
     refused(&folder, &["--set", "batch=7"], &["batch = 7 cannot be used", "from 8"]);
     refused(&folder, &["config", "--set", "tower=16x"], &["tower", "16x"]);
     refused(&folder, &["sample", "rows.csv", "--users", "0"], &["0"]);
+    refused(&folder, &["ablate", "--seeds", "7,7"], &["7,8,9"]);
+    refused(&folder, &["ablate", "--variants", "ple,gbdt"], &["`gbdt` is not a model"]);
+    refused(&folder, &["ablate", "--protocols", "u2"], &["u1, p1"]);
+    refused(&folder, &["sweep"], &["<AXIS>"]);
+    refused(&folder, &["sweep", "depth"], &["depth", "width"]);
+    refused(&folder, &["sweep", "length", "--values", "51"], &["history = 51 cannot be used"]);
+    refused(&folder, &["sweep", "size", "--data", "rows.csv"], &["a file has one", "--data"]);
 }
 
 #[test]
@@ -90,6 +97,9 @@ fn files_that_cannot_be_used_are_refused_with_a_sentence() {
     refused(&folder, &["--config", "broken.json"], &["not a JSON object", "duia config"]);
     refused(&folder, &["--config", "unknown.json"], &["`centers` is not a key"]);
     refused(&folder, &["--out", "columns.csv"], &["cannot be written", "--out"]);
+    refused(&folder, &["ablate", "--data", "missing.csv"], &["missing.csv cannot be used", "Check the path"]);
+    refused(&folder, &["ablate", "--data", "number.csv"], &["number.csv", "line 2", "two"]);
+    refused(&folder, &["sweep", "width", "--out", "."], &["did not write", "--out"]);
 }
 
 #[test]
@@ -118,13 +128,14 @@ fn a_run_leaves_a_report_and_equal_seeds_give_equal_series() {
 
     let first = run("first", &[]);
     assert!(text(&first.stderr).contains("synthetic") && text(&first.stderr).contains("Device: CPU"));
-    assert!(text(&first.stdout).contains("PLE+UIE minus PLE, paired") && text(&first.stdout).contains("hit rate"));
+    assert!(text(&first.stdout).contains("UIE minus PLE") && text(&first.stdout).contains("hit rate"));
     let report: Value = serde_json::from_str(&read("first", "report.json")).unwrap();
-    assert_eq!((&report["schema"], &report["data"]["origin"]), (&1.into(), &"synthetic".into()));
+    assert_eq!((&report["schema"], &report["data"]["origin"]), (&2.into(), &"synthetic".into()));
+    assert_eq!((&report["clusters"][0]["variant"], &report["clusters"][0]["side"]), (&"uie".into(), &"users".into()));
     assert_eq!((&report["steps"], &report["whole_test_set"]), (&report["planned_steps"], &true.into()));
-    assert!(report["failure"].is_null() && report["clusters"]["hit_rate_1"].is_number() && report["clusters"]["nmi"].is_number());
+    assert!(report["failure"].is_null() && report["clusters"][0]["hit_rate_1"].is_number());
     let names: Vec<&str> = report["models"].as_array().unwrap().iter().filter_map(|model| model["name"].as_str()).collect();
-    assert_eq!(names, ["PLE", "PLE+UIE"]);
+    assert_eq!(names, ["PLE", "UIE"]);
     for model in report["models"].as_array().unwrap() {
         let area = model["score"]["auc"]["all"]["value"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&area));
@@ -138,7 +149,7 @@ fn a_run_leaves_a_report_and_equal_seeds_give_equal_series() {
     assert!(quiet.stderr.is_empty(), "{}", text(&quiet.stderr));
     run("third", &["--seed", "8"]);
     let series = ["first", "second", "third"].map(|out| read(out, "series.csv"));
-    assert!(series[0].starts_with("step,variant,metric,value,standard_error\n") && series[0].contains("PLE+UIE,test.auc.low,"));
+    assert!(series[0].starts_with("step,variant,metric,value,standard_error,positives\n") && series[0].contains("uie,test.auc.low,"));
     assert_eq!(series[0], series[1]);
     assert_ne!(series[0], series[2]);
 
@@ -155,4 +166,29 @@ fn a_run_without_a_name_goes_to_a_folder_of_its_own() {
     let names: Vec<String> =
         fs::read_dir(folder.path().join("runs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert!(names.len() == 2 && names.iter().all(|name| name.contains("-browser-seed7")), "{names:?}");
+}
+
+#[test]
+fn an_ablation_is_kept_and_reported_and_another_command_stays_out() {
+    let folder = tempdir().unwrap();
+    let small = ["--variants", "uie", "--protocols", "p1", "--seeds", "1", "--set", "rows=4000"];
+    let run = || {
+        let output = duia(folder.path(), [&["ablate"], &TINY[..], &small].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        output
+    };
+    let out = folder.path().join("runs/ablate-browser");
+    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+    let first = run();
+    assert!(text(&first.stderr).contains("Cell 1 of 1: protocol P1, seed 7.") && text(&first.stdout).contains("synthetic stream"));
+    let report = read("report.md");
+    assert!(report.contains("duia ablate --device cpu") && report.contains("## Table 4") && report.contains("## Clusters"));
+    assert!(report.contains("synthetic") && !report.contains(&*folder.path().to_string_lossy()));
+    assert!(read("report.csv").contains("table-5-gains-p1,uie,low,lift,7,"));
+    assert!(read("report.tex").contains("\\toprule") && read("gains-p1.svg").starts_with("<svg"));
+
+    let again = run();
+    assert!(text(&again.stderr).contains("Kept 1 of 1 cells") && !text(&again.stderr).contains("Cell 1 of 1"));
+    assert_eq!((read("report.md"), again.stdout), (report, first.stdout));
+    refused(&folder, &["sweep", "width", "--out", "runs/ablate-browser"], &["what `duia ablate` found", "--out"]);
 }

@@ -3,17 +3,22 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use duia::config::Preset;
+use duia::config::{Preset, Variant};
 use duia::message::DeviceChoice;
 
+use super::evidence::arguments::{Ablate, Sweep};
 use super::sample::DEFAULT_SAMPLE;
 use super::settings::Settings;
 
-/// Trains PLE and PLE+UIE side by side on one stream of users, and says by how much they differ.
+/// Races recommenders on one stream of users, with and without the help of clusters, and says by how much they differ.
 ///
-/// Without a command: trains on the synthetic stream, on the best device there is.
+/// Without a command: trains PLE and UIE on the synthetic stream, on the best device there is.
+///
+/// Which command answers which question?
+/// What happens in one run: `train`. Which part of DUIA helps whom, over several seeds (Tables 2, 4 and 5): `ablate`.
+/// How it depends on sizes (Tables 7, 8 and 9), and from which size on it pays: `sweep`. What can be set: `config`.
 #[derive(Debug, Parser)]
-#[command(name = "duia", version, args_conflicts_with_subcommands = true)]
+#[command(name = "duia", version, args_conflicts_with_subcommands = true, after_help = models_help())]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -23,12 +28,34 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train PLE and PLE+UIE (the same as no command).
+    /// What happens in one run? Races the configuration's models once (the same as no command).
+    #[command(after_help = models_help())]
     Train(Train),
+    /// Which part of DUIA helps whom? Races all models over several seeds: Tables 2, 4 and 5 of the paper.
+    ///
+    /// Each race is kept when it is finished: stop it at any moment, and the same command goes on where it was.
+    Ablate(Ablate),
+    /// How does it depend on a size, and from which size on does it pay? Tables 7, 8 and 9 of the paper, and more.
+    ///
+    /// Each race is kept when it is finished: stop it at any moment, and the same command goes on where it was.
+    Sweep(Sweep),
     /// Write a compact sample of whole users of UserBehavior.csv, for the page to train on.
     Sample(Sample),
-    /// Print a configuration as JSON, and as a link query on standard error.
+    /// What exactly does a step compute? Writes the first steps of one model on the CPU, number by number.
+    ///
+    /// The file is safetensors: an independent implementation can replay it. docs/trace.md has its names and rules.
+    #[command(after_help = models_help())]
+    Trace(Trace),
+    /// What can be set? Prints a configuration as JSON, and as a link query on standard error.
+    #[command(after_help = models_help())]
     Config(Settings),
+}
+
+/// The models by their keys, for people who look for what `variants` may hold.
+pub fn models_help() -> String {
+    let models = Variant::ALL.map(|variant| format!("{} ({})", variant.key(), variant.name()));
+    let lines: Vec<String> = models.chunks(4).map(|models| format!("  {}", models.join(", "))).collect();
+    format!("Models, for --set variants=ple,uie,.. or --variants:\n{}", lines.join("\n"))
 }
 
 #[derive(Debug, Args)]
@@ -44,9 +71,33 @@ pub struct Train {
     /// Folder for the report, the series and the plots; it must be new or empty. Without it: `runs/<date-time>-<preset>-seed<N>`.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
+    /// Start one model from weights that `--weights-out` wrote. It must be among the models, with the same sizes and rows.
+    #[arg(long, value_name = "FILE")]
+    pub weights_in: Option<PathBuf>,
+    /// Folder for the weights of every trained model at the end, as <model>.safetensors.
+    #[arg(long, value_name = "FOLDER")]
+    pub weights_out: Option<PathBuf>,
     /// No progress, only the closing tables.
     #[arg(long)]
     pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// UserBehavior.csv, or a sample (.bin) that `duia sample` wrote. Without it: the synthetic stream.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Steps to write.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: u64,
+    /// The model, by its key.
+    #[arg(long, value_name = "KEY", default_value = Variant::DuiaItems.key(), value_parser = |text: &str| Variant::try_from(text.to_owned()))]
+    pub variant: Variant,
+    /// Where to write it.
+    #[arg(long, value_name = "FILE", default_value = "trace.safetensors")]
+    pub out: PathBuf,
 }
 
 #[derive(Debug, Args)]

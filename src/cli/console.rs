@@ -11,6 +11,9 @@ use super::text::{figure, percent, warn, whole};
 
 const TENTHS: u64 = 10;
 
+/// Models whose areas fit on a line of progress.
+const AREAS_SHOWN: usize = 4;
+
 /// Shows events on standard error.
 #[derive(Debug, Default)]
 pub struct Console {
@@ -64,7 +67,7 @@ impl Console {
         let names: Vec<&str> = variants.iter().map(|variant| variant.name()).collect();
         self.line(&format!(
             "Training {} side by side for {} steps; the AUC on the way is that of a panel of {} test positives.",
-            names.join(" and "),
+            names.join("; "),
             whole(steps),
             whole(panel_positives)
         ));
@@ -107,7 +110,8 @@ fn device_text(device: &DeviceReport) -> String {
     format!("Device: {} ({}). {}{tested}", device.backend, device.adapter, device.reason)
 }
 
-fn data_text(data: &DataReport) -> Vec<String> {
+/// The data in sentences. Synthetic rows are called so.
+pub fn data_text(data: &DataReport) -> Vec<String> {
     let origin = match data.origin {
         Origin::Synthetic => "synthetic: no real user in it",
         Origin::Sample => "a sample of real rows",
@@ -136,33 +140,27 @@ fn data_text(data: &DataReport) -> Vec<String> {
     lines
 }
 
+/// Areas of all users: of each model, or of the first and the best where they are too many for a line.
 fn areas_text(variants: &[Variant], evaluation: &Evaluation) -> String {
-    let areas = variants.iter().zip(&evaluation.scores).map(|(variant, score)| {
-        format!("  {} AUC low {} high {}", variant.name(), figure(score.auc.low.value), figure(score.auc.high.value))
-    });
-    areas.collect()
+    let mut areas: Vec<(&str, f64)> =
+        variants.iter().zip(&evaluation.scores).map(|(variant, score)| (variant.name(), score.auc.all.value)).collect();
+    if areas.len() > AREAS_SHOWN {
+        let best = areas[1..].iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
+        areas.truncate(1);
+        areas.extend(best.map(|(_, area)| ("best of the others", area)));
+    }
+    let shown: Vec<String> = areas.iter().map(|(name, area)| format!("{name} {}", figure(*area))).collect();
+    if shown.is_empty() { String::new() } else { format!("  AUC: {}", shown.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::example;
     use super::*;
 
     #[test]
     fn synthetic_is_called_synthetic_and_refusals_are_said() {
-        let data = DataReport {
-            origin: Origin::Synthetic,
-            name: "generator".into(),
-            rows: 200_000,
-            refused: vec![("outside the window".into(), 3)],
-            users: 2_000,
-            items: 8_400,
-            categories: 200,
-            train_rows: 160_000,
-            test_rows: 40_000,
-            low_active_users: 640,
-            low_active_row_share: 0.1,
-            unseen_test_share: 0.05,
-        };
+        let data = example::data();
         let lines = data_text(&data);
         assert!(lines[0].contains("synthetic") && lines[0].contains("200,000 rows"));
         assert_eq!(lines[2], "Refused 3 rows: outside the window.");

@@ -3,6 +3,10 @@
 
 mod arguments;
 mod console;
+mod drawing;
+mod evidence;
+#[cfg(test)]
+mod example;
 mod files;
 mod plots;
 mod record;
@@ -14,6 +18,7 @@ mod series;
 mod settings;
 mod summary;
 mod text;
+mod trace;
 mod training;
 
 use std::process::ExitCode;
@@ -29,7 +34,10 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.command {
         None => training::train(&arguments.train),
         Some(Command::Train(train)) => training::train(&train),
+        Some(Command::Ablate(ablate)) => evidence::ablate(&ablate),
+        Some(Command::Sweep(sweep)) => evidence::sweep(&sweep),
         Some(Command::Sample(sample)) => sample::sample(&sample),
+        Some(Command::Trace(trace)) => trace::trace(&trace),
         Some(Command::Config(settings)) => settings.resolve().and_then(|config| settings::print(&config)),
     };
     match outcome {

@@ -23,18 +23,13 @@ pub struct Record {
     pub losses: Vec<Losses>,
     /// The last evaluation: that of the whole test set where the run finished.
     pub evaluation: Option<Evaluation>,
-    /// The last state of the clusters.
-    pub clusters: Option<ClusterHealth>,
+    /// The last state of the clusters, one entry for each variant and side that clusters.
+    pub clusters: Vec<ClusterHealth>,
     pub failure: Option<Failure>,
     pub series: Series,
 }
 
 impl Record {
-    /// The variant whose clusters are reported.
-    pub fn clustering_variant(&self) -> Variant {
-        self.variants.iter().copied().find(|variant| variant.has_uie()).unwrap_or(Variant::Uie)
-    }
-
     /// Takes an event in.
     pub fn take(&mut self, event: Event) {
         match event {
@@ -58,11 +53,12 @@ impl Record {
                 self.evaluation = Some(evaluation);
             }
             Event::Clusters(health) => {
-                self.series.add_clusters(self.clustering_variant(), &health);
-                self.clusters = Some(health);
+                self.series.add_clusters(&health);
+                self.clusters.retain(|last| (last.variant, last.side) != (health.variant, health.side));
+                self.clusters.push(health);
             }
-            Event::Reseeded { step, centres, children, first_fill: false } => {
-                self.series.add_reseeded(self.clustering_variant(), step, centres.len(), children.len());
+            Event::Reseeded { variant, side, step, centres, children, first_fill: false } => {
+                self.series.add_reseeded(variant, side, step, [centres.len(), children.len()]);
             }
             Event::Failed(failure) => self.failure = Some(failure),
             Event::Reseeded { first_fill: true, .. } | Event::Stage(_) | Event::Field(_) | Event::State(_) => {}

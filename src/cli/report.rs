@@ -7,6 +7,7 @@
 //! | `command` | the command line, the program itself left out |
 //! | `config` | every key of the configuration: saved as a file of its own, `--config` reads it |
 //! | `link` | the same as the query of a link to the page |
+//! | `weights_in` | the file of weights that one model started from; null where all started afresh |
 //! | `device` | backend, adapter, why it was chosen, and the self-test's largest difference |
 //! | `data` | origin (`synthetic`, `sample` or `file`), rows, refusals, users, items, the split |
 //! | `steps`, `planned_steps` | steps done, and steps of the whole run |
@@ -15,21 +16,26 @@
 //! | `samples_per_second` | speed of training alone, all models together |
 //! | `whole_test_set` | whether the scores are of the whole test set; else of the panel, where a run failed on its way |
 //! | `models` | one entry a model: `variant`, `name`, its last `losses`, its `score` |
-//! | `clusters` | state of the user clusters over the test positives; null before the first |
+//! | `clusters` | state of the clusters over the test positives, one entry for each `variant` and `side` (`users`, `items`) |
 //! | `failure` | null, or what failed, in detail, and what to do next |
 //!
 //! A `score` holds `auc` (`all`, `low`, `high`, each with `value`, `standard_error`, `positives`, `negatives`), `gauc`,
 //! `auc_without_repeats`, `auc_seen_items` and, from the second model on, `lift`: the paired difference from the first
-//! by group, with its standard error. A figure that does not exist (an area with one class missing) is null.
+//! by group, with its standard error. On the whole test set there are also `rung`, the paired difference from the model
+//! that this one adds something to (where that one raced and is not the first), and `slices`: area and lift over parts of
+//! the test. A figure that does not exist (an area with one class missing) is null.
+
+use std::path::Path;
 
 use duia::config::{Config, Variant};
 use duia::message::{ClusterHealth, DataReport, DeviceReport, Failure, Losses, Score};
 use serde::Serialize;
 
 use super::record::Record;
+use super::rows::name;
 
 /// Version of the schema. It grows when a key changes its meaning or goes away; new keys may come without.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The file.
 #[derive(Debug, Serialize)]
@@ -39,6 +45,7 @@ pub struct Report<'a> {
     command: &'a [String],
     config: &'a Config,
     link: String,
+    weights_in: Option<String>,
     device: Option<&'a DeviceReport>,
     data: Option<&'a DataReport>,
     steps: u64,
@@ -48,7 +55,7 @@ pub struct Report<'a> {
     samples_per_second: f64,
     whole_test_set: bool,
     models: Vec<Model<'a>>,
-    clusters: Option<&'a ClusterHealth>,
+    clusters: &'a [ClusterHealth],
     failure: Option<&'a Failure>,
 }
 
@@ -77,6 +84,7 @@ impl<'a> Report<'a> {
             command,
             config,
             link: config.to_query(),
+            weights_in: None,
             device: record.device.as_ref(),
             data: record.data.as_ref(),
             steps: record.steps,
@@ -86,9 +94,15 @@ impl<'a> Report<'a> {
             samples_per_second: record.samples_per_second,
             whole_test_set: record.evaluation.as_ref().is_some_and(|evaluation| evaluation.whole),
             models: record.variants.iter().enumerate().map(model).collect(),
-            clusters: record.clusters.as_ref(),
+            clusters: &record.clusters,
             failure: record.failure.as_ref(),
         }
+    }
+
+    /// The report of a run that started from weights.
+    pub fn starting_from(mut self, file: Option<&Path>) -> Self {
+        self.weights_in = file.map(name);
+        self
     }
 
     /// The file's text.

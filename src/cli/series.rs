@@ -1,31 +1,45 @@
 //! Everything that was measured on the way, one figure a line.
 //!
-//! `series.csv` has the columns `step,variant,metric,value,standard_error`. There is no time in it: on the CPU equal
-//! configurations give equal bytes. A figure that does not exist (an area with one class missing) is empty, and so is the
-//! error of a figure that has none. Metrics:
+//! `series.csv` has the columns `step,variant,metric,value,standard_error,positives`. There is no time in it: on the CPU
+//! equal configurations give equal bytes. A variant is its key in configurations. A figure that does not exist (an area
+//! with one class missing) is empty, and so are the error and the positives of a figure that has none. Metrics:
 //!
 //! - `panel.*` on the panel of live curves, `test.*` on the whole test set at the end: `auc.all`, `auc.low`, `auc.high`
 //!   (low-active and high-active users), `auc.without_repeats`, `auc.seen_items`, `gauc`, and `lift.all`, `lift.low`,
 //!   `lift.high`, the paired difference from the first variant;
-//! - `loss.mtl`, `loss.auxiliary`, `loss.uie_1`, `loss.uie_2`: the losses of Eq. 15 before their weights;
-//! - `panel.clusters.*`, `test.clusters.*` of the variant that clusters: `positives`, `hit_rate_1`, `hit_rate_2`,
-//!   `perplexity_1`, `perplexity_2` (over the number of centres), `top_share`, `relative_error`, `stopped.all`,
-//!   `stopped.low`, `stopped.high`, and on the synthetic stream `nmi` and `purity`;
-//! - `reseeded_1`, `reseeded_2`: centres born again at a step, the first fill not counted.
+//! - `test.rung.*` by group: the paired difference from the variant that this one adds something to, where that one raced
+//!   and is not the first;
+//! - `test.auc.PART` and `test.lift.PART` over parts of the test: `decile.0` (the least active tenth of the users) to
+//!   `decile.9`, `tail_items`, `head_items`, and `user_rows.N` and `item_rows.N`, where the user or the item had N rows
+//!   before: `0`, `1-2`, `3-5`, `6-10`, `11+`;
+//! - `loss_mtl` and the other losses of Eq. 15 before their weights;
+//! - `panel.clusters.SIDE.*`, `test.clusters.SIDE.*`, the sides being `users` and `items`: `positives`, `hit_rate_1`,
+//!   `hit_rate_2`, `perplexity_1`, `perplexity_2` (over the number of centres), `top_share`, `relative_error`,
+//!   `stopped.all`, `stopped.low`, `stopped.high`, and on the synthetic stream `nmi` and `purity`;
+//! - `reseeded.SIDE.1`, `reseeded.SIDE.2`: centres of a level born again at a step, the first fill not counted.
 
 use std::fmt::Write;
 
 use duia::config::Variant;
-use duia::message::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Losses};
+use duia::message::{Auc, ByGroup, ClusterHealth, Earlier, Evaluation, Lift, Losses, Side, Slice};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One figure of one variant at one step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     pub step: u64,
     pub variant: Variant,
     pub metric: String,
+    /// NaN, which JSON writes as null, where it does not exist.
+    #[serde(deserialize_with = "or_nan")]
     pub value: f64,
     pub standard_error: Option<f64>,
+    /// Positives that an area was computed on.
+    pub positives: Option<u64>,
+}
+
+fn or_nan<'de, D: Deserializer<'de>>(json: D) -> Result<f64, D::Error> {
+    Option::deserialize(json).map(|value| value.unwrap_or(f64::NAN))
 }
 
 /// All figures in the order in which they were measured.
@@ -36,6 +50,11 @@ pub struct Series {
 }
 
 impl Series {
+    /// All figures.
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
     /// The figures of a variant's metric, in order of steps.
     pub fn of<'a>(&'a self, variant: Variant, metric: &'a str) -> impl Iterator<Item = &'a Point> {
         self.points.iter().filter(move |point| point.variant == variant && point.metric == metric)
@@ -48,11 +67,12 @@ impl Series {
 
     /// The file.
     pub fn to_csv(&self) -> String {
-        let mut text = String::from("step,variant,metric,value,standard_error\n");
-        for Point { step, variant, metric, value, standard_error } in &self.points {
+        let mut text = String::from("step,variant,metric,value,standard_error,positives\n");
+        for Point { step, variant, metric, value, standard_error, positives } in &self.points {
             let number = |value: f64| if value.is_finite() { value.to_string() } else { String::new() };
             let error = standard_error.map(number).unwrap_or_default();
-            let _ = writeln!(text, "{step},{},{metric},{},{error}", variant.name(), number(*value));
+            let positives = positives.map(|count| count.to_string()).unwrap_or_default();
+            let _ = writeln!(text, "{step},{},{metric},{},{error},{positives}", variant.key(), number(*value));
         }
         text
     }
@@ -62,34 +82,42 @@ impl Series {
         self.whole = evaluation.whole;
         let set = self.set();
         for (&variant, score) in variants.iter().zip(&evaluation.scores) {
-            let mut add = |metric: &str, value, error| self.add(evaluation.step, variant, format!("{set}.{metric}"), value, error);
-            for (group, Auc { value, standard_error, .. }) in by_group(&score.auc) {
-                add(&format!("auc.{group}"), *value, Some(*standard_error));
+            let mut add = |metric: String, value, standard_error, positives| {
+                let metric = format!("{set}.{metric}");
+                self.points.push(Point { step: evaluation.step, variant, metric, value, standard_error, positives });
+            };
+            let groups = by_group(&score.auc).map(|(group, auc)| (group.to_owned(), *auc));
+            let subsets = [("without_repeats", score.auc_without_repeats), ("seen_items", score.auc_seen_items)];
+            let parts = score.slices.iter().map(|part| (slice_key(part.slice), part.auc));
+            for (name, auc) in groups.into_iter().chain(subsets.map(|(name, auc)| (name.to_owned(), auc))).chain(parts) {
+                let Auc { value, standard_error, positives, .. } = auc;
+                add(format!("auc.{name}"), value, Some(standard_error), Some(positives));
             }
-            for (name, area) in [("without_repeats", score.auc_without_repeats), ("seen_items", score.auc_seen_items)] {
-                add(&format!("auc.{name}"), area.value, Some(area.standard_error));
+            add("gauc".into(), score.gauc, None, None);
+            for (what, lifts) in [("lift", score.lift), ("rung", score.rung)] {
+                for (group, lift) in lifts.iter().flat_map(by_group) {
+                    add(format!("{what}.{group}"), lift.value, Some(lift.standard_error), None);
+                }
             }
-            add("gauc", score.gauc, None);
-            for (group, Lift { value, standard_error }) in score.lift.iter().flat_map(by_group) {
-                add(&format!("lift.{group}"), *value, Some(*standard_error));
+            for (slice, Lift { value, standard_error }) in score.slices.iter().filter_map(|part| Some((part.slice, part.lift?))) {
+                add(format!("lift.{}", slice_key(slice)), value, Some(standard_error), None);
             }
         }
     }
 
     /// Adds the losses of a step.
     pub fn add_losses(&mut self, variants: &[Variant], step: u64, losses: &[Losses]) {
-        for (&variant, loss) in variants.iter().zip(losses) {
-            let parts = [("mtl", Some(loss.mtl)), ("auxiliary", loss.auxiliary), ("uie_1", loss.uie_l1), ("uie_2", loss.uie_l2)];
-            for (name, value) in parts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-                self.add(step, variant, format!("loss.{name}"), value.into(), None);
+        for (&variant, losses) in variants.iter().zip(losses) {
+            for (name, value) in losses.named() {
+                self.add(step, variant, name.into(), value.into());
             }
         }
     }
 
-    /// Adds the state of the clusters of `variant`.
-    pub fn add_clusters(&mut self, variant: Variant, health: &ClusterHealth) {
-        let set = self.set();
-        let mut add = |metric: &str, value| self.add(health.step, variant, format!("{set}.clusters.{metric}"), value, None);
+    /// Adds a state of clusters.
+    pub fn add_clusters(&mut self, health: &ClusterHealth) {
+        let of = format!("{}.clusters.{}", self.set(), side_key(health.side));
+        let mut add = |metric: &str, value| self.add(health.step, health.variant, format!("{of}.{metric}"), value);
         add("positives", health.positives as f64);
         add("hit_rate_1", health.hit_rate_1);
         add("hit_rate_2", health.hit_rate_2);
@@ -107,29 +135,66 @@ impl Series {
         }
     }
 
-    /// Adds centres that were born again.
-    pub fn add_reseeded(&mut self, variant: Variant, step: u64, centres: usize, children: usize) {
-        self.add(step, variant, "reseeded_1".into(), centres as f64, None);
-        self.add(step, variant, "reseeded_2".into(), children as f64, None);
+    /// Adds centres that were born again, `[level 1, level 2]`.
+    pub fn add_reseeded(&mut self, variant: Variant, side: Side, step: u64, centres: [usize; 2]) {
+        for (level, count) in (1..).zip(centres) {
+            self.add(step, variant, format!("reseeded.{}.{level}", side_key(side)), count as f64);
+        }
     }
 
     fn set(&self) -> &'static str {
         if self.whole { "test" } else { "panel" }
     }
 
-    fn add(&mut self, step: u64, variant: Variant, metric: String, value: f64, standard_error: Option<f64>) {
-        self.points.push(Point { step, variant, metric, value, standard_error });
+    fn add(&mut self, step: u64, variant: Variant, metric: String, value: f64) {
+        self.points.push(Point { step, variant, metric, value, standard_error: None, positives: None });
     }
 }
 
+/// All users, low-active and high-active users, with their names in metrics.
 fn by_group<T>(figures: &ByGroup<T>) -> [(&'static str, &T); 3] {
     [("all", &figures.all), ("low", &figures.low), ("high", &figures.high)]
 }
 
+/// Whose clusters, in metrics.
+pub fn side_key(side: Side) -> &'static str {
+    match side {
+        Side::Users => "users",
+        Side::Items => "items",
+    }
+}
+
+/// A part of the test, in metrics.
+pub fn slice_key(slice: Slice) -> String {
+    match slice {
+        Slice::Decile(decile) => format!("decile.{decile}"),
+        Slice::TailItems => "tail_items".into(),
+        Slice::HeadItems => "head_items".into(),
+        Slice::UserRows(earlier) => format!("user_rows.{}", earlier_key(earlier)),
+        Slice::ItemRows(earlier) => format!("item_rows.{}", earlier_key(earlier)),
+    }
+}
+
+/// A step of A21 as the rows it stands for.
+pub fn earlier_key(earlier: Earlier) -> &'static str {
+    match earlier {
+        Earlier::None => "0",
+        Earlier::UpTo2 => "1-2",
+        Earlier::UpTo5 => "3-5",
+        Earlier::UpTo10 => "6-10",
+        Earlier::More => "11+",
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::example;
     use super::*;
-    use duia::message::Score;
+    use duia::message::{Score, SliceScore};
+
+    fn health(step: u64, nmi: Option<f64>) -> ClusterHealth {
+        ClusterHealth { step, hit_rate_1: 0.5, nmi, ..example::health(Variant::Uie, Side::Users) }
+    }
 
     #[test]
     fn the_file_is_long_and_leaves_empty_what_does_not_exist() {
@@ -140,28 +205,49 @@ mod tests {
             3,
             &[Losses { mtl: 0.5, ..Losses::default() }, Losses { mtl: 0.25, uie_l1: Some(2.0), ..Losses::default() }],
         );
-        let area = |value, standard_error| Auc { value, standard_error, ..Auc::default() };
+        let area = |value, standard_error| Auc { value, standard_error, positives: 8, negatives: 9 };
+        let lift = Lift { value: 0.25, standard_error: 0.125 };
         let scored =
             Score { auc: ByGroup { all: area(0.75, 0.125), low: area(f64::NAN, f64::NAN), ..ByGroup::default() }, ..Score::default() };
         series.add_evaluation(&variants, &Evaluation { step: 4, whole: false, scores: vec![scored.clone()] });
-        series.add_clusters(Variant::Uie, &ClusterHealth { step: 4, nmi: Some(0.5), ..ClusterHealth::default() });
-        series.add_evaluation(&variants, &Evaluation { step: 9, whole: true, scores: vec![scored] });
-        series.add_clusters(Variant::Uie, &ClusterHealth { step: 9, ..ClusterHealth::default() });
+        series.add_clusters(&health(4, Some(0.5)));
+        let rung = Some(ByGroup { low: lift, ..ByGroup::default() });
+        let slices = vec![SliceScore { slice: Slice::UserRows(Earlier::UpTo2), auc: area(0.5, 0.25), lift: Some(lift) }];
+        let whole = Score { rung, slices, ..scored };
+        series.add_evaluation(&variants, &Evaluation { step: 9, whole: true, scores: vec![whole] });
+        series.add_clusters(&health(9, None));
         let text = series.to_csv();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[..3], ["step,variant,metric,value,standard_error", "3,PLE,loss.mtl,0.5,", "3,PLE+UIE,loss.mtl,0.25,"]);
+        assert_eq!(lines[..3], ["step,variant,metric,value,standard_error,positives", "3,ple,loss_mtl,0.5,,", "3,uie,loss_mtl,0.25,,"]);
         for line in [
-            "3,PLE+UIE,loss.uie_1,2,",
-            "4,PLE,panel.auc.all,0.75,0.125",
-            "4,PLE,panel.auc.low,,",
-            "4,PLE+UIE,panel.clusters.nmi,0.5,",
-            "9,PLE,test.auc.all,0.75,0.125",
-            "9,PLE+UIE,test.clusters.hit_rate_1,0,",
+            "3,uie,loss_uie_l1,2,,",
+            "4,ple,panel.auc.all,0.75,0.125,8",
+            "4,ple,panel.auc.low,,,8",
+            "4,uie,panel.clusters.users.nmi,0.5,,",
+            "9,ple,test.auc.all,0.75,0.125,8",
+            "9,ple,test.rung.low,0.25,0.125,",
+            "9,ple,test.auc.user_rows.1-2,0.5,0.25,8",
+            "9,ple,test.lift.user_rows.1-2,0.25,0.125,",
+            "9,uie,test.clusters.users.hit_rate_1,0.5,,",
         ] {
             assert!(lines.contains(&line), "{line} in {text}");
         }
-        assert!(lines.iter().all(|line| line.split(',').count() == 5));
-        assert!(!text.contains("9,PLE+UIE,test.clusters.nmi"));
+        assert!(lines.iter().all(|line| line.split(',').count() == 6));
+        assert!(!text.contains("9,uie,test.clusters.users.nmi"));
         assert_eq!(series.of(Variant::Ple, "panel.auc.all").count(), 1);
+    }
+
+    #[test]
+    fn a_point_survives_json_though_it_does_not_exist() {
+        let point = Point {
+            step: 1,
+            variant: Variant::Duia,
+            metric: "test.auc.low".into(),
+            value: f64::NAN,
+            standard_error: None,
+            positives: Some(0),
+        };
+        let back: Point = serde_json::from_str(&serde_json::to_string(&point).unwrap()).unwrap();
+        assert!(back.value.is_nan() && back.positives == Some(0) && back.variant == Variant::Duia);
     }
 }

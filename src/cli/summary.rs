@@ -2,10 +2,10 @@
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use duia::config::Variant;
-use duia::message::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Origin, Score};
+use duia::message::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Origin, Score, Side, Slice};
 
 use super::record::Record;
-use super::text::{NONE, difference, duration, figure, interval, percent, whole};
+use super::text::{NONE, difference, duration, figure, interval, short, whole};
 
 /// All of a record that a person wants at the end, as text.
 pub fn summary(record: &Record, seconds: f64) -> String {
@@ -13,13 +13,23 @@ pub fn summary(record: &Record, seconds: f64) -> String {
     if let Some(evaluation) = &record.evaluation {
         parts.push(scores_title(record, evaluation));
         parts.push(areas(&record.variants, &evaluation.scores).to_string());
+        if evaluation.scores.iter().any(|score| score.lift.is_some()) {
+            parts.push(differences(&record.variants, &evaluation.scores).to_string());
+        }
         parts.push("GAUC is the mean of the users' own areas. Repeats are items that the user had before.".into());
         parts.push(other_areas(&record.variants, &evaluation.scores).to_string());
+        if evaluation.whole && evaluation.scores.iter().any(|score| score.lift.is_some()) {
+            parts.push("The same differences over parts of the test; the head is the top tenth of the items by training rows.".into());
+            parts.push(slices(&record.variants, &evaluation.scores).to_string());
+        }
     }
-    if let Some(health) = &record.clusters {
-        parts.push(format!("User clusters of {}, over {} test positives", record.clustering_variant().name(), whole(health.positives)));
-        parts.push(clusters(health).to_string());
-        parts.push(stops(health));
+    if let Some(ClusterHealth { positives, .. }) = record.clusters.first() {
+        parts.push(format!(
+            "Clusters over {} test positives. Hit rate: centres nearest to one. Perplexity: over the number of centres.\n\
+             Error: squared, relative to one centre. Stopped: positives that were lent nothing, for a negative correlation.",
+            whole(*positives)
+        ));
+        parts.push(clusters(&record.clusters).to_string());
     }
     parts.push(format!(
         "{} of {} steps, {} samples a model in {}; training alone {} samples/s.",
@@ -41,26 +51,48 @@ fn scores_title(record: &Record, evaluation: &Evaluation) -> String {
 }
 
 fn table(header: &[&str]) -> Table {
+    let header: Vec<String> = header.iter().map(ToString::to_string).collect();
+    of_texts(&header, std::iter::empty())
+}
+
+/// A table for the terminal, names on the left and figures on the right.
+pub fn of_texts(header: &[String], rows: impl Iterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(header.to_vec());
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
+    table.add_rows(rows);
     table
 }
 
-/// The areas by group, and below them the paired differences from the first model.
+/// The areas by group.
 fn areas(variants: &[Variant], scores: &[Score]) -> Table {
     let mut table = table(&["model", "all users", "low-active", "high-active"]);
     let area = |auc: Auc| interval(auc.value, auc.standard_error);
-    let lift = |lift: Lift| difference(lift.value, lift.standard_error);
     for (variant, score) in variants.iter().zip(scores) {
         let ByGroup { all, low, high } = score.auc;
         table.add_row([variant.name().into(), area(all), area(low), area(high)]);
     }
+    table
+}
+
+/// The paired differences from the first model, and from the model that each one adds something to.
+fn differences(variants: &[Variant], scores: &[Score]) -> Table {
+    let mut table = table(&["paired difference", "all users", "low-active", "high-active"]);
+    let mut add = |variant: &Variant, from: &Variant, lifts: ByGroup<Lift>| {
+        let ByGroup { all, low, high } = lifts;
+        let [all, low, high] = [all, low, high].map(|lift| difference(lift.value, lift.standard_error));
+        table.add_row([format!("{} minus {}", variant.name(), from.name()), all, low, high]);
+    };
     for (variant, score) in variants.iter().zip(scores) {
-        if let (Some(ByGroup { all, low, high }), Some(first)) = (score.lift, variants.first()) {
-            table.add_row([format!("{} minus {}, paired", variant.name(), first.name()), lift(all), lift(low), lift(high)]);
+        if let (Some(lift), Some(first)) = (score.lift, variants.first()) {
+            add(variant, first, lift);
+        }
+    }
+    for (variant, score) in variants.iter().zip(scores) {
+        if let (Some(rung), Some(below)) = (score.rung, variant.rung_below()) {
+            add(variant, &below, rung);
         }
     }
     table
@@ -75,73 +107,70 @@ fn other_areas(variants: &[Variant], scores: &[Score]) -> Table {
     table
 }
 
-fn clusters(health: &ClusterHealth) -> Table {
-    let mut table = table(&["", "level 1", "level 2"]);
-    let mut row = |what: &str, level_1: String, level_2: String| {
-        table.add_row([what.to_owned(), level_1, level_2]);
-    };
-    row("hit rate: centres nearest to a positive", percent(health.hit_rate_1), percent(health.hit_rate_2));
-    row("perplexity over number of centres", figure(health.perplexity_1), figure(health.perplexity_2));
-    row("share of the largest cluster", percent(health.top_share), NONE.into());
-    row("squared error relative to one centre", figure(health.relative_error), NONE.into());
-    if let (Some(nmi), Some(purity)) = (health.nmi, health.purity) {
-        row("NMI with the planted groups", figure(nmi), NONE.into());
-        row("purity against the planted groups", percent(purity), NONE.into());
+/// Differences from the first model over the parts that say most about sparse interest; `series.csv` has all.
+fn slices(variants: &[Variant], scores: &[Score]) -> Table {
+    let mut table = table(&["model", "tail items", "head items", "least active tenth", "most active tenth"]);
+    for (variant, score) in variants.iter().zip(scores).filter(|(_, score)| score.lift.is_some()) {
+        let cell = |slice: Slice| {
+            let lift = score.slices.iter().find(|part| part.slice == slice).and_then(|part| part.lift);
+            lift.map_or(NONE.into(), |lift| difference(lift.value, lift.standard_error))
+        };
+        let [tail, head, least, most] = [Slice::TailItems, Slice::HeadItems, Slice::Decile(0), Slice::Decile(9)].map(cell);
+        table.add_row([variant.name().into(), tail, head, least, most]);
     }
     table
 }
 
-fn stops(health: &ClusterHealth) -> String {
-    let ByGroup { all, low, high } = health.stopped;
-    let shares = [all, low, high].map(percent);
-    format!(
-        "UIE stopped on a negative correlation for {} of the positives: low-active {}, high-active {}.",
-        shares[0], shares[1], shares[2]
-    )
+fn clusters(all: &[ClusterHealth]) -> Table {
+    let mut table = table(&[
+        "clusters of",
+        "hit rate\nlevels 1, 2",
+        "perplexity\nlevels 1, 2",
+        "largest\ncluster",
+        "error",
+        "NMI,\npurity",
+        "stopped\nlow, high",
+    ]);
+    for health in all {
+        let both = |first: f64, second: f64| format!("{}, {}", short(first), short(second));
+        let side = if health.side == Side::Items { ", items" } else { "" };
+        table.add_row([
+            format!("{}{side}", health.variant.name()),
+            both(health.hit_rate_1, health.hit_rate_2),
+            both(health.perplexity_1, health.perplexity_2),
+            short(health.top_share),
+            short(health.relative_error),
+            health.nmi.zip(health.purity).map_or(NONE.into(), |(nmi, purity)| both(nmi, purity)),
+            both(health.stopped.low, health.stopped.high),
+        ]);
+    }
+    table
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::example;
     use super::*;
+    use duia::config::{Config, Variants};
 
     #[test]
     fn a_finished_run_shows_every_figure_and_an_empty_one_none() {
-        let area = |value| Auc { value, standard_error: 0.001, positives: 1_234, negatives: 1_234 };
-        let lift = Lift { value: 0.0044, standard_error: 0.0005 };
-        let score = |value, lift| Score {
-            auc: ByGroup { all: area(value), low: area(value), high: area(f64::NAN) },
-            gauc: 0.7,
-            auc_without_repeats: area(0.61),
-            auc_seen_items: area(0.62),
-            lift,
-        };
-        let record = Record {
-            variants: Variant::ALL.to_vec(),
-            steps: 10,
-            planned_steps: 10,
-            evaluation: Some(Evaluation {
-                step: 10,
-                whole: true,
-                scores: vec![score(0.8836, None), score(0.888, Some(ByGroup { all: lift, low: lift, high: lift }))],
-            }),
-            clusters: Some(ClusterHealth {
-                positives: 1_234,
-                hit_rate_1: 0.93,
-                nmi: Some(0.5),
-                purity: Some(0.75),
-                ..ClusterHealth::default()
-            }),
-            ..Record::default()
-        };
+        let config = Config { variants: Variants(Variant::ALL.to_vec()), ..Config::default() };
+        let mut record = example::record(&config);
+        let scores = &mut record.evaluation.as_mut().unwrap().scores;
+        scores[1].auc.high.value = f64::NAN;
+        let duia = config.variants.0.iter().position(|&variant| variant == Variant::Duia).unwrap();
+        scores[duia].rung = scores[1].lift;
         let text = summary(&record, 12.0);
         for part in [
-            "0.8836 ± 0.0020",
-            "+0.0044 ± 0.0010",
-            "PLE+UIE minus PLE, paired",
+            "0.8000 ± 0.0020",
+            "+0.0040 ± 0.0010",
+            "DUIA u+i minus popularity",
+            "DUIA minus UIE+UPBE",
             "1,234 test positives",
-            "93.0 %",
-            "75.0 %",
-            "low-active 0.0 %",
+            "0.93, 0.50",
+            "0.03, 0.01",
+            "10 of 10 steps",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }

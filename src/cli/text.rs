@@ -29,6 +29,11 @@ pub fn figure(value: f64) -> String {
     if value.is_finite() { format!("{value:.4}") } else { NONE.into() }
 }
 
+/// A share where a table has many.
+pub fn short(value: f64) -> String {
+    if value.is_finite() { format!("{value:.2}") } else { NONE.into() }
+}
+
 /// A share as a percentage.
 pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.1} %", 100.0 * share) } else { NONE.into() }

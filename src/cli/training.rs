@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use duia::message::Failure;
 use duia::platform::block_on;
+use duia::train::Weights;
 
 use super::arguments::Train;
 use super::console::Console;
@@ -15,17 +16,23 @@ use super::report::Report;
 use super::rows;
 use super::summary::summary;
 use super::text::say;
+use super::trace::{create_folder, read_weights, write_weights};
 
 /// Trains, shows and writes. Where the run fails on its way, what was measured is written all the same.
 pub fn train(arguments: &Train) -> Result<(), Refusal> {
     let began = Instant::now();
     let config = arguments.settings.resolve()?;
     let source = rows::open(arguments.data.as_deref(), &config)?;
+    let weights_in = arguments.weights_in.as_deref().map(read_weights).transpose()?;
+    arguments.weights_out.as_deref().map(create_folder).transpose()?;
     let folder = RunFolder::create(arguments.out.as_deref(), &config)?;
 
     let mut record = Record::default();
     let mut console = Console::new(arguments.quiet);
-    let outcome = block_on(duia::train::run(config.clone(), source, arguments.device.into(), |event| {
+    let mut weights_out = Vec::new();
+    let mut keep = |variant, bytes| weights_out.push((variant, bytes));
+    let weights = Weights { from: weights_in.as_deref(), keep: arguments.weights_out.is_some().then_some(&mut keep) };
+    let outcome = block_on(duia::train::run_with(config.clone(), source, arguments.device.into(), weights, |event| {
         console.show(&event);
         record.take(event);
     }));
@@ -39,9 +46,12 @@ pub fn train(arguments: &Train) -> Result<(), Refusal> {
         folder.discard_if_empty();
     } else {
         let command: Vec<String> = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
-        write(&folder, &record, &Report::new(&record, &config, &command, seconds))?;
+        write(&folder, &record, &Report::new(&record, &config, &command, seconds).starting_from(arguments.weights_in.as_deref()))?;
         say(&summary(&record, seconds));
         say(&format!("Report, series and plots: {}", folder.path().display()));
+        if let Some(folder) = &arguments.weights_out {
+            write_weights(folder, &weights_out)?;
+        }
     }
     let begun = !record.variants.is_empty();
     record.failure.map_or(Ok(()), |failure| Err(Refusal::Run { failure, begun }))

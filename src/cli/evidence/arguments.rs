@@ -1,0 +1,177 @@
+//! The command line of the evidence commands.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use duia::config::{Negatives, Variants};
+
+use super::super::arguments::Device;
+use super::super::settings::Settings;
+
+/// Most seeds of a command.
+const MOST_SEEDS: usize = 1_000;
+
+#[derive(Debug, Args)]
+#[command(after_help = super::super::arguments::models_help())]
+pub struct Ablate {
+    #[command(flatten)]
+    pub common: Common,
+    /// Negatives: u1 draws them uniformly, p1 by popularity. Without it: both.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "u1,p1")]
+    pub protocols: Vec<Protocol>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = super::super::arguments::models_help())]
+pub struct Sweep {
+    /// What to vary.
+    #[arg(value_enum)]
+    pub axis: Axis,
+    /// Its values, joined by commas. Without it: the paper's for `--preset paper`, else scaled to the preset.
+    #[arg(long, value_delimiter = ',', value_name = "N,N,..")]
+    pub values: Vec<u64>,
+    #[command(flatten)]
+    pub common: Common,
+    /// Negatives: u1 draws them uniformly, p1 by popularity. Without it: as the configuration says.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "u1,p1")]
+    pub protocols: Vec<Protocol>,
+}
+
+#[derive(Debug, Args)]
+pub struct Common {
+    /// UserBehavior.csv, or a sample (.bin) that `duia sample` wrote. Without it: the synthetic stream.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// How many seeds, counted from the configuration's (`3`), or which ones (`7,8,9`).
+    #[arg(long, value_name = "N or N,N,..")]
+    pub seeds: Option<Seeds>,
+    /// The models of each race, by their keys. PLE runs along wherever something is compared.
+    #[arg(long, value_name = "KEY,KEY,..", value_parser = |text: &str| Variants::try_from(text.to_owned()))]
+    pub variants: Option<Variants>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    pub device: Device,
+    /// Folder of the cells and the report: new, empty, or of the same command, which then goes on where it was. Without
+    /// it: a folder in `runs` named by the command and by the preset or the file.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// No progress, only what was found.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// How many seeds, or which ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seeds {
+    Count(usize),
+    These(Vec<u64>),
+}
+
+impl FromStr for Seeds {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("`{text}` is neither a number of seeds from 1 to {MOST_SEEDS} nor a list of different ones like 7,8,9");
+        let numbers: Vec<u64> = text.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| refuse())?;
+        match numbers[..] {
+            [count] if (1..=MOST_SEEDS as u64).contains(&count) => Ok(Self::Count(count as usize)),
+            [_] => Err(refuse()),
+            _ if numbers.len() > MOST_SEEDS || (1..numbers.len()).any(|at| numbers[..at].contains(&numbers[at])) => Err(refuse()),
+            _ => Ok(Self::These(numbers)),
+        }
+    }
+}
+
+impl Seeds {
+    /// The seeds, counted from `first`.
+    pub fn from(&self, first: u64) -> Vec<u64> {
+        match self {
+            Self::Count(count) => (0..*count as u64).map(|n| first.wrapping_add(n)).collect(),
+            Self::These(seeds) => seeds.clone(),
+        }
+    }
+}
+
+/// [`Negatives`] as an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// UB-T80-U1: negatives uniformly.
+    U1,
+    /// UB-T80-P1: negatives in proportion to their rows to the power of 0.75.
+    P1,
+}
+
+impl From<Protocol> for Negatives {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::U1 => Self::Uniform,
+            Protocol::P1 => Self::Popular,
+        }
+    }
+}
+
+/// What a sweep varies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Axis {
+    /// Table 8: the width of the memories and of the auxiliary vectors, for DUIA.
+    Width,
+    /// Table 7: level-1 user centres, for UIE.
+    NfcUie,
+    /// Table 7: level-1 item centres, for UHSE alone.
+    NfcUhse,
+    /// Table 9: which share of UIE's level-1 centres is hit, by their number; five seeds.
+    HitRate,
+    /// From how many users on does DUIA pay? Rows in proportion; synthetic stream only.
+    Size,
+    /// From how many behaviours of a history on does DUIA pay?
+    Length,
+    /// From how many rows of the same users on does DUIA pay? Synthetic stream only.
+    Rows,
+    /// From how many passes over the training rows on does DUIA pay?
+    Epochs,
+}
+
+impl Axis {
+    /// The name on the command line.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Width => "width",
+            Self::NfcUie => "nfc-uie",
+            Self::NfcUhse => "nfc-uhse",
+            Self::HitRate => "hit-rate",
+            Self::Size => "size",
+            Self::Length => "length",
+            Self::Rows => "rows",
+            Self::Epochs => "epochs",
+        }
+    }
+
+    /// The name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Width => "width",
+            Self::NfcUie | Self::HitRate => "user NFC",
+            Self::NfcUhse => "item NFC",
+            Self::Size => "users",
+            Self::Length => "history",
+            Self::Rows => "rows",
+            Self::Epochs => "passes",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_number_or_a_list() {
+        assert_eq!("3".parse::<Seeds>().unwrap().from(7), [7, 8, 9]);
+        assert_eq!("7,11".parse::<Seeds>().unwrap().from(1), [7, 11]);
+        for text in ["", "0", "1001", "7,7", "7,", "three", "-1"] {
+            assert!(text.parse::<Seeds>().unwrap_err().contains("7,8,9"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Figures over seeds: means, spreads and the two intervals of a difference.
+
+use super::super::text::HALF_95;
+
+/// 97.5 % quantiles of Student's t with 1 to 30 degrees of freedom.
+const T_975: [f64; 30] = [
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093,
+    2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+];
+
+/// A figure of one run, with its standard error where it has one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    pub value: f64,
+    pub standard_error: Option<f64>,
+}
+
+impl Estimate {
+    /// The difference of two figures over different rows: `se² = se_a² + se_b²`.
+    pub fn minus(self, other: Self) -> Self {
+        let squares = self.standard_error.zip(other.standard_error).map(|(a, b)| a * a + b * b);
+        Self { value: self.value - other.value, standard_error: squares.map(f64::sqrt) }
+    }
+}
+
+/// A figure over `n` seeds. Runs in which it does not exist do not count.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// Runs in which the figure exists.
+    pub n: usize,
+    /// Their mean; NaN without any.
+    pub mean: f64,
+    /// Standard deviation over the runs, `n - 1` below; none for fewer than two.
+    pub sd: Option<f64>,
+    /// `sqrt(sum se²) / n`: the error of the mean that the test rows leave, if every run had rows of its own. None where
+    /// a run's figure has no error.
+    pub standard_error: Option<f64>,
+}
+
+impl Summary {
+    /// Sums runs up.
+    pub fn of(runs: impl IntoIterator<Item = Estimate>) -> Self {
+        let runs: Vec<Estimate> = runs.into_iter().filter(|run| run.value.is_finite()).collect();
+        let n = runs.len();
+        let mean = runs.iter().map(|run| run.value).sum::<f64>() / n as f64;
+        let squares: f64 = runs.iter().map(|run| (run.value - mean).powi(2)).sum();
+        let errors: Option<f64> = runs.iter().map(|run| run.standard_error.filter(|e| e.is_finite()).map(|e| e * e)).sum();
+        Self {
+            n,
+            mean,
+            sd: (n >= 2).then(|| (squares / (n as f64 - 1.0)).sqrt()),
+            standard_error: errors.filter(|_| n > 0).map(|sum| sum.sqrt() / n as f64),
+        }
+    }
+
+    /// Half the 95 % interval that the test rows leave.
+    pub fn half_rows(&self) -> Option<f64> {
+        self.standard_error.map(|error| HALF_95 * error)
+    }
+
+    /// Half the 95 % t interval that the spread over seeds leaves, `t sd / sqrt(n)`. Beyond 31 seeds t stays that of 31.
+    pub fn half_seeds(&self) -> Option<f64> {
+        self.sd.map(|sd| T_975[(self.n - 2).min(T_975.len() - 1)] * sd / (self.n as f64).sqrt())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: Option<f64>, b: f64) -> bool {
+        a.is_some_and(|a| (a - b).abs() < 1e-9)
+    }
+
+    #[test]
+    fn three_seeds_by_hand() {
+        let run = |value, error| Estimate { value, standard_error: Some(error) };
+        let summary = Summary::of([run(0.001, 0.003), run(0.002, 0.004), run(0.006, 0.012)]);
+        // Mean 3, deviations -2, -1, 3: sum of squares 14, variance 7. Errors 9 + 16 + 144 = 169, root 13, over 3.
+        assert_eq!(summary.n, 3);
+        assert!(close(Some(summary.mean), 0.003) && close(summary.sd, 0.007_f64 * (1.0 / 7.0_f64).sqrt()));
+        assert!(close(summary.standard_error, 0.013 / 3.0) && close(summary.half_rows(), 1.96 * 0.013 / 3.0));
+        assert!(close(summary.half_seeds(), 4.303 * 1e-3 * 7.0_f64.sqrt() / 3.0_f64.sqrt()));
+    }
+
+    #[test]
+    fn what_does_not_exist_does_not_count() {
+        let run = |value, standard_error| Estimate { value, standard_error };
+        let summary = Summary::of([run(f64::NAN, None), run(0.5, Some(0.1)), run(0.5, None)]);
+        assert_eq!((summary.n, summary.mean, summary.sd, summary.standard_error), (2, 0.5, Some(0.0), None));
+        let one = Summary::of([run(0.5, Some(0.25))]);
+        assert_eq!((one.sd, one.half_seeds(), one.standard_error), (None, None, Some(0.25)));
+        let none = Summary::of([]);
+        assert!(none.n == 0 && none.mean.is_nan() && none.sd.is_none() && none.standard_error.is_none());
+        let many = Summary::of((0..100).map(|i| run(f64::from(i % 2), None)));
+        assert!(close(many.half_seeds(), 2.042 * (25.0_f64 / 99.0).sqrt() / 10.0));
+    }
+
+    #[test]
+    fn errors_of_different_rows_add_as_squares() {
+        let difference = Estimate { value: 0.75, standard_error: Some(3.0) }.minus(Estimate { value: 0.5, standard_error: Some(4.0) });
+        assert_eq!(difference, Estimate { value: 0.25, standard_error: Some(5.0) });
+    }
+}

@@ -1,0 +1,85 @@
+//! Made-up figures for tests.
+
+use duia::config::{Config, Variant};
+use duia::message::{
+    Auc, ByGroup, ClusterHealth, DataReport, Evaluation, Event, GroupInterest, Interest, Lift, Losses, Origin, Score, Side, Slice,
+    SliceScore,
+};
+
+use super::record::Record;
+
+/// Clusters in good health.
+pub fn health(variant: Variant, side: Side) -> ClusterHealth {
+    ClusterHealth {
+        variant,
+        side,
+        step: 1,
+        positives: 1_234,
+        hit_rate_1: 0.93,
+        hit_rate_2: 0.5,
+        perplexity_1: 0.75,
+        perplexity_2: 0.25,
+        top_share: 0.1,
+        relative_error: 0.4,
+        stopped: ByGroup { all: 0.02, low: 0.03, high: 0.01 },
+        nmi: Some(0.5),
+        purity: Some(0.75),
+    }
+}
+
+/// A synthetic stream.
+pub fn data() -> DataReport {
+    let group = |users, of: f64| GroupInterest { users, behaviours: 100.0 * of, items: 80.0 * of, categories: 20.0 * of };
+    DataReport {
+        origin: Origin::Synthetic,
+        name: "generator".into(),
+        rows: 200_000,
+        refused: vec![("outside the window".into(), 3)],
+        users: 2_000,
+        items: 8_400,
+        categories: 200,
+        train_rows: 160_000,
+        test_rows: 40_000,
+        low_active_users: 640,
+        low_active_row_share: 0.1,
+        unseen_test_share: 0.05,
+        interest: Interest { low: group(640, 0.5), high: group(1_360, 1.0) },
+    }
+}
+
+/// The scores of a variant: every area is `area`, every difference `lift`, or none for the first variant.
+pub fn score(area: f64, lift: Option<f64>) -> Score {
+    let auc = Auc { value: area, standard_error: 0.001, positives: 1_234, negatives: 1_234 };
+    let lift = lift.map(|value| Lift { value, standard_error: 0.0005 });
+    let by_group = |of: Lift| ByGroup { all: of, low: of, high: of };
+    Score {
+        auc: ByGroup { all: auc, low: auc, high: auc },
+        gauc: area,
+        auc_without_repeats: auc,
+        auc_seen_items: auc,
+        lift: lift.map(by_group),
+        rung: None,
+        slices: [Slice::Decile(0), Slice::TailItems, Slice::HeadItems].map(|slice| SliceScore { slice, auc, lift }).to_vec(),
+    }
+}
+
+/// A finished run of the configuration's variants: the `n`th scores `.8 + .01 n`, and an `n`th of .004 above the first.
+pub fn record(config: &Config) -> Record {
+    let variants = config.variants.0.clone();
+    let mut record = Record::default();
+    record.take(Event::Data(data()));
+    record.take(Event::Ready { variants: variants.clone(), steps: 10, panel_positives: 64 });
+    record.take(Event::Losses { step: 10, losses: vec![Losses { mtl: 0.5, ..Losses::default() }; variants.len()] });
+    record.take(Event::Progress { step: 10, samples: 5_120, samples_per_second: 1_000.0 });
+    let scores = (0..variants.len()).map(|n| score(0.8 + 0.01 * n as f64, (n > 0).then_some(0.004 * n as f64))).collect();
+    record.take(Event::Evaluation(Evaluation { step: 10, whole: true, scores }));
+    for &variant in &variants {
+        let parts = variant.parts();
+        for (side, has) in [(Side::Users, parts.has_user_centres()), (Side::Items, parts.has_item_centres())] {
+            if has {
+                record.take(Event::Clusters(ClusterHealth { step: 10, ..health(variant, side) }));
+            }
+        }
+    }
+    record
+}
