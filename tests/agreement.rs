@@ -1,17 +1,19 @@
-//! Twenty steps of every variant from one seed give the same run everywhere: on the CPU natively, on the CPU in a
-//! browser, and on a graphics adapter in both. Held against a trajectory that the native CPU wrote:
-//! `DUIA_GOLDEN=write cargo test --release --test agreement`.
+//! Twenty steps from one seed give the same run everywhere: on the CPU natively, on the CPU in a browser, and on a
+//! graphics adapter in both. Held against trajectories that the native CPU wrote:
+//! `DUIA_GOLDEN=write cargo test --release --test agreement native::on_the_cpu`.
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use duia::config::{Config, Variant};
 use duia::data::generator::Generator;
 use duia::data::protocol::Dataset;
-use duia::model::ranker::{Layout, Loader, Ranker};
-use duia::train::{read_losses, turn_clock};
+use duia::model::batch::{Layout, Loader};
+use duia::model::ranker::{Ranker, Sight};
+use duia::train::{read_losses, turn_clocks};
 use serde::{Deserialize, Serialize};
 
 const STEPS: u64 = 20;
@@ -20,46 +22,67 @@ const LOSS_BOUND: f32 = 1e-3;
 /// Smallest share of samples that fall in the same centres.
 const SAME_CENTRES: f64 = 0.99;
 
+/// Every part of every variant is in one of these: the complete model holds all of DUIA's.
+const EVERY_PART: [Variant; 4] = [Variant::Ple, Variant::Contrastive, Variant::Transfer, Variant::DuiaItems];
+/// What a graphics adapter runs in a browser, where each more kernel is compiled for seconds.
+const ON_WEBGPU: [Variant; 2] = [Variant::Ple, Variant::DuiaItems];
+
 const GOLDEN: &str = include_str!("golden/trajectory.json");
 
-/// What a run leaves to compare.
-#[derive(Serialize, Deserialize)]
+/// What a run of a variant leaves to compare.
+#[derive(Default, Serialize, Deserialize)]
 struct Trajectory {
-    /// Losses, step by step and variant by variant.
-    losses: Vec<f32>,
-    /// `[samples, 2]`: the centres of the last batch.
+    /// Losses by name, step by step.
+    losses: BTreeMap<String, Vec<f32>>,
+    /// `[samples, 2]`: the centres of the last batch, users and then items.
     assigned: Vec<i32>,
 }
 
-async fn trajectory(device: &Device) -> Trajectory {
+/// By the variant's key.
+type Trajectories = BTreeMap<String, Trajectory>;
+
+async fn trajectories(device: &Device, variants: &[Variant]) -> Trajectories {
     let config = Config { users: 500, items: 2_000, categories: 60, rows: 8_000, warm_up: 5, ..Config::default() };
     let dataset = Dataset::open(Arc::new(Generator::new(&config)), &config).unwrap();
     let layout = Layout::new(dataset.vocabulary(), config.history);
-    let (mut loader, mut replay) = (Loader::new(layout, device), dataset.replay());
-    let mut rankers = Variant::ALL.map(|variant| Ranker::new(&config, variant, layout, device));
-    let mut losses = Vec::new();
+    let (mut loader, mut replay) = (Loader::new(layout, variants, config.seed, device), dataset.replay());
+    let mut rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(&config, variant, layout, device)).collect();
+    let mut all: Vec<Trajectory> = variants.iter().map(|_| Trajectory::default()).collect();
     for step in 1..=STEPS {
         let batch = loader.load(Arc::new(replay.next_train().unwrap()));
         for ranker in &mut rankers {
             ranker.step(&batch);
-            turn_clock(ranker, step, 100).await.unwrap();
+            turn_clocks(ranker, step, 100).await.unwrap();
         }
-        for l in read_losses(&rankers).await.unwrap() {
-            losses.extend([Some(l.mtl), l.auxiliary, l.uie_l1, l.uie_l2].into_iter().flatten());
+        for (trajectory, losses) in all.iter_mut().zip(read_losses(&rankers).await.unwrap()) {
+            losses.named().for_each(|(name, loss)| trajectory.losses.entry(name.into()).or_default().push(loss));
         }
     }
-    let (assigned, _) = rankers[1].last().unwrap().chosen.clone().unwrap();
-    Trajectory { losses, assigned: assigned.into_data_async().await.unwrap().try_into_vec().unwrap() }
+    for (trajectory, ranker) in all.iter_mut().zip(&rankers) {
+        let last = ranker.last().unwrap().clone();
+        for Sight { chosen, .. } in [last.users, last.items].into_iter().flatten() {
+            let assigned = chosen.unwrap().0.into_data_async().await.unwrap();
+            trajectory.assigned.extend(assigned.try_into_vec::<i32>().unwrap());
+        }
+    }
+    variants.iter().map(|variant| variant.key().to_string()).zip(all).collect()
 }
 
-async fn agrees(device: &Device) {
-    let (here, golden) = (trajectory(device).await, serde_json::from_str::<Trajectory>(GOLDEN).unwrap());
-    assert_eq!(here.losses.len(), golden.losses.len());
-    let worst = here.losses.iter().zip(&golden.losses).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(worst <= LOSS_BOUND, "a loss is off by {worst}");
-    let same = here.assigned.chunks(2).zip(golden.assigned.chunks(2)).filter(|(a, b)| a == b).count();
-    let share = same as f64 / (golden.assigned.len() / 2) as f64;
-    assert!(share >= SAME_CENTRES, "only {share} of the samples fall in the same centres");
+async fn agrees(device: &Device, variants: &[Variant]) {
+    let (here, golden) = (trajectories(device, variants).await, serde_json::from_str::<Trajectories>(GOLDEN).unwrap());
+    for (variant, here) in here {
+        let golden = &golden[&variant];
+        assert!(here.losses.keys().eq(golden.losses.keys()), "{variant} has the losses {:?}", here.losses.keys());
+        for ((name, here), golden) in here.losses.iter().zip(golden.losses.values()) {
+            assert_eq!(here.len(), golden.len(), "{variant}, {name}");
+            let worst = here.iter().zip(golden).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst <= LOSS_BOUND, "{variant}: {name} is off by {worst}");
+        }
+        assert_eq!(here.assigned.len(), golden.assigned.len(), "{variant}");
+        let same = here.assigned.chunks(2).zip(golden.assigned.chunks(2)).filter(|(a, b)| a == b).count();
+        let least = SAME_CENTRES * (golden.assigned.len() / 2) as f64;
+        assert!(same as f64 >= least, "{variant}: only {same} of {} samples fall in the same centres", golden.assigned.len() / 2);
+    }
 }
 
 #[cfg(not(target_family = "wasm"))]
@@ -71,16 +94,16 @@ mod native {
     fn on_the_cpu() {
         if std::env::var("DUIA_GOLDEN").is_ok_and(|wish| wish == "write") {
             let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/trajectory.json");
-            std::fs::write(path, serde_json::to_string(&block_on(trajectory(&Device::flex()))).unwrap()).unwrap();
+            std::fs::write(path, serde_json::to_string(&block_on(trajectories(&Device::flex(), &EVERY_PART))).unwrap()).unwrap();
             return;
         }
-        block_on(agrees(&Device::flex()));
+        block_on(agrees(&Device::flex(), &EVERY_PART));
     }
 
     #[test]
     fn on_a_graphics_adapter() {
         match block_on(Device::wgpu_options().init_async()) {
-            Ok(device) => block_on(agrees(&device)),
+            Ok(device) => block_on(agrees(&device, &EVERY_PART)),
             Err(error) => eprintln!("skipped: no graphics adapter opens here ({error})"),
         }
     }
@@ -99,13 +122,13 @@ mod browser {
     #[wasm_bindgen_test]
     async fn on_the_cpu() {
         kernels::every_kernel(Device::flex()).await;
-        agrees(&Device::flex()).await;
+        agrees(&Device::flex(), &EVERY_PART).await;
     }
 
     #[wasm_bindgen_test]
     async fn on_webgpu() {
         let device = Device::wgpu_options().init_async().await.expect("Chromium was started with WebGPU");
         kernels::every_kernel(device.clone()).await;
-        agrees(&device).await;
+        agrees(&device, &ON_WEBGPU).await;
     }
 }

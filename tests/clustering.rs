@@ -5,8 +5,9 @@ mod common;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use common::oracle::Centres;
 use common::*;
-use duia::config::{CentreStart, CentreStep, Config, Similarity, Variant, Widths};
+use duia::config::{CentreStart, CentreStep, Config, Similarity, UserCentres, Variant, Variants, Widths};
 use duia::counter::{Counter, Stream};
 use duia::data::generator::Generator;
 use duia::kernels::Levels;
@@ -51,7 +52,7 @@ fn users(step: u64) -> Vec<u64> {
 /// A memory after so many steps on that stream, and its centres.
 fn trained(config: &Config, steps: u64, lie: Lie) -> (Memory, Vec<f64>) {
     let device = Device::flex();
-    let mut memory = Memory::new(config, &device);
+    let mut memory = Memory::users(config, UserCentres::Learned, &device);
     for step in 1..=steps {
         let users = users(step);
         let v: Vec<f64> = users.iter().flat_map(|&user| vector(user, lie)).collect();
@@ -62,7 +63,7 @@ fn trained(config: &Config, steps: u64, lie: Lie) -> (Memory, Vec<f64>) {
         }
         let seen = Observation {
             v: v.iter().map(|&x| x as f32).collect(),
-            users: users.iter().map(|&u| u as u32).collect(),
+            members: users.iter().map(|&u| u as u32).collect(),
             positive: vec![true; BATCH],
             centres: floats(memory.centres()),
             hits: floats(memory.hits()),
@@ -91,7 +92,7 @@ fn health(memory: &Memory, lie: Lie) -> duia::message::ClusterHealth {
         first,
         children,
         &Positives {
-            users: &users,
+            members: &users,
             low_active: &vec![false; users.len()],
             level_1: &level(0),
             level_2: &level(1),
@@ -115,7 +116,7 @@ fn sigma_in_the_graph_repels_long_vectors_and_attracts_short_ones() {
             similarity: Similarity::Dot,
             ..config()
         };
-        let mut memory = Memory::new(&config, &Device::flex());
+        let mut memory = Memory::users(&config, UserCentres::Learned, &Device::flex());
         let v: Vec<f64> = vec![length / (M as f64).sqrt(); M];
         let batch: Tensor<2> = tensor(&v.repeat(8), [8, M], &Device::flex());
         let zero = Tensor::from_data(TensorData::new(vec![0i32; 16], [8, 2]), (&Device::flex(), burn::tensor::DType::I32));
@@ -156,33 +157,42 @@ fn planted_groups_are_found_far_better_than_by_frozen_random_centres() {
 }
 
 #[test]
-fn the_mean_step_is_its_formula_and_the_plain_step_hardly_moves() {
+fn the_mean_step_is_its_formula_on_both_sides_and_the_plain_step_hardly_moves() {
     let device = Device::flex();
-    let moved = |centre_step| {
-        let config = Config { centres: 2, children: 2, centre_start: CentreStart::Random, centre_step, ..config() };
-        let mut memory = Memory::new(&config, &device);
+    let moved = |items: bool, centre_step| {
+        let sizes = Config { centres: 2, children: 2, item_centres: 2, item_children: 2, rho: 0.05, eta: 0.2, ..config() };
+        let config = Config { centre_start: CentreStart::Random, centre_step, ..sizes };
+        let mut memory = if items { Memory::items(&config, &device) } else { Memory::users(&config, UserCentres::Learned, &device) };
         let before = block_on(read(memory.centres()));
-        let v = numbers(80, 3 * M, 1.0);
-        let assigned = vec![0i32, 1, 0, 0, 1, 2];
-        let ids = Tensor::from_data(TensorData::new(assigned, [3, 2]), (&device, burn::tensor::DType::I32));
-        memory.learn(tensor(&v, [3, M], &device), ids, Tensor::ones([3], &device), None);
-        (before, v, block_on(read(memory.centres())))
+        let v = numbers(80, 4 * M, 1.0);
+        let assigned = vec![0i32, 1, 0, 0, 1, 2, 0, 0];
+        let ids = Tensor::from_data(TensorData::new(assigned, [4, 2]), (&device, burn::tensor::DType::I32));
+        let loss = memory.learn(tensor(&v, [4, M], &device), ids, tensor(&[1.0, 1.0, 1.0, 0.0], [4], &device), None).unwrap();
+        (before, v, block_on(read(memory.centres())), block_on(read(loss)), block_on(read(memory.hits())))
     };
-    let (before, v, after) = moved(CentreStep::Mean);
-    // Level-1 centre 0 has samples 0 and 1; child 0 has sample 1, child 1 sample 0; centre 1 and child 2 have sample 2.
-    for (row, members) in [(0, vec![0, 1]), (1, vec![2]), (2, vec![1]), (3, vec![0]), (4, vec![2]), (5, vec![])] {
-        let mu = &before[row * M..][..M];
-        let expected: Vec<f64> = (0..M)
-            .map(|k| {
-                let pull = |&s: &usize| sigmoid(dot(&v[s * M..][..M], mu)) * (v[s * M + k] - mu[k]);
-                mu[k] + 2.0 * 0.05 * members.iter().map(pull).sum::<f64>() / members.len().max(1) as f64
-            })
-            .collect();
-        assert_close(&after[row * M..][..M], &expected, 1e-6);
+    for (items, weight) in [(false, 0.05), (true, 0.2)] {
+        let (before, v, after, loss, hits) = moved(items, CentreStep::Mean);
+        let mut expected_loss = [0.0; 2];
+        // Level-1 centre 0 has samples 0 and 1; child 0 has sample 1, child 1 sample 0; centre 1 and child 2 have sample 2.
+        // Sample 3 does not cluster.
+        for (row, members) in [(0, vec![0, 1]), (1, vec![2]), (2, vec![1]), (3, vec![0]), (4, vec![2]), (5, vec![])] {
+            let mu = &before[row * M..][..M];
+            let sample = |s: usize| &v[s * M..][..M];
+            let expected: Vec<f64> = (0..M)
+                .map(|k| {
+                    let pull = |&s: &usize| sigmoid(dot(sample(s), mu)) * (sample(s)[k] - mu[k]);
+                    mu[k] + 2.0 * weight * members.iter().map(pull).sum::<f64>() / members.len().max(1) as f64
+                })
+                .collect();
+            assert_close(&after[row * M..][..M], &expected, 1e-6);
+            assert_eq!(hits[row], members.len() as f64);
+            let distance = |s: usize| sample(s).iter().zip(mu).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+            expected_loss[row / 2 % 2 + row / 4] += members.iter().map(|&s| sigmoid(dot(sample(s), mu)) * distance(s) / 3.0).sum::<f64>();
+        }
+        assert_close(&loss, &expected_loss, 1e-5);
+        let distance = |after: &[f64]| -> f64 { before.iter().zip(after).map(|(a, b)| (a - b).abs()).sum() };
+        assert!(distance(&moved(items, CentreStep::Sgd).2) < 0.02 * distance(&after));
     }
-    let distance =
-        |(before, _, after): (Vec<f64>, Vec<f64>, Vec<f64>)| -> f64 { before.iter().zip(&after).map(|(a, b)| (a - b).abs()).sum() };
-    assert!(distance(moved(CentreStep::Sgd)) < 0.02 * distance(moved(CentreStep::Mean)));
 }
 
 /// Events of a whole small race on the CPU.
@@ -200,10 +210,11 @@ fn small() -> Config {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_events_and_another_does_not() {
-    let events = race(&small());
-    assert_eq!(format!("{events:?}"), format!("{:?}", race(&small())));
-    assert_ne!(format!("{events:?}"), format!("{:?}", race(&Config { seed: 8, ..small() })));
+fn the_same_seed_gives_the_complete_model_the_same_events_and_another_does_not() {
+    let complete = Config { rows: 16_000, variants: Variants(vec![Variant::Ple, Variant::DuiaItems]), ..small() };
+    let events = race(&complete);
+    assert_eq!(format!("{events:?}"), format!("{:?}", race(&complete)));
+    assert_ne!(format!("{events:?}"), format!("{:?}", race(&Config { seed: 8, ..complete })));
 }
 
 #[test]
@@ -213,27 +224,63 @@ fn a_race_learns_and_its_clusters_find_planted_users() {
         Event::Evaluation(evaluation) if evaluation.whole => Some(evaluation.clone()),
         _ => None,
     });
-    for (score, variant) in last.unwrap().scores.iter().zip(Variant::ALL) {
+    for (score, variant) in last.unwrap().scores.iter().zip(small().variants.0) {
         assert!(score.auc.all.value > 0.7, "{variant:?}: {}", score.auc.all.value);
     }
-    let clusters: Vec<_> = events.iter().filter_map(|e| if let Event::Clusters(c) = e { Some(c.clone()) } else { None }).collect();
-    let frozen: Vec<_> = race(&Config { rho: 0.0, reseed: false, centre_start: CentreStart::Random, ..small() })
-        .into_iter()
-        .filter_map(|e| if let Event::Clusters(c) = e { Some(c) } else { None })
-        .collect();
-    let (found, random) = (clusters.last().unwrap().nmi.unwrap(), frozen.last().unwrap().nmi.unwrap());
+    let nmi = |events: Vec<Event>| events.into_iter().rev().find_map(|e| if let Event::Clusters(c) = e { c.nmi } else { None }).unwrap();
+    let frozen = Config { rho: 0.0, reseed: false, centre_start: CentreStart::Random, ..small() };
+    let (found, random) = (nmi(events), nmi(race(&frozen)));
     assert!(found > random + 0.1, "{found} and {random}");
 }
 
+/// What the host sees of a batch of users, with so many hits for each centre.
+fn observation(memory: &Memory, step: u64, hits: Vec<f32>) -> Observation {
+    let users = users(step);
+    Observation {
+        v: users.iter().flat_map(|&user| vector(user, SPREAD)).map(|x| x as f32).collect(),
+        members: users.iter().map(|&u| u as u32).collect(),
+        positive: vec![true; BATCH],
+        centres: floats(memory.centres()),
+        hits,
+    }
+}
+
 #[test]
-fn children_follow_their_parent_when_it_is_born_again() {
-    let config = config();
-    let (memory, centres) = trained(&config, 60, SPREAD);
+fn a_dead_centre_is_born_again_with_its_children_and_no_other_moves() {
+    let (mut memory, _) = trained(&config(), 1, SPREAD);
     let Levels { first, children } = memory.levels();
-    let cosine = |a: &[f64], b: &[f64]| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
-    let near = (0..first * children).filter(|&child| {
-        let (mu, parent) = (&centres[(first + child) * M..][..M], &centres[child / children * M..][..M]);
-        cosine(mu, parent) > 0.5
-    });
-    assert!(near.count() as f64 > 0.9 * (first * children) as f64);
+    let before = Centres::new(&memory);
+    // Everybody was hit since the fill but centre 5 with its children, and child 2 of centre 0.
+    let dead_child = 2;
+    let is_dead = |row: usize| row == 5 || row == first + dead_child || (row >= first && (row - first) / children == 5);
+    let hits = (0..memory.levels().rows()).map(|row| if is_dead(row) { 0.0 } else { 1.0 }).collect();
+    let seen = observation(&memory, 100, hits);
+    let reseeded = memory.tick(100, 1_000, &seen).unwrap();
+    assert_eq!((reseeded.centres, reseeded.first_fill), (vec![5], false));
+    assert!(reseeded.children.iter().all(|&child| child == dead_child as u32), "{:?}", reseeded.children);
+    let after = Centres::new(&memory);
+    for (row, (then, now)) in before.rows.iter().zip(&after.rows).enumerate() {
+        let is_reborn = row == 5 || (row >= first && (row - first) / children == 5);
+        assert!(if is_reborn { then != now } else { then == now || row == first + dead_child }, "row {row}");
+    }
+    let vectors: Vec<&[f32]> = seen.v.chunks(M).collect();
+    let parent: Vec<f32> = after.rows[5].iter().map(|&x| x as f32).collect();
+    assert!(vectors.contains(&&parent[..]), "a centre is born where a user of the batch is");
+    for child in 0..children {
+        let (mu, parent) = (&after.rows[first + 5 * children + child], &after.rows[5]);
+        let cosine = dot(mu, parent) / (dot(mu, mu) * dot(parent, parent)).sqrt();
+        assert!(cosine > 0.5, "child {child} is born near its parent: {cosine}");
+    }
+}
+
+#[test]
+fn no_centre_is_born_again_late_or_against_the_switch() {
+    let seeds = |config: &Config, step: u64| {
+        let (mut memory, _) = trained(config, 1, SPREAD);
+        let seen = observation(&memory, step, vec![0.0; memory.levels().rows()]);
+        memory.tick(step, 1_000, &seen)
+    };
+    assert!(seeds(&config(), 799).is_some());
+    assert_eq!(seeds(&config(), 800), None, "the last centres can settle");
+    assert_eq!(seeds(&Config { reseed: false, ..config() }, 799), None);
 }

@@ -1,56 +1,33 @@
-//! Who receives whose gradient: every '-' of the table in `model::ranker` is an exact zero, every 'x' is not.
+//! Who receives whose gradient: every '-' of the table in `model::ranker` is an exact zero, every 'x' is not, in every
+//! variant that is trained.
 
 mod common;
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::tensor::Tensor;
+use common::training::{Trained, config, differing, variants};
 use common::*;
-use duia::config::{Config, Variant};
-use duia::data::generator::Generator;
-use duia::data::protocol::Dataset;
-use duia::model::ranker::{DeviceBatch, Layout, Loader, Ranker};
-use duia::train::turn_clock;
+use duia::config::{Config, UserCentres, Variant};
+use duia::message::Side;
+use duia::model::batch::DeviceBatch;
+use duia::model::ranker::{Graph, Ranker};
 
-fn config() -> Config {
-    Config {
-        users: 120,
-        items: 400,
-        categories: 20,
-        user_groups: 4,
-        item_groups: 5,
-        rows: 4_000,
-        batch: 64,
-        centres: 4,
-        children: 3,
-        warm_up: 2,
-        ..Config::default()
-    }
-}
-
-/// A UIE ranker some steps past the fill of its centres, and the next batch.
-async fn ready(config: &Config) -> (Ranker, DeviceBatch) {
-    let device = Device::flex();
-    let dataset = Dataset::open(Arc::new(Generator::new(config)), config).unwrap();
-    let layout = Layout::new(dataset.vocabulary(), config.history);
-    let (mut loader, mut replay) = (Loader::new(layout, &device), dataset.replay());
-    let mut ranker = Ranker::new(config, Variant::Uie, layout, &device);
-    for step in 1..=6 {
-        let batch = loader.load(Arc::new(replay.next_train().unwrap()));
-        ranker.step(&batch);
-        turn_clock(&mut ranker, step, 1_000).await.unwrap();
-    }
-    assert!(ranker.memory().unwrap().is_filled());
-    (ranker, loader.load(Arc::new(replay.next_train().unwrap())))
+/// Which loss is followed back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Of {
+    Mtl,
+    Auxiliary,
+    Adaptation,
 }
 
 /// Sum of absolute gradients over the parameters of a part; 0 also where no gradient arrived at all.
 fn reached<M: Module>(part: &M, gradients: &GradientsParams) -> f64 {
     struct Sum<'a>(&'a GradientsParams, f64);
-    impl ModuleVisitor for Sum<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+    impl burn::module::ModuleVisitor for Sum<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
             if let Some(gradient) = self.0.get::<D>(param.id) {
                 self.1 += f64::from(gradient.abs().sum().into_scalar::<f32>());
             }
@@ -61,83 +38,169 @@ fn reached<M: Module>(part: &M, gradients: &GradientsParams) -> f64 {
     sum.1
 }
 
-fn leaf<const D: usize>(tensor: &Tensor<D>, gradients: &Gradients) -> f64 {
-    tensor.grad(gradients).map_or(0.0, |gradient| f64::from(gradient.abs().sum().into_scalar::<f32>()))
+/// A ranker whose centres and memories are all in use, and the next batch.
+fn ready(config: &Config, variant: Variant) -> (Trained, DeviceBatch) {
+    let mut trained = Trained::new(config, variant);
+    (0..2).for_each(|_| trained.step());
+    let batch = trained.next();
+    let batch = trained.load(batch);
+    (trained, batch)
 }
 
-/// What a loss reaches: embeddings, personal vectors, PLE, gates, towers, centres.
-fn reaches(ranker: &Ranker, batch: &DeviceBatch, auxiliary: bool) -> [bool; 6] {
-    let graph = ranker.graph(batch);
-    let gradients = if auxiliary { graph.auxiliary.clone().unwrap().backward() } else { graph.mtl.backward() };
-    let (fields, personal) = (leaf(&graph.fields, &gradients), leaf(graph.personal.as_ref().unwrap(), &gradients));
-    let centres = leaf(&graph.chosen().unwrap(), &gradients);
+/// The parts of a variant and whether a loss reaches them.
+fn reaches(ranker: &Ranker, graph: Graph, of: Of) -> BTreeMap<&'static str, bool> {
+    let Graph { leaves, mtl, auxiliary, adaptation, .. } = &graph;
+    let loss = match of {
+        Of::Mtl => mtl.clone(),
+        Of::Auxiliary => auxiliary.clone().unwrap(),
+        Of::Adaptation => adaptation.clone().unwrap().0,
+    };
+    let gradients = loss.backward();
+    let leaf = |tensor: &Tensor<2>| tensor.grad(&gradients).is_some_and(|g| g.abs().sum().into_scalar::<f32>() != 0.0);
+    let mut all = BTreeMap::from([("candidates", leaf(&leaves.candidates)), ("requests", leaf(&leaves.requests))]);
+    let rows = [("views", &leaves.views), ("user vectors", &leaves.users), ("item vectors", &leaves.items)];
+    all.extend(rows.into_iter().filter_map(|(name, there)| there.as_ref().map(|tensor| (name, leaf(tensor)))));
+    if let Some(lent) = graph.lent() {
+        all.insert("user centres", lent.grad(&gradients).is_some_and(|g| g.abs().sum().into_scalar::<f32>() != 0.0));
+    }
     let network = ranker.network();
     let dense = GradientsParams::from_grads(gradients, network);
-    let (gate, towers) = (network.gate.as_ref().unwrap(), network.auxiliary.as_ref().unwrap());
-    [fields, personal, reached(&network.ple, &dense), reached(gate, &dense), reached(towers, &dense), centres].map(|sum| sum != 0.0)
+    all.insert("ple", reached(&network.ple, &dense) != 0.0);
+    let mut part = |name, there: Option<f64>| there.map(|sum| all.insert(name, sum != 0.0));
+    part("towers", network.auxiliary.as_ref().map(|part| reached(part, &dense)));
+    part("users' gates", network.users.as_ref().map(|part| reached(part, &dense)));
+    part("items' gates", network.items.as_ref().map(|part| reached(part, &dense)));
+    part("contrastive", network.contrastive.as_ref().map(|part| reached(part, &dense)));
+    part("transfer", network.transfer.as_ref().map(|part| reached(part, &dense)));
+    all
+}
+
+/// What a loss reaches of what a variant has.
+fn expected(has: &BTreeMap<&'static str, bool>, variant: Variant, of: Of) -> BTreeSet<&'static str> {
+    let wanted: &[&str] = match of {
+        // PLE with TL feeds F(v) to the ranker, so its loss teaches F too.
+        Of::Mtl => &["candidates", "requests", "user vectors", "item vectors", "ple", "users' gates", "items' gates", "transfer"],
+        Of::Auxiliary => &["towers"],
+        Of::Adaptation if variant.parts().contrastive => &["requests", "views", "contrastive"],
+        Of::Adaptation => &["requests", "views", "transfer"],
+    };
+    wanted.iter().copied().filter(|name| has.contains_key(name)).collect()
+}
+
+fn assert_table(config: &Config, variant: Variant, of: Of, more: &[&'static str]) {
+    let (trained, batch) = ready(config, variant);
+    let got = reaches(&trained.ranker, trained.ranker.graph(&batch), of);
+    let mut wanted = expected(&got, variant, of);
+    wanted.extend(more);
+    let reached: BTreeSet<&str> = got.iter().filter(|(_, reached)| **reached).map(|(name, _)| *name).collect();
+    assert_eq!(reached, wanted, "{of:?} in {variant:?}, which has {:?}", got.keys());
 }
 
 #[test]
-fn the_ranker_loss_reaches_all_but_towers_and_centres() {
-    let (ranker, batch) = block_on(ready(&config()));
-    assert_eq!(reaches(&ranker, &batch, false), [true, true, true, true, false, false]);
+fn the_rankers_loss_reaches_everything_but_towers_and_memories() {
+    variants().into_iter().for_each(|variant| assert_table(&config(), variant, Of::Mtl, &[]));
 }
 
 #[test]
 fn the_auxiliary_loss_reaches_the_towers_alone() {
-    let (ranker, batch) = block_on(ready(&config()));
-    assert_eq!(reaches(&ranker, &batch, true), [false, false, false, false, true, false]);
+    let with_towers = variants().into_iter().filter(|variant| variant.parts().has_towers());
+    with_towers.for_each(|variant| assert_table(&config(), variant, Of::Auxiliary, &[]));
 }
 
 #[test]
-fn only_the_option_lets_the_ranker_loss_reach_centres() {
-    let (ranker, batch) = block_on(ready(&Config { centres_from_main: true, ..config() }));
-    assert_eq!(reaches(&ranker, &batch, false), [true, true, true, true, false, true]);
-    assert_eq!(reaches(&ranker, &batch, true), [false, false, false, false, true, false]);
+fn the_adaptations_reach_their_own_network_and_the_users_embeddings() {
+    [Variant::Contrastive, Variant::Transfer].into_iter().for_each(|variant| assert_table(&config(), variant, Of::Adaptation, &[]));
 }
 
-/// Everything of a ranker but its centres, and the centres.
-async fn state(ranker: &Ranker) -> (Vec<f64>, Vec<f64>) {
-    struct All(Vec<f64>);
-    impl ModuleVisitor for All {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.extend(block_on(read(param.val())));
+#[test]
+fn only_the_option_lets_the_rankers_loss_reach_centres() {
+    let through = Config { centres_from_main: true, ..config() };
+    for variant in [Variant::Uie, Variant::DuiaItems] {
+        assert_table(&through, variant, Of::Mtl, &["user centres"]);
+        assert_table(&through, variant, Of::Auxiliary, &[]);
+    }
+}
+
+#[test]
+fn backward_gives_the_gradients_of_the_whole_loss_to_every_leaf() {
+    for variant in variants() {
+        let (trained, batch) = ready(&config(), variant);
+        let gradients = trained.ranker.backward(&trained.ranker.graph(&batch));
+        let leaf = |own: &Tensor<2>, all: &burn::tensor::Gradients| {
+            own.grad(all).map_or_else(|| vec![0.0; own.shape().num_elements()], |gradient| block_on(read(gradient)))
+        };
+        // The same batch on a graph of its own: a backward pass uses its graph up.
+        let graph = trained.ranker.graph(&batch);
+        let all = graph.loss().backward();
+        assert_eq!(block_on(read(gradients.leaves.requests)), leaf(&graph.leaves.requests, &all), "{variant:?}");
+        assert_eq!(block_on(read(gradients.leaves.candidates)), leaf(&graph.leaves.candidates, &all));
+        for (got, own) in [
+            (gradients.leaves.views, &graph.leaves.views),
+            (gradients.leaves.users, &graph.leaves.users),
+            (gradients.leaves.items, &graph.leaves.items),
+        ] {
+            assert_eq!(got.map(|got| block_on(read(got))), own.as_ref().map(|own| leaf(own, &all)), "{variant:?}");
         }
     }
-    let mut all = All(read(ranker.embeddings().rows()).await);
-    all.0.extend(read(ranker.personal().unwrap().rows()).await);
-    ranker.network().visit(&mut all);
-    (all.0, read(ranker.memory().unwrap().centres()).await)
 }
 
-/// Two rankers that differ in a clustering option only, one step from the same state.
-async fn after_one_step(config: &Config) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
-    let (mut ranker, batch) = ready(config).await;
-    let before = read(ranker.memory().unwrap().centres()).await;
-    ranker.step(&batch);
-    let (rest, centres) = state(&ranker).await;
-    (rest, before, centres)
+/// What two runs that differ in a weight of Eq. 15 differ in, so many steps after the fill.
+fn difference(variant: Variant, steps: usize, other: Config) -> Vec<&'static str> {
+    let after = |config: &Config| {
+        let mut trained = Trained::new(config, variant);
+        (0..steps).for_each(|_| trained.step());
+        trained.state()
+    };
+    differing(&after(&config()), &after(&other))
 }
 
 #[test]
-fn the_clustering_loss_moves_centres_and_nothing_else() {
-    // Before the fill no centre exists, so up to there both runs are one; the batch after the fill is the first to differ.
-    let filled_last = Config { warm_up: 6, ..config() };
-    let (with, before, after) = block_on(after_one_step(&filled_last));
-    let (without, still_before, still) = block_on(after_one_step(&Config { rho: 0.0, ..filled_last }));
-    assert_eq!(before, still_before);
-    assert_ne!(before, after, "rho moves centres");
-    assert_eq!(still, still_before, "without rho not even the ranker's loss moves a centre");
-    assert_eq!(with, without, "users, items, towers and gates do not feel rho");
+fn a_clustering_loss_moves_its_own_memory_and_nothing_else() {
+    for variant in variants() {
+        let parts = variant.parts();
+        let learned = parts.uie == Some(UserCentres::Learned);
+        let own = |there: bool, names: &[&'static str]| if there { names.to_vec() } else { Vec::new() };
+        assert_eq!(difference(variant, 1, Config { rho: 0.2, ..config() }), own(learned, &["user centres"]), "{variant:?}");
+        let centres = own(parts.has_item_centres(), &["item centres"]);
+        assert_eq!(difference(variant, 1, Config { eta: 0.2, ..config() }), centres, "{variant:?}");
+        // The first touch copies, whatever lambda is; the second is the first that lambda moves.
+        let other = Config { lambda: 0.2, ..config() };
+        assert_eq!(difference(variant, 1, other.clone()), own(false, &[]), "{variant:?}");
+        let items: &[&str] = if parts.items { &["item behaviours", "user behaviours"] } else { &["user behaviours"] };
+        assert_eq!(difference(variant, 2, other), own(parts.upbe, items), "{variant:?}");
+    }
 }
 
 #[test]
-fn the_commitment_option_moves_users_through_their_tower() {
-    let (ranker, batch) = block_on(ready(&config()));
-    let (committed, same) = block_on(ready(&Config { commit: 0.5, warm_up: 6, ..config() }));
-    assert!(ranker.graph(&batch).chosen().is_some() && committed.graph(&same).chosen().is_some());
-    let filled_last = Config { warm_up: 6, ..config() };
-    let (with, ..) = block_on(after_one_step(&Config { commit: 0.5, ..filled_last.clone() }));
-    let (without, ..) = block_on(after_one_step(&filled_last));
-    assert_ne!(with, without);
+fn without_their_weights_no_loss_moves_a_centre() {
+    for variant in variants() {
+        let still = Config { rho: 0.0, eta: 0.0, ..config() };
+        let mut trained = Trained::new(&still, variant);
+        let before = trained.state();
+        trained.step();
+        let moved = differing(&before, &trained.state());
+        assert!(!moved.contains(&"user centres") && !moved.contains(&"item centres"), "{variant:?}: {moved:?}");
+        assert!(moved.contains(&"network") && moved.contains(&"embeddings"));
+    }
+}
+
+#[test]
+fn the_option_moves_centres_of_both_sides_by_the_rankers_loss() {
+    let still = Config { rho: 0.0, eta: 0.0, centres_from_main: true, ..config() };
+    let mut trained = Trained::new(&still, Variant::DuiaItems);
+    let before = trained.state();
+    trained.step();
+    let moved = differing(&before, &trained.state());
+    assert!(moved.contains(&"user centres") && moved.contains(&"item centres"), "{moved:?}");
+}
+
+#[test]
+fn the_commitment_option_moves_the_users_tower_alone() {
+    let (committed, batch) = ready(&Config { commit: 0.5, ..config() }, Variant::Uie);
+    let graph = committed.ranker.graph(&batch);
+    assert!(committed.ranker.memory(Side::Users).unwrap().is_filled());
+    let plain = block_on(read(graph.mtl.clone() + graph.auxiliary.clone().unwrap()))[0];
+    assert!(block_on(read(graph.loss()))[0] > plain);
+    let moved = difference(Variant::Uie, 1, Config { commit: 0.5, ..config() });
+    assert_eq!(moved, ["network"], "embeddings and centres do not feel it");
 }

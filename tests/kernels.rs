@@ -6,9 +6,9 @@ use burn::optim::{AdamConfig, Optimizer};
 use burn::tensor::Device;
 use common::*;
 use duia::data::protocol::NO_ROW;
-use duia::data::rows::{Bags, RowPlanner};
-use duia::kernels::{AdamStep, EPSILON, Levels, centre_pull, mix, nearest};
-use duia::model::table::{RowTable, Touched, integers};
+use duia::data::rows::{Bags, RowPlanner, Segment};
+use duia::kernels::{AdamStep, EPSILON, Levels, Mix, RowRule, centre_pull, mix, nearest, pool_centres};
+use duia::model::table::{BehaviourTable, Ids, RowTable, Touched, integers};
 
 const WIDTH: usize = 5;
 const ROWS: usize = 30;
@@ -24,6 +24,10 @@ fn ids() -> Vec<u32> {
         0, 3, /**/ 3, 3, 3, /**/ 3, 12, n,
     ]
 }
+
+/// A second segment over the same table: one id a sample.
+const MORE: [u32; 3] = [7, 29, 15];
+const SINGLE: Bags = Bags { singles: 1, bags: 0, bag_len: 0 };
 
 fn table(device: &Device) -> (RowTable, Vec<f64>) {
     let start = numbers(1, ROWS * WIDTH, 0.5);
@@ -44,22 +48,27 @@ fn weight(sample: usize, field: usize, row: u32) -> f64 {
 pub async fn pooling_and_lazy_adam(device: Device) {
     let (mut table, start) = table(&device);
     let ids = ids();
-    let touched = Touched::new(&mut RowPlanner::new(ROWS), &ids, BAGS, &device);
+    let segments = [Segment { ids: &ids, bags: BAGS }, Segment { ids: &MORE, bags: SINGLE }];
+    let touched = Touched::new(&mut RowPlanner::new(ROWS), &segments, &device);
     let (samples, fields) = (4, BAGS.fields());
     let expected: Vec<f64> = (0..samples * fields)
         .flat_map(|p| (0..WIDTH).map(move |k| (p, k)))
         .map(|(p, k)| (0..ROWS).map(|r| weight(p / fields, p % fields, r as u32) * start[r * WIDTH + k]).sum())
         .collect();
-    assert_close(&read(table.pool(&touched)).await, &expected, 1e-6);
+    assert_close(&read(table.pool(&Ids::new(segments[0], &device))).await, &expected, 1e-6);
 
     // Two steps with different gradients: the second sees moments.
     let (mut w, mut m, mut v) = (start.clone(), vec![0.0; ROWS * WIDTH], vec![0.0; ROWS * WIDTH]);
+    let is_touched = |row: usize| ids.contains(&(row as u32)) || MORE.contains(&(row as u32));
     for t in 1..=2u64 {
-        let gradient = numbers(10 + t, samples * fields * WIDTH, 1.0);
-        table.update(&touched, tensor(&gradient, [samples, fields * WIDTH], &device), AdamStep::new(0.01, t));
-        for r in (0..ROWS).filter(|&r| ids.contains(&(r as u32))) {
+        let (gradient, more) = (numbers(10 + t, samples * fields * WIDTH, 1.0), numbers(15 + t, MORE.len() * WIDTH, 1.0));
+        let gradients = vec![tensor(&gradient, [samples, fields * WIDTH], &device), tensor(&more, [MORE.len(), WIDTH], &device)];
+        table.update(&touched, gradients, AdamStep::new(0.01, t));
+        for r in (0..ROWS).filter(|&r| is_touched(r)) {
             for k in 0..WIDTH {
-                let g: f64 = (0..samples * fields).map(|p| weight(p / fields, p % fields, r as u32) * gradient[p * WIDTH + k]).sum();
+                let of_bags = (0..samples * fields).map(|p| weight(p / fields, p % fields, r as u32) * gradient[p * WIDTH + k]);
+                let of_singles = MORE.iter().enumerate().filter(|(_, row)| **row == r as u32).map(|(s, _)| more[s * WIDTH + k]);
+                let g: f64 = of_bags.chain(of_singles).sum();
                 let i = r * WIDTH + k;
                 m[i] = 0.9 * m[i] + 0.1 * g;
                 v[i] = 0.999 * v[i] + 0.001 * g * g;
@@ -71,7 +80,7 @@ pub async fn pooling_and_lazy_adam(device: Device) {
     let rows = read(table.rows()).await;
     for r in 0..ROWS {
         assert_close(&rows[r * 3 * WIDTH..][..WIDTH], &w[r * WIDTH..][..WIDTH], 1e-5);
-        if !ids.contains(&(r as u32)) {
+        if !is_touched(r) {
             let now: Vec<f32> = rows[r * 3 * WIDTH..][..3 * WIDTH].iter().map(|&x| x as f32).collect();
             let then: Vec<f32> = start[r * WIDTH..][..WIDTH].iter().map(|&x| x as f32).chain([0.0; 2 * WIDTH]).collect();
             assert_eq!(now, then, "row {r} is in no sample and must not move");
@@ -82,17 +91,44 @@ pub async fn pooling_and_lazy_adam(device: Device) {
 pub async fn lazy_adam_is_burns_adam_where_every_row_is_touched(device: Device) {
     let (mut table, start) = table(&device);
     let every: Vec<u32> = (0..ROWS as u32).collect();
-    let bags = Bags { singles: 1, bags: 0, bag_len: 0 };
-    let touched = Touched::new(&mut RowPlanner::new(ROWS), &every, bags, &device);
+    let touched = Touched::single(&mut RowPlanner::new(ROWS), &every, &device);
     let adam = AdamConfig::new().with_epsilon(EPSILON).build();
     let (mut dense, mut state) = (tensor::<2>(&start, [ROWS, WIDTH], &device), None);
     for t in 1..=5 {
         let gradient = tensor::<2>(&numbers(20 + t, ROWS * WIDTH, 1.0), [ROWS, WIDTH], &device);
-        table.update(&touched, gradient.clone(), AdamStep::new(3e-3, t));
+        table.update(&touched, vec![gradient.clone()], AdamStep::new(3e-3, t));
         (dense, state) = adam.step(3e-3, dense, gradient, state);
     }
     let lazy = table.rows().slice([0..ROWS, 0..WIDTH]);
     assert_close(&read(lazy).await, &read(dense).await, 1e-6);
+}
+
+/// Rows that are written by a rule: 4 by samples 0 and 2, 2 by sample 4, 0 by sample 5; all samples of 7 have weight 0.
+pub async fn written_rows_follow_their_rule_and_no_other_moves(device: Device) {
+    let ids = [4, 2, 4, 7, 2, 0, 4, 7];
+    let weights = [1.0, 0.0, 1.0, 0.0, 0.5, 1.0, 0.0, 0.0];
+    let (start, values) = (numbers(90, 9 * WIDTH, 1.0), numbers(91, ids.len() * WIDTH, 1.0));
+    let touched = Touched::single(&mut RowPlanner::new(9), &ids, &device);
+    for rule in [RowRule::AddMean, RowRule::Replace] {
+        let mut table = BehaviourTable::new(tensor(&start, [9, WIDTH], &device));
+        let before = table.rows();
+        table.write(&touched, tensor(&values, [ids.len(), WIDTH], &device), tensor(&weights, [ids.len()], &device), rule);
+        let after = read(table.rows()).await;
+        for row in 0..9 {
+            let own: Vec<&[f64]> =
+                (0..ids.len()).filter(|&s| ids[s] == row && weights[s] > 0.0).map(|s| &values[s * WIDTH..][..WIDTH]).collect();
+            let (then, now) = (&start[row as usize * WIDTH..][..WIDTH], &after[row as usize * WIDTH..][..WIDTH]);
+            match (rule, own.last()) {
+                (_, None) => assert_eq!(now, then, "nothing wrote row {row}"),
+                (RowRule::Replace, Some(last)) => assert_eq!(now, *last, "row {row}"),
+                (RowRule::AddMean, Some(_)) => {
+                    let expected: Vec<f64> = then.iter().zip(mean(&own)).map(|(x, by)| x + by).collect();
+                    assert_close(now, &expected, 1e-6);
+                }
+            }
+        }
+        assert_eq!(read(before).await, start, "who holds the table of before still sees it");
+    }
 }
 
 const LEVELS: Levels = Levels { first: 4, children: 3 };
@@ -168,41 +204,72 @@ pub async fn the_pull_on_a_centre_is_minus_half_the_gradient(device: Device) {
     }
 }
 
-pub async fn mixing_experts_and_both_its_gradients(device: Device) {
-    let (streams, samples, count, width) = (3, 4, 5, 6);
-    let (gates, experts) = (numbers(40, streams * samples * count, 1.0), numbers(41, count * samples * width, 1.0));
-    let chosen = numbers(42, streams * samples * width, 1.0);
-    let value = |gates: &[f64], experts: &[f64]| -> Vec<f64> {
-        let mut out = vec![0.0; streams * samples * width];
-        for s in 0..streams {
-            for b in 0..samples {
-                for e in 0..count {
-                    for k in 0..width {
-                        out[(s * samples + b) * width + k] += gates[(s * samples + b) * count + e] * experts[(e * samples + b) * width + k];
-                    }
-                }
-            }
+/// Items 0 to 6: given before, at and after the birth of their centres, never given, and two of one centre.
+pub async fn the_centres_of_a_bag_are_averaged_where_they_still_count(device: Device) {
+    let children = LEVELS.first * LEVELS.children;
+    let centres = numbers(32, LEVELS.rows() * M, 1.0);
+    let mut born = vec![0.0; children];
+    (born[5], born[11]) = (9.0, 4.0);
+    let entries = [[2.0, 3.0], [5.0, 8.0], [5.0, 9.0], [11.0, 40.0], [0.0, -1.0], [2.0, 0.0], [7.0, 1.0]];
+    let n = -1;
+    let bags = [[0, 1, 2, n], [n, n, n, n], [1, 4, n, n], [3, 3, 6, 5], [4, n, 6, n], [2, n, n, n]];
+    let ids: Vec<i32> = bags.as_flattened().to_vec();
+    let pooled = pool_centres(
+        tensor(&centres, [LEVELS.rows(), M], &device),
+        tensor(entries.as_flattened(), [entries.len(), 2], &device),
+        tensor(&born, [children], &device),
+        integers(ids, &device).reshape([bags.len(), 4]),
+        LEVELS,
+    );
+    let expected = bags.iter().flat_map(|bag| {
+        let known = bag.iter().filter(|&&item| item >= 0).map(|&item| entries[item as usize]);
+        let counting: Vec<usize> =
+            known.filter(|[child, given]| *given >= born[*child as usize]).map(|[child, _]| child as usize).collect();
+        if counting.is_empty() {
+            return vec![0.0; 2 * M + 1];
         }
-        out
-    };
-    let autodiff = device.clone().autodiff();
-    let g = tensor::<3>(&gates, [streams, samples, count], &autodiff).require_grad();
-    let x = tensor::<3>(&experts, [count, samples, width], &autodiff).require_grad();
-    let out = mix(g.clone(), x.clone());
-    assert_close(&read(out.clone()).await, &value(&gates, &experts), 1e-5);
-    let gradients = (out * tensor(&chosen, [streams, samples, width], &autodiff)).sum().backward();
-    let score = |gates: &[f64], experts: &[f64]| dot(&value(gates, experts), &chosen);
-    let in_gates: Vec<f64> = (0..gates.len()).map(|i| slope(|g| score(g, &experts), &gates, i)).collect();
-    let in_experts: Vec<f64> = (0..experts.len()).map(|i| slope(|x| score(&gates, x), &experts, i)).collect();
-    assert_close(&read(g.grad(&gradients).unwrap()).await, &in_gates, 1e-4);
-    assert_close(&read(x.grad(&gradients).unwrap()).await, &in_experts, 1e-4);
+        let level = |row: &dyn Fn(usize) -> usize| mean(&counting.iter().map(|&c| &centres[row(c) * M..][..M]).collect::<Vec<_>>());
+        [level(&|child| child / LEVELS.children), level(&|child| LEVELS.first + child), vec![1.0]].concat()
+    });
+    assert_close(&read(pooled).await, &expected.collect::<Vec<_>>(), 1e-6);
+}
+
+pub async fn mixing_experts_and_both_its_gradients(device: Device) {
+    let (streams, samples, experts, width) = (3, 4, 5, 6);
+    let (gates, outputs) = (numbers(40, streams * samples * experts, 1.0), numbers(41, experts * samples * width, 1.0));
+    let chosen = numbers(42, streams * samples * width, 1.0);
+    for wide in [false, true] {
+        let gate = |s: usize, b: usize, e: usize| if wide { (b * streams + s) * experts + e } else { (s * samples + b) * experts + e };
+        let output = |e: usize, b: usize, k: usize| if wide { (b * experts + e) * width + k } else { (e * samples + b) * width + k };
+        let value = |gates: &[f64], outputs: &[f64]| -> Vec<f64> {
+            let places = (0..streams * samples * width).map(|i| (i / width / samples, i / width % samples, i % width));
+            places.map(|(s, b, k)| (0..experts).map(|e| gates[gate(s, b, e)] * outputs[output(e, b, k)]).sum()).collect()
+        };
+        let autodiff = device.clone().autodiff();
+        let shapes = match wide {
+            true => ([samples, streams, experts], [samples, experts, width]),
+            false => ([streams, samples, experts], [experts, samples, width]),
+        };
+        let g = tensor::<3>(&gates, shapes.0, &autodiff).require_grad();
+        let x = tensor::<3>(&outputs, shapes.1, &autodiff).require_grad();
+        let out = mix(g.clone(), x.clone(), Mix { streams, samples, experts, width, wide });
+        assert_close(&read(out.clone()).await, &value(&gates, &outputs), 1e-5);
+        let gradients = (out * tensor(&chosen, [streams, samples, width], &autodiff)).sum().backward();
+        let score = |gates: &[f64], outputs: &[f64]| dot(&value(gates, outputs), &chosen);
+        let in_gates: Vec<f64> = (0..gates.len()).map(|i| slope(|g| score(g, &outputs), &gates, i)).collect();
+        let in_outputs: Vec<f64> = (0..outputs.len()).map(|i| slope(|x| score(&gates, x), &outputs, i)).collect();
+        assert_close(&read(g.grad(&gradients).unwrap()).await, &in_gates, 1e-4);
+        assert_close(&read(x.grad(&gradients).unwrap()).await, &in_outputs, 1e-4);
+    }
 }
 
 pub async fn every_kernel(device: Device) {
     pooling_and_lazy_adam(device.clone()).await;
     lazy_adam_is_burns_adam_where_every_row_is_touched(device.clone()).await;
+    written_rows_follow_their_rule_and_no_other_moves(device.clone()).await;
     the_nearest_centre_and_its_nearest_child(device.clone()).await;
     the_pull_on_a_centre_is_minus_half_the_gradient(device.clone()).await;
+    the_centres_of_a_bag_are_averaged_where_they_still_count(device.clone()).await;
     mixing_experts_and_both_its_gradients(device).await;
 }
 

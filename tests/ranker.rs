@@ -1,18 +1,31 @@
-//! PLE, the auxiliary loss, Eq. 6 and the gate against a plain f64 oracle and finite differences.
+//! PLE, the auxiliary loss, Eq. 6, the generalization layer and the two adaptations against a plain f64 oracle and finite
+//! differences.
 
 mod common;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::module::Param;
+use burn::tensor::{Device, Tensor, TensorData};
+use common::oracle::{EnhancementOracle, Layer, PleOracle, layer, layers, parameters};
+use common::training::{FILLED, Trained, config};
 use common::*;
-use duia::config::StopRule;
-use duia::model::auxiliary;
+use duia::config::{StopRule, Variant};
+use duia::counter::{Counter, Stream};
+use duia::data::protocol::{Batch, NO_ROW};
+use duia::model::auxiliary::{self, Towers};
+use duia::model::batch::FEW;
+use duia::model::contrastive::info_nce;
 use duia::model::dense::{Init, Linear, Mlp};
+use duia::model::enhancement::{Enhancement, Gate, Lendings};
+use duia::model::network::Network;
 use duia::model::ple::{Ple, PleSizes};
-use duia::model::uie::{Gate, lend};
+use duia::model::transfer::Transfer;
+use duia::model::uie::lend;
 
-const INPUTS: usize = 7;
-const SAMPLES: usize = 6;
+const REQUESTS: usize = 2;
+const CANDIDATES: usize = 3;
+const SAMPLES: usize = REQUESTS * CANDIDATES;
+const OF_REQUEST: usize = 4;
+const OF_CANDIDATE: usize = 3;
 
 fn device() -> Device {
     Device::flex().autodiff()
@@ -22,129 +35,139 @@ fn sizes(levels: &[&[usize]], specific: usize, shared: usize) -> PleSizes {
     PleSizes { tasks: 2, specific, shared, levels: levels.iter().map(|l| l.to_vec()).collect(), tower: vec![4] }
 }
 
-/// One layer of a stack as weight and bias, read from the module.
-fn layer(linear: &Linear, index: usize) -> (Vec<f64>, Vec<f64>) {
-    let pick = |param: &Param<Tensor<3>>| {
-        let [_, rows, columns] = param.dims();
-        block_on(read(param.val()))[index * rows * columns..][..rows * columns].to_vec()
-    };
-    (pick(&linear.weight), pick(&linear.bias))
+fn floats(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&x| x as f32).collect()
 }
 
-fn layers(mlp: &Mlp, index: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
-    mlp.layers.iter().map(|linear| layer(linear, index)).collect()
-}
-
-/// PLE for one sample, written from the paper: gate `k` sees its own experts and the shared ones, the shared gate all.
-fn ple_oracle(ple: &Ple, sizes: &PleSizes, x: &[f64]) -> Vec<f64> {
-    let tasks = sizes.tasks;
-    let mut streams = vec![x.to_vec(); tasks + 1];
-    for (depth, level) in ple.levels.iter().enumerate() {
-        let count = tasks * sizes.specific + sizes.shared;
-        let owner = |e: usize| (e / sizes.specific).min(tasks);
-        let experts: Vec<Vec<f64>> = (0..count).map(|e| mlp(&streams[owner(e)], &layers(&level.experts, e), true)).collect();
-        let last = depth + 1 == ple.levels.len();
-        let next = (0..if last { tasks } else { tasks + 1 }).map(|k| {
-            let (weight, bias) = layer(&level.gates, k);
-            let logits = linear(&streams[k], &weight, &bias);
-            let seen: Vec<usize> = (0..count).filter(|&e| k == tasks || owner(e) == k || owner(e) == tasks).collect();
-            let gate = softmax(&seen.iter().map(|&e| logits[e]).collect::<Vec<_>>());
-            let width = experts[0].len();
-            (0..width).map(|o| seen.iter().zip(&gate).map(|(&e, g)| g * experts[e][o]).sum()).collect()
-        });
-        streams = next.collect();
+/// A PLE with biases, which at the start are 0 and would hide a mistake.
+fn ple(sizes: &PleSizes) -> Ple {
+    let mut ple = Ple::new(&Init::new(3, &device()), sizes, [OF_REQUEST, OF_CANDIDATE], OF_REQUEST + OF_CANDIDATE);
+    let [_, outputs] = ple.first.joint.bias.dims();
+    ple.first.joint.bias = Param::from_data(TensorData::new(floats(&numbers(51, outputs, 0.5)), [1, outputs]), &device());
+    for level in &mut ple.levels {
+        let shape = level.gates.bias.dims();
+        let values = floats(&numbers(52, shape.iter().product(), 0.5));
+        level.gates.bias = Param::from_data(TensorData::new(values, shape), &device());
     }
-    (0..tasks).map(|k| mlp(&streams[k], &layers(&ple.towers, k), false)[0]).collect()
+    ple
 }
 
-fn inputs() -> Vec<f64> {
-    numbers(50, SAMPLES * INPUTS, 1.0)
+/// Features of requests and of their candidates.
+fn inputs() -> (Vec<f64>, Vec<f64>) {
+    (numbers(50, REQUESTS * OF_REQUEST, 1.0), numbers(53, SAMPLES * OF_CANDIDATE, 1.0))
+}
+
+fn on_device((request, candidate): &(Vec<f64>, Vec<f64>)) -> (Tensor<2>, Tensor<2>) {
+    (tensor(request, [REQUESTS, OF_REQUEST], &device()), tensor(candidate, [SAMPLES, OF_CANDIDATE], &device()))
+}
+
+fn logits(oracle: &PleOracle, request: &[f64], candidate: &[f64]) -> Vec<Vec<f64>> {
+    let of_request = |s: usize| &request[s / CANDIDATES * OF_REQUEST..][..OF_REQUEST];
+    (0..SAMPLES).map(|s| oracle.logits(of_request(s), &candidate[s * OF_CANDIDATE..][..OF_CANDIDATE])).collect()
 }
 
 #[test]
 fn ple_equals_the_oracle_at_every_depth_and_width() {
     // One level is CGC; the browser's sizes; several experts of several layers.
     for sizes in [sizes(&[&[5]], 1, 1), sizes(&[&[6], &[5]], 1, 1), sizes(&[&[6, 5], &[5, 4]], 2, 3), sizes(&[&[4], &[5], &[3]], 2, 1)] {
-        let ple = Ple::new(&Init::new(3, &device()), &sizes, INPUTS);
-        let logits = block_on(read(ple.forward(tensor(&inputs(), [SAMPLES, INPUTS], &device()))));
-        for s in 0..SAMPLES {
-            let expected = ple_oracle(&ple, &sizes, &inputs()[s * INPUTS..][..INPUTS]);
-            assert_close(&[logits[s], logits[SAMPLES + s]], &expected, 1e-5);
+        let (ple, (request, candidate)) = (ple(&sizes), on_device(&inputs()));
+        let got = block_on(read(ple.forward(request, candidate)));
+        let expected = logits(&PleOracle::new(&ple, sizes.specific, sizes.shared), &inputs().0, &inputs().1);
+        for (s, expected) in expected.iter().enumerate() {
+            assert_close(&[got[s], got[SAMPLES + s]], expected, 1e-5);
         }
     }
 }
 
 #[test]
 fn gates_sum_to_one_and_hide_what_they_may_not_see() {
-    let sizes = sizes(&[&[6], &[5]], 2, 1);
-    let ple = Ple::new(&Init::new(3, &device()), &sizes, INPUTS);
-    let levels = ple.levels(tensor(&inputs(), [SAMPLES, INPUTS], &device()));
-    assert_eq!(levels.iter().map(|l| l.gates.dims()[0]).collect::<Vec<_>>(), [3, 2], "the last level has no shared gate");
-    for level in levels {
-        let [streams, samples, experts] = level.gates.dims();
-        for (row, gate) in block_on(read(level.gates)).chunks(experts).enumerate() {
-            assert!((gate.iter().sum::<f64>() - 1.0).abs() < 1e-6);
-            let other = match row / samples {
-                0 => 2..4,
-                1 => 0..2,
-                _ => 0..0,
-            };
-            assert!(gate[other].iter().all(|&g| g == 0.0), "stream {} of {streams}", row / samples);
+    for widths in [[6].as_slice(), &[6, 4]] {
+        let (ple, (request, candidate)) = (ple(&sizes(&[widths, &[5]], 2, 1)), on_device(&inputs()));
+        let levels = ple.levels(request, candidate);
+        assert_eq!(levels.iter().map(|l| l.gates.dims()[0]).collect::<Vec<_>>(), [3, 2], "the last level has no shared gate");
+        for level in levels {
+            let [streams, samples, experts] = level.gates.dims();
+            for (row, gate) in block_on(read(level.gates)).chunks(experts).enumerate() {
+                assert!((gate.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+                let other = match row / samples {
+                    0 => 2..4,
+                    1 => 0..2,
+                    _ => 0..0,
+                };
+                assert!(gate[other].iter().all(|&g| g == 0.0), "stream {} of {streams}", row / samples);
+            }
         }
     }
 }
 
-/// Gradient of a task's logits in the weights of each expert of a level, summed in absolute value.
+/// Gradient of a task's logits in the first weights of each expert of a level, summed in absolute value.
 fn felt(ple: &Ple, task: usize, level: usize) -> Vec<f64> {
-    let logits = ple.forward(tensor(&inputs(), [SAMPLES, INPUTS], &device()));
-    let gradients = logits.slice([task..task + 1]).sum().backward();
-    let weight = ple.levels[level].experts.layers[0].weight.val();
-    let [experts, rows, columns] = weight.dims();
+    let (request, candidate) = on_device(&inputs());
+    let gradients = ple.forward(request, candidate).slice([task..task + 1]).sum().backward();
+    if level > 0 {
+        let weight = ple.levels[level - 1].experts.layers[0].weight.val();
+        let length = weight.dims()[1] * weight.dims()[2];
+        let gradient = block_on(read(weight.grad(&gradients).unwrap()));
+        return gradient.chunks(length).map(|expert| expert.iter().map(|g| g.abs()).sum()).collect();
+    }
+    // Three experts of six columns, then the gates.
+    let weight = ple.first.joint.request.val();
+    let columns = weight.dims()[1];
     let gradient = block_on(read(weight.grad(&gradients).unwrap()));
-    (0..experts).map(|e| gradient[e * rows * columns..][..rows * columns].iter().map(|g| g.abs()).sum()).collect()
+    let of_expert = |e: usize| gradient.chunks(columns).flat_map(move |row| row[e * 6..][..6].iter().map(|g| g.abs()));
+    (0..3).map(|e| of_expert(e).sum()).collect()
 }
 
 #[test]
 fn experts_of_another_task_matter_early_and_not_at_the_last_level() {
-    let ple = Ple::new(&Init::new(3, &device()), &sizes(&[&[6], &[5]], 1, 1), INPUTS);
-    let (early, late) = (felt(&ple, 0, 0), felt(&ple, 0, 1));
+    let two = ple(&sizes(&[&[6], &[5]], 1, 1));
+    let (early, late) = (felt(&two, 0, 0), felt(&two, 0, 1));
     assert!(early[1] > 0.0, "through the shared gate of the first level: {early:?}");
     assert!(late[0] > 0.0 && late[1] == 0.0 && late[2] > 0.0, "{late:?}");
+    let cgc = felt(&ple(&sizes(&[&[6]], 1, 1)), 1, 0);
+    assert!(cgc[0] == 0.0 && cgc[1] > 0.0 && cgc[2] > 0.0, "one level is the last: {cgc:?}");
 }
 
 #[test]
 fn ple_gradients_are_finite_differences() {
-    let sizes = sizes(&[&[6], &[5]], 1, 1);
-    let ple = Ple::new(&Init::new(3, &device()), &sizes, INPUTS);
-    let x = tensor::<2>(&inputs(), [SAMPLES, INPUTS], &device()).require_grad();
-    let gradients = ple.forward(x.clone()).slice([0..1]).sum().backward();
-    let got = block_on(read(x.grad(&gradients).unwrap()));
-    let total = |x: &[f64]| x.chunks(INPUTS).map(|x| ple_oracle(&ple, &sizes, x)[0]).sum::<f64>();
-    let expected: Vec<f64> = (0..got.len()).map(|i| slope(total, &inputs(), i)).collect();
-    assert_close(&got, &expected, 2e-4);
+    for sizes in [sizes(&[&[6], &[5]], 1, 1), sizes(&[&[6, 4], &[5]], 1, 1)] {
+        let (ple, (request, candidate)) = (ple(&sizes), inputs());
+        let oracle = PleOracle::new(&ple, 1, 1);
+        let (of_request, of_candidate) = on_device(&inputs());
+        let (of_request, of_candidate) = (of_request.require_grad(), of_candidate.require_grad());
+        let gradients = ple.forward(of_request.clone(), of_candidate.clone()).slice([0..1]).sum().backward();
+        let total = |request: &[f64], candidate: &[f64]| logits(&oracle, request, candidate).iter().map(|l| l[0]).sum::<f64>();
+        let in_request: Vec<f64> = (0..request.len()).map(|i| slope(|x| total(x, &candidate), &request, i)).collect();
+        let in_candidate: Vec<f64> = (0..candidate.len()).map(|i| slope(|x| total(&request, x), &candidate, i)).collect();
+        assert_close(&block_on(read(of_request.grad(&gradients).unwrap())), &in_request, 2e-4);
+        assert_close(&block_on(read(of_candidate.grad(&gradients).unwrap())), &in_candidate, 2e-4);
+    }
 }
 
+const M: usize = 4;
+
 #[test]
-fn the_auxiliary_loss_is_equation_1() {
-    let m = 4;
-    let (user, item) = (numbers(60, SAMPLES * m, 1.5), numbers(61, SAMPLES * m, 1.5));
-    let labels = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
-    let weights = [1.5, 9.0, 1.9, 9.0, 1.0, 9.0];
-    let equation = |user: &[f64]| {
-        -(0..SAMPLES)
-            .map(|s| {
-                let p = sigmoid(dot(&user[s * m..][..m], &item[s * m..][..m]).clamp(-15.0, 15.0));
-                if labels[s] > 0.5 { weights[s] * p.ln() } else { (1.0 - p).ln() }
-            })
-            .sum::<f64>()
-            / SAMPLES as f64
+fn the_auxiliary_loss_is_equation_1_over_requests_and_candidates() {
+    let (user, item) = (numbers(60, REQUESTS * M, 1.5), numbers(61, SAMPLES * M, 1.5));
+    let labels = [1.0, 0.0, 0.0, 0.0, 1.0, 1.0];
+    let weights = [1.5, 9.0, 9.0, 9.0, 1.9, 1.0];
+    let equation = |user: &[f64], item: &[f64]| {
+        let of_sample = (0..SAMPLES).map(|s| {
+            let p = sigmoid(dot(&user[s / CANDIDATES * M..][..M], &item[s * M..][..M]).clamp(-15.0, 15.0));
+            if labels[s] > 0.5 { weights[s] * p.ln() } else { (1.0 - p).ln() }
+        });
+        -of_sample.sum::<f64>() / SAMPLES as f64
     };
-    let v_user = tensor::<2>(&user, [SAMPLES, m], &device()).require_grad();
-    let v_item = tensor::<2>(&item, [SAMPLES, m], &device());
-    let loss = auxiliary::loss(v_user.clone(), v_item, tensor(&labels, [SAMPLES, 1], &device()), tensor(&weights, [SAMPLES, 1], &device()));
-    assert_close(&block_on(read(loss.clone())), &[equation(&user)], 1e-5);
-    let expected: Vec<f64> = (0..user.len()).map(|i| slope(equation, &user, i)).collect();
-    assert_close(&block_on(read(v_user.grad(&loss.backward()).unwrap())), &expected, 1e-4);
+    let v_user = tensor::<2>(&user, [REQUESTS, M], &device()).require_grad();
+    let v_item = tensor::<2>(&item, [SAMPLES, M], &device()).require_grad();
+    let (y, w) = (tensor(&labels, [SAMPLES, 1], &device()), tensor(&weights, [SAMPLES, 1], &device()));
+    let loss = auxiliary::loss(Towers { v_user: v_user.clone(), v_item: v_item.clone() }, y, w);
+    assert_close(&block_on(read(loss.clone())), &[equation(&user, &item)], 1e-5);
+    let gradients = loss.backward();
+    let in_user: Vec<f64> = (0..user.len()).map(|i| slope(|x| equation(x, &item), &user, i)).collect();
+    let in_item: Vec<f64> = (0..item.len()).map(|i| slope(|x| equation(&user, x), &item, i)).collect();
+    assert_close(&block_on(read(v_user.grad(&gradients).unwrap())), &in_user, 1e-4);
+    assert_close(&block_on(read(v_item.grad(&gradients).unwrap())), &in_item, 1e-4);
 }
 
 #[test]
@@ -154,8 +177,6 @@ fn the_weight_of_a_positive_is_one_plus_sigmoid_of_the_merge_score() {
     let weight = auxiliary::positive_weight(tensor(&logits, [2, SAMPLES, 1], &Device::flex()));
     assert_close(&block_on(read(weight)), &expected, 1e-6);
 }
-
-const M: usize = 4;
 
 /// Users and centres of both levels: sample 0 is positive with both, 1 negative with the second, 2 with both.
 fn lent_case() -> (Vec<f64>, Vec<f64>) {
@@ -168,71 +189,330 @@ fn lent_case() -> (Vec<f64>, Vec<f64>) {
 #[test]
 fn what_is_lent_is_equation_6_or_nothing() {
     let (v, mu) = lent_case();
-    let at = |level: usize, s: usize| &mu[(level * 3 + s) * M..][..M];
     for (rule, open, stopped) in [
-        (StopRule::Either, [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]], [0.0, 1.0, 1.0]),
-        (StopRule::PerLevel, [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]], [0.0, 0.0, 1.0]),
+        (StopRule::Either, [1.0, 0.0, 0.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0]),
+        (StopRule::PerLevel, [1.0, 1.0, 0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0]),
     ] {
-        let (users, centres) = (tensor::<2>(&v, [3, M], &Device::flex()), tensor::<3>(&mu, [2, 3, M], &Device::flex()));
-        let lent = lend(users.clone(), centres.clone(), users, centres, rule);
-        let expected: Vec<f64> = (0..2)
-            .flat_map(|level| (0..3).map(move |s| (level, s)))
-            .flat_map(|(level, s)| {
-                let mu = at(level, s);
-                let weight = open[level][s] * sigmoid(dot(&v[s * M..][..M], mu));
-                mu.iter().map(|x| weight * x).collect::<Vec<_>>()
-            })
-            .collect();
-        assert_close(&block_on(read(lent.weighted)), &expected, 1e-6);
+        let equation = |mu: &[f64]| -> Vec<f64> {
+            let of_row = |row: usize| {
+                let (mu, v) = (&mu[row * M..][..M], &v[row % 3 * M..][..M]);
+                mu.iter().map(move |x| open[row] * sigmoid(dot(v, mu)) * x)
+            };
+            (0..6).flat_map(of_row).collect()
+        };
+        let (users, centres) = (tensor::<2>(&v, [3, M], &device()), tensor::<3>(&mu, [2, 3, M], &device()).require_grad());
+        let lent = lend(users.clone(), centres.clone(), users, centres.clone().detach(), rule);
+        assert_close(&block_on(read(lent.weighted.clone())), &equation(&mu), 1e-6);
         assert_eq!(block_on(read(lent.stopped)), stopped);
+        // The option that lets the ranker's loss reach centres differentiates Eq. 6 in them.
+        let chosen = numbers(63, mu.len(), 1.0);
+        let gradients = (lent.weighted * tensor(&chosen, [2, 3, M], &device())).sum().backward();
+        let expected: Vec<f64> = (0..mu.len()).map(|i| slope(|mu| dot(&equation(mu), &chosen), &mu, i)).collect();
+        assert_close(&block_on(read(centres.grad(&gradients).unwrap())), &expected, 1e-4);
     }
 }
 
 #[test]
-fn the_gate_is_gate_nu_and_starts_as_the_identity() {
-    let gate = Gate::new(&Init::new(5, &device()), M, 0.1);
-    let (v, mu) = lent_case();
-    let (users, centres) = (tensor::<2>(&v, [3, M], &device()), tensor::<3>(&mu, [2, 3, M], &device()));
-    let lent = lend(users.clone(), centres.clone(), users, centres, StopRule::PerLevel);
-    let weighted = block_on(read(lent.weighted.clone()));
-    let (personal, item) = (numbers(70, 3 * M, 0.5), numbers(71, 3 * M, 1.0));
-    let out = gate.forward(lent, tensor(&personal, [3, M], &device()), tensor(&item, [3, M], &device()));
-    let (delta, features) = (block_on(read(out.delta)), block_on(read(out.features)));
-    let width = Gate::outputs(M);
-    for level in 0..2 {
-        for s in 0..3 {
-            let lent = &weighted[(level * 3 + s) * M..][..M];
-            let z: Vec<f64> = lent.iter().chain(&personal[s * M..][..M]).copied().collect();
-            let (hidden, out) = (layer(&gate.hidden, level), layer(&gate.out, level));
-            let x: Vec<f64> = linear(&z, &hidden.0, &hidden.1).into_iter().map(|x| x.max(0.0)).collect();
-            let expected: Vec<f64> = linear(&x, &out.0, &out.1).into_iter().map(|x| 2.0 * sigmoid(x)).collect();
-            let got = &delta[(level * 3 + s) * M..][..M];
-            assert_close(got, &expected, 1e-5);
-            assert!(got.iter().all(|d| (d - 1.0).abs() < 0.05), "a fresh gate lets everything through: {got:?}");
-            let e: Vec<f64> = got.iter().zip(lent).map(|(d, w)| d * w).collect();
-            let norm = |x: &[f64]| (dot(x, x) / M as f64 + 1e-6).sqrt();
-            let item = &item[s * M..][..M];
-            let fit = 0.1 * dot(&e, item) / M as f64 / norm(&e) / norm(item);
-            let scaled: Vec<f64> = e.iter().map(|x| 0.1 * x / norm(&e)).chain([fit]).collect();
-            assert_close(&features[s * width + level * (M + 1)..][..M + 1], &scaled, 1e-5);
+fn the_gate_is_gate_nu_starts_as_the_identity_and_stops_the_gradient_of_what_is_lent() {
+    let gate = Gate::new(&Init::new(5, &device()), "users", 2, M);
+    let (lent, personal) = (numbers(72, 2 * 3 * M, 1.0), numbers(70, 3 * M, 0.5));
+    let on_graph = tensor::<3>(&lent, [2, 3, M], &device()).require_grad();
+    let of_user = tensor::<2>(&personal, [3, M], &device()).require_grad();
+    let delta = gate.forward(on_graph.clone(), of_user.clone());
+    let oracle = EnhancementOracle { gates: (0..2).map(|g| [layer(&gate.hidden, g), layer(&gate.out, g)]).collect(), scale: Vec::new() };
+    let of_row = |row: usize, personal: &[f64]| oracle.delta(row / 3, &lent[row * M..][..M], &personal[row % 3 * M..][..M]);
+    let all = |personal: &[f64]| -> Vec<f64> { (0..6).flat_map(|row| of_row(row, personal)).collect() };
+    let got = block_on(read(delta.clone()));
+    assert_close(&got, &all(&personal), 1e-5);
+    assert!(got.iter().all(|d| (d - 1.0).abs() < 0.05), "a fresh gate lets everything through: {got:?}");
+    let gradients = delta.sum().backward();
+    assert!(on_graph.grad(&gradients).is_none(), "z = [sg(lent); p]");
+    let expected: Vec<f64> = (0..personal.len()).map(|i| slope(|p| all(p).iter().sum(), &personal, i)).collect();
+    assert_close(&block_on(read(of_user.grad(&gradients).unwrap())), &expected, 1e-4);
+}
+
+/// An enhancement of two gated vectors and a plain one, whose parameters are far from the identity that they start at.
+fn enhancement() -> Enhancement {
+    let mut enhancement = Enhancement::new(&Init::new(6, &device()), "users", 2, 1, M, 0.1);
+    let scale = floats(&numbers(73, 3 * (M + 1), 0.7));
+    enhancement.scale = Param::from_data(TensorData::new(scale, [3, 1, M + 1]), &device());
+    enhancement
+}
+
+/// One side's enhancement and its gradients: `n` rows that are lent to against `others` rows of the other side, of which one
+/// counts requests and the other samples.
+fn enhancement_is_the_oracles(n: usize, others: usize) {
+    let (gated, plain) = (numbers(74, 2 * n * M, 1.0), numbers(75, n * M, 1.0));
+    let (personal, other) = (numbers(76, n * M, 1.0), numbers(77, others * M, 1.0));
+    let module = enhancement();
+    let oracle = EnhancementOracle::new(&module);
+    let (chosen, chosen_fits) = (numbers(78, n * 3 * M, 1.0), numbers(79, SAMPLES * 3, 1.0));
+    let row = |table: &[f64], row: usize| table[row * M..][..M].to_vec();
+    // Vectors of every row, then the fits of every sample; the gates' z stays what it was.
+    let told = |lent: &[f64], plain: &[f64], personal: &[f64], oracle: &EnhancementOracle| -> Vec<f64> {
+        let forward = |r: usize, o: usize| {
+            let z = [row(&gated, r), row(&gated, n + r), row(plain, r)];
+            let lent = [row(lent, r), row(lent, n + r), row(plain, r)];
+            oracle.forward(&lent, &z, &row(personal, r), &row(&other, o))
+        };
+        let vectors = (0..n).flat_map(|r| forward(r, r * others / n).0);
+        let fits = (0..SAMPLES).flat_map(|s| forward(s * n / SAMPLES, s * others / SAMPLES).1);
+        vectors.chain(fits).collect()
+    };
+    let (lent, bare) = (tensor::<3>(&gated, [2, n, M], &device()).require_grad(), tensor::<3>(&plain, [1, n, M], &device()).require_grad());
+    let own = tensor::<2>(&personal, [n, M], &device()).require_grad();
+    let lendings = Lendings { gated: Some(lent.clone()), plain: Some(bare.clone()), personal: Some(own.clone()) };
+    let features = module.forward(lendings, tensor(&other, [others, M], &device()), REQUESTS);
+    let got = [block_on(read(features.vectors.clone())), block_on(read(features.fits.clone()))].concat();
+    assert_close(&got, &told(&gated, &plain, &personal, &oracle), 1e-5);
+
+    let loss = (features.vectors * tensor(&chosen, [n, 3 * M], &device())).sum();
+    let gradients = (loss + (features.fits * tensor(&chosen_fits, [SAMPLES, 3], &device())).sum()).backward();
+    let all = [chosen, chosen_fits].concat();
+    let slopes =
+        |x: &[f64], f: &dyn Fn(&[f64]) -> Vec<f64>| -> Vec<f64> { (0..x.len()).map(|i| slope(|x| dot(&f(x), &all), x, i)).collect() };
+    let in_lent = slopes(&gated, &|x| told(x, &plain, &personal, &oracle));
+    let in_plain = slopes(&plain, &|x| told(&gated, x, &personal, &oracle));
+    let in_personal = slopes(&personal, &|x| told(&gated, &plain, x, &oracle));
+    let in_scale = slopes(&oracle.scale.concat(), &|x| {
+        let scale = x.chunks(M + 1).map(<[f64]>::to_vec).collect();
+        told(&gated, &plain, &personal, &EnhancementOracle { scale, ..oracle.clone() })
+    });
+    assert_close(&block_on(read(lent.grad(&gradients).unwrap())), &in_lent, 2e-4);
+    assert_close(&block_on(read(bare.grad(&gradients).unwrap())), &in_plain, 2e-4);
+    assert_close(&block_on(read(own.grad(&gradients).unwrap())), &in_personal, 2e-4);
+    assert_close(&block_on(read(module.scale.val().grad(&gradients).unwrap())), &in_scale, 2e-4);
+}
+
+#[test]
+fn the_user_sides_enhancement_is_the_oracles_with_its_gradients() {
+    enhancement_is_the_oracles(REQUESTS, SAMPLES);
+}
+
+#[test]
+fn the_item_sides_enhancement_is_the_oracles_with_its_gradients() {
+    enhancement_is_the_oracles(SAMPLES, REQUESTS);
+}
+
+#[test]
+fn a_stopped_users_zero_stays_zero() {
+    let lendings = Lendings {
+        gated: Some(Tensor::zeros([2, 1, M], &device())),
+        plain: Some(Tensor::zeros([1, 1, M], &device())),
+        personal: Some(Tensor::ones([1, M], &device())),
+    };
+    let features = enhancement().forward(lendings, Tensor::ones([CANDIDATES, M], &device()), 1);
+    assert_eq!(block_on(read(features.vectors)), [0.0; 3 * M]);
+    assert_eq!(block_on(read(features.fits)), [0.0; 3 * CANDIDATES]);
+}
+
+/// InfoNCE on cosines at a temperature of 0.1, by the book.
+fn info_nce_oracle(a: &[Vec<f64>], b: &[Vec<f64>], takes_part: &[bool]) -> f64 {
+    let rows: Vec<usize> = (0..a.len()).filter(|&i| takes_part[i]).collect();
+    let of_row = |&i: &usize| {
+        let pull = |j: usize| (dot(&a[i], &b[j]) / 0.1).exp();
+        -(pull(i) / rows.iter().map(|&j| pull(j)).sum::<f64>()).ln()
+    };
+    rows.iter().map(of_row).sum::<f64>() / rows.len().max(1) as f64
+}
+
+#[test]
+fn info_nce_is_its_formula_over_those_who_take_part() {
+    let (a, b) = (numbers(80, 5 * M, 0.3), numbers(81, 5 * M, 0.3));
+    let rows = |x: &[f64]| x.chunks(M).map(<[f64]>::to_vec).collect::<Vec<_>>();
+    for takes_part in [[true, false, true, true, false], [true; 5], [false; 5]] {
+        let weights = takes_part.map(|part| f64::from(u8::from(part)));
+        let (x, y) = (tensor::<2>(&a, [5, M], &device()).require_grad(), tensor::<2>(&b, [5, M], &device()).require_grad());
+        let loss = info_nce(x.clone(), y.clone(), tensor(&weights, [5, 1], &device()));
+        assert_close(&block_on(read(loss.clone())), &[info_nce_oracle(&rows(&a), &rows(&b), &takes_part)], 1e-5);
+        let gradients = loss.backward();
+        let in_a: Vec<f64> = (0..a.len()).map(|i| slope(|a| info_nce_oracle(&rows(a), &rows(&b), &takes_part), &a, i)).collect();
+        let in_b: Vec<f64> = (0..b.len()).map(|i| slope(|b| info_nce_oracle(&rows(&a), &rows(b), &takes_part), &b, i)).collect();
+        assert_close(&block_on(read(x.grad(&gradients).unwrap())), &in_a, 2e-4);
+        assert_close(&block_on(read(y.grad(&gradients).unwrap())), &in_b, 2e-4);
+    }
+}
+
+/// Mutual information of two features, by counting.
+fn information(a: &[i64], b: &[i64]) -> f64 {
+    let n = a.len() as f64;
+    let count = |of: &dyn Fn(usize) -> bool| (0..a.len()).filter(|&i| of(i)).count() as f64 / n;
+    let of_row = |i: usize| (count(&|j| a[j] == a[i] && b[j] == b[i]) / count(&|j| a[j] == a[i]) / count(&|j| b[j] == b[i])).ln();
+    (0..a.len()).map(of_row).sum::<f64>() / n
+}
+
+/// The features that the first view masks: a seed and the two that tell most of it.
+fn masked(batch: &Batch, seed: usize) -> Vec<usize> {
+    let newest = |history: &[u32]| history.iter().step_by(batch.history).map(|&id| i64::from(id)).collect::<Vec<_>>();
+    let whole = |ids: &[u32]| ids.iter().map(|&id| i64::from(id)).collect::<Vec<_>>();
+    let views = batch.counts.iter().step_by(4).map(|&count| (20.0 * count) as i64).collect();
+    let features = [whole(&batch.user), whole(&batch.activity), newest(&batch.history_items), newest(&batch.history_categories), views];
+    let mut others: Vec<usize> = (0..5).filter(|&other| other != seed).collect();
+    others.sort_by(|&a, &b| information(&features[seed], &features[b]).total_cmp(&information(&features[seed], &features[a])));
+    vec![seed, others[0], others[1]]
+}
+
+fn rows_of(tensor: Tensor<2>) -> Vec<Vec<f64>> {
+    let width = tensor.dims()[1];
+    block_on(read(tensor)).chunks(width).map(<[f64]>::to_vec).collect()
+}
+
+#[test]
+fn the_loss_of_ple_with_cl_is_info_nce_of_two_masked_views() {
+    let mut trained = Trained::new(&config(), Variant::Contrastive);
+    let batch = trained.next();
+    let on_device = trained.load(batch.clone());
+    let graph = trained.ranker.graph(&on_device);
+    let d = trained.config.embedding;
+    // Correlations are those of the first batch of the stream.
+    let seed = Counter::new(trained.config.seed, Stream::Views).lane(u64::MAX).below(FILLED, 5) as usize;
+    let first = masked(&trained.dataset.replay().next_train().unwrap(), seed);
+    let tower: Vec<Layer> = {
+        let all = parameters(trained.ranker.network().contrastive.as_ref().unwrap());
+        all.chunks(2).map(|layer| (layer[0].1.clone(), layer[1].1.clone())).collect()
+    };
+    let (requests, views) = (rows_of(graph.leaves.requests.clone()), rows_of(graph.leaves.views.clone().unwrap()));
+    let embed = |r: usize, view: usize| {
+        let counts = batch.counts[r * 4..][..4].iter().map(|&x| f64::from(x)).collect();
+        let features = [requests[r][..2 * d].to_vec(), views[r][2 * view * d..][..2 * d].to_vec(), counts].concat();
+        let is_masked = |k: usize| first.contains(&(k / d).min(4)) == (view == 0);
+        let seen: Vec<f64> = features.iter().enumerate().map(|(k, x)| if is_masked(k) { 0.0 } else { *x }).collect();
+        let z = mlp(&seen, &tower, false);
+        z.iter().map(|x| x / dot(&z, &z).sqrt()).collect::<Vec<f64>>()
+    };
+    let [a, b] = [0, 1].map(|view| (0..batch.requests).map(|r| embed(r, view)).collect::<Vec<_>>());
+    let takes_part: Vec<bool> = (0..batch.requests).map(|r| batch.low_active[r] && !batch.user[..r].contains(&batch.user[r])).collect();
+    assert!(takes_part.iter().filter(|part| **part).count() > 1, "a batch with low-active users");
+    let (loss, weight) = graph.adaptation.as_ref().unwrap();
+    assert_close(&block_on(read(loss.clone())), &[info_nce_oracle(&a, &b, &takes_part)], 1e-4);
+    let whole = block_on(read(graph.mtl.clone()))[0] + 0.1 * block_on(read(loss.clone()))[0];
+    assert_eq!(*weight, 0.1);
+    assert_close(&block_on(read(graph.loss())), &[whole], 1e-6);
+}
+
+/// Batches and the ids of their views, by view, item and category of each place together.
+fn view_ids(variant: Variant) -> Vec<(Batch, Vec<Vec<[i32; 2]>>)> {
+    let mut trained = Trained::new(&config(), variant);
+    let mut of_batch = || {
+        let batch = trained.next();
+        let on_device = trained.load(batch.clone());
+        let ids: Vec<i32> = on_device.fields(variant).views.as_ref().unwrap().flat().into_data().try_into_vec().unwrap();
+        let h = batch.history;
+        let views = ids.chunks(2 * h).map(|view| (0..h).map(|place| [view[place], view[h + place]]).collect());
+        (batch, views.collect())
+    };
+    (0..40).map(|_| of_batch()).collect()
+}
+
+/// What a place of a history is as ids of the table; -1 for padding.
+fn place(batch: &Batch, r: usize, place: usize) -> [i32; 2] {
+    let at = r * batch.history + place;
+    let (item, category) = (batch.history_items[at], batch.history_categories[at]);
+    if item == NO_ROW { [-1, -1] } else { [item as i32, (config().items + category) as i32] }
+}
+
+#[test]
+fn views_drop_three_values_in_ten_of_low_active_users_and_nobody_else_has_any() {
+    let (mut there, mut dropped, mut differ) = (0, 0, 0);
+    for (batch, views) in view_ids(Variant::Contrastive) {
+        for (index, view) in views.iter().enumerate() {
+            let r = index / 2;
+            for (at, seen) in view.iter().enumerate() {
+                let whole = place(&batch, r, at);
+                assert!(*seen == whole || *seen == [-1, -1], "item and category go together");
+                assert!(batch.low_active[r] || *seen == [-1, -1]);
+                if batch.low_active[r] && whole != [-1, -1] {
+                    there += 1;
+                    dropped += usize::from(*seen == [-1, -1]);
+                }
+            }
+            differ += usize::from(index % 2 == 1 && views[index - 1] != *view);
         }
     }
+    let share = dropped as f64 / there as f64;
+    assert!(there > 500 && (share - 0.3).abs() < 0.06, "{share} of {there}");
+    assert!(differ > 50, "the two views of a user are two: {differ}");
+}
+
+#[test]
+fn the_short_history_is_the_newest_few() {
+    for (batch, views) in view_ids(Variant::Transfer) {
+        for (r, view) in views.iter().enumerate() {
+            for (at, seen) in view.iter().enumerate() {
+                assert_eq!(*seen, if at < FEW { place(&batch, r, at) } else { [-1, -1] });
+            }
+        }
+    }
+}
+
+#[test]
+fn the_loss_of_ple_with_tl_leads_few_to_many_on_high_active_users_alone() {
+    let (inputs, n, low) = (6, 4, [1.0, 0.0, 0.0, 1.0]);
+    let module = Transfer::new(&Init::new(9, &device()), inputs, &[5, 3]);
+    let all: Vec<Layer> = parameters(&module).chunks(2).map(|layer| (layer[0].1.clone(), layer[1].1.clone())).collect();
+    let (lead, tower) = all.split_last().unwrap();
+    let (short, whole) = (numbers(85, n * inputs, 1.0), numbers(86, n * inputs, 1.0));
+    let vector = |x: &[f64], r: usize| mlp(&x[r * inputs..][..inputs], tower, false);
+    let led = |x: &[f64], r: usize| linear(&vector(x, r), &lead.0, &lead.1);
+    let equation = |short: &[f64]| {
+        let of_row = |r: usize| led(short, r).iter().zip(vector(&whole, r)).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / 3.0;
+        (0..n).filter(|&r| low[r] < 0.5).map(of_row).sum::<f64>() / 2.0
+    };
+    let (few, many) =
+        (tensor::<2>(&short, [n, inputs], &device()).require_grad(), tensor::<2>(&whole, [n, inputs], &device()).require_grad());
+    let low_active = tensor::<2>(&low, [n, 1], &device());
+    let loss = module.loss(few.clone(), many.clone(), low_active.clone());
+    assert_close(&block_on(read(loss.clone())), &[equation(&short)], 1e-5);
+    let gradients = loss.backward();
+    let expected: Vec<f64> = (0..short.len()).map(|i| slope(equation, &short, i)).collect();
+    assert_close(&block_on(read(few.grad(&gradients).unwrap())), &expected, 2e-4);
+    assert!(many.grad(&gradients).is_none(), "sg(v_many)");
+    let features = block_on(read(module.features(many, low_active)));
+    for r in 0..n {
+        let expected: Vec<f64> = led(&whole, r).iter().map(|x| x * low[r]).collect();
+        assert_close(&features[r * 3..][..3], &expected, 1e-5);
+    }
+}
+
+#[test]
+fn the_transfer_loss_of_a_batch_sees_the_short_and_the_whole_history() {
+    let mut trained = Trained::new(&config(), Variant::Transfer);
+    let batch = trained.next();
+    let on_device = trained.load(batch.clone());
+    let graph = trained.ranker.graph(&on_device);
+    let all: Vec<Layer> =
+        parameters(trained.ranker.network().transfer.as_ref().unwrap()).chunks(2).map(|l| (l[0].1.clone(), l[1].1.clone())).collect();
+    let (lead, tower) = all.split_last().unwrap();
+    let d = trained.config.embedding;
+    let (requests, views) = (rows_of(graph.leaves.requests.clone()), rows_of(graph.leaves.views.clone().unwrap()));
+    let distance = |r: usize| {
+        let counts: Vec<f64> = batch.counts[r * 4..][..4].iter().map(|&x| f64::from(x)).collect();
+        let few = mlp(&[requests[r][..2 * d].to_vec(), views[r].clone(), counts.clone()].concat(), tower, false);
+        let many = mlp(&[requests[r].clone(), counts].concat(), tower, false);
+        linear(&few, &lead.0, &lead.1).iter().zip(&many).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / many.len() as f64
+    };
+    let high: Vec<usize> = (0..batch.requests).filter(|&r| !batch.low_active[r]).collect();
+    let expected = high.iter().map(|&r| distance(r)).sum::<f64>() / high.len() as f64;
+    let (loss, weight) = graph.adaptation.unwrap();
+    assert_close(&block_on(read(loss)), &[expected], 1e-4);
+    assert_eq!(weight, 0.1);
 }
 
 #[test]
 fn two_variants_start_shared_layers_with_the_same_numbers() {
-    struct First(Option<Vec<f64>>);
-    impl ModuleVisitor for First {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.get_or_insert_with(|| block_on(read(param.val())));
-        }
+    let network = |variant| Network::new(&config(), variant, &device());
+    let (ple, duia) = (network(Variant::Ple), network(Variant::DuiaItems));
+    let (base, more) = (parameters(&ple.ple.first.joint), parameters(&duia.ple.first.joint));
+    for side in 0..2 {
+        assert!(more[side].1.len() > base[side].1.len());
+        assert_eq!(more[side].1[..base[side].1.len()], base[side].1[..], "more inputs add rows and change none");
     }
-    let start = |seed| {
-        let mut first = First(None);
-        Linear::with_deviation(&Init::new(seed, &device()), "x", 1, 3, 2, 1.0).visit(&mut first);
-        first.0.unwrap()
-    };
+    assert_eq!(layers(&ple.ple.towers, 1), layers(&duia.ple.towers, 1));
+    assert_eq!(parameters(network(Variant::Uie).auxiliary.as_ref().unwrap()), parameters(duia.auxiliary.as_ref().unwrap()));
+    let first = |seed| layer(&Linear::with_deviation(&Init::new(seed, &device()), "x", 1, 3, 2, 1.0), 0).0;
     let wide = layer(&Linear::with_deviation(&Init::new(1, &device()), "x", 1, 5, 2, 1.0), 0).0;
-    assert_eq!(wide[..6], start(1)[..], "more inputs add rows and change none");
-    assert_ne!(start(1), start(2));
+    assert_eq!(wide[..6], first(1)[..]);
+    assert_ne!(first(1), first(2));
+    let mlp = Mlp::new(&Init::new(1, &device()), "y", 2, 3, &[4, 2], false);
+    assert_ne!(layers(&mlp, 0), layers(&mlp, 1), "layers of a stack differ");
 }

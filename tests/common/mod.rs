@@ -2,6 +2,11 @@
 //! natively and in a browser.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+#[cfg(not(target_family = "wasm"))]
+pub mod oracle;
+#[cfg(not(target_family = "wasm"))]
+pub mod training;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use duia::counter::{Counter, Stream};
 
@@ -37,6 +42,11 @@ pub fn sigmoid(x: f64) -> f64 {
 
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+/// The mean of some vectors.
+pub fn mean(vectors: &[&[f64]]) -> Vec<f64> {
+    (0..vectors[0].len()).map(|k| vectors.iter().map(|v| v[k]).sum::<f64>() / vectors.len() as f64).collect()
 }
 
 /// One linear layer for one sample: `weight` is `[inputs, outputs]` row-major.

@@ -175,7 +175,7 @@ fn LossCard(run: Run, term: Term) -> impl IntoView {
     let lines = Memo::new(move |_| {
         let has = |at: usize| run.losses.with(|series| series.last().is_none_or(|(_, all)| all.get(at).and_then(term.value).is_some()));
         let variants = run.variants.get();
-        variants.into_iter().enumerate().filter(|&(at, variant)| variant.has_uie() || has(at)).collect::<Vec<_>>()
+        variants.into_iter().enumerate().filter(|&(at, variant)| variant.parts().has_user_centres() || has(at)).collect::<Vec<_>>()
     });
     let look = |uie: bool| if uie { (Ink::Hit, Dash::Solid) } else { (Ink::Plain, Dash::Dashed) };
     let figure = Signal::derive(move || {
@@ -184,13 +184,13 @@ fn LossCard(run: Run, term: Term) -> impl IntoView {
             let point = |(step, all): &(u64, Vec<Losses>)| Some((*step as f64, f64::from((term.value)(all.get(at)?)?)));
             run.losses.with(|series| Line::plain(ink, dash, series.iter().filter_map(point)))
         };
-        let lines = lines.get().into_iter().map(|(at, variant)| line((at, variant.has_uie()))).collect();
+        let lines = lines.get().into_iter().map(|(at, variant)| line((at, variant.parts().has_user_centres()))).collect();
         Figure { lines, steps: steps(run), least_span: 0.1, include: Vec::new(), unit: Unit::Decimals(2) }
     });
     let newest = move |at: usize| run.losses.with(|series| text::loss(series.last().and_then(|(_, all)| all.get(at)).and_then(term.value)));
     let keys = move || {
         let key = |(at, variant): (usize, duia::config::Variant)| {
-            let (ink, dash) = look(variant.has_uie());
+            let (ink, dash) = look(variant.parts().has_user_centres());
             view! { <Key name=variant.name() ink dash value=move || newest(at) /> }
         };
         lines.get().into_iter().map(key).collect::<Vec<_>>()

@@ -53,7 +53,7 @@ pub fn Help(dialog: HelpDialog) -> impl IntoView {
             <dl class="keys">{keys}</dl>
             <h3>"What is on trial"</h3>
             <p>
-                "PLE is a plain multi-task recommender. PLE+UIE is the same model, and it also sees the two cluster centres nearest to the user, "
+                "PLE is a plain multi-task recommender. UIE is the same model, and it also sees the two cluster centres nearest to the user, "
                 "each tuned to that user by a small gate. Both train on the same rows in the same order from the same seed, so their difference is "
                 "paired: its interval is narrower than those of the curves."
             </p>

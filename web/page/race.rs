@@ -136,7 +136,7 @@ fn Lane(run: Run, group: Group) -> impl IntoView {
 
 /// A baseline is dashed and plain, whatever is raced against it is drawn through in the group's colour.
 fn style(variant: Variant, group: Group) -> (Ink, Dash) {
-    if variant.has_uie() { (group.ink(), Dash::Solid) } else { (Ink::Plain, Dash::Dashed) }
+    if variant.parts().has_user_centres() { (group.ink(), Dash::Solid) } else { (Ink::Plain, Dash::Dashed) }
 }
 
 fn areas(run: Run, group: Group) -> Figure {

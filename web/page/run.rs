@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use duia::config::Variant;
-use duia::message::{ClusterHealth, DataReport, DeviceReport, Evaluation, Event, Failure, FieldFrame, Losses, Stage, State};
+use duia::message::{ClusterHealth, DataReport, DeviceReport, Evaluation, Event, Failure, FieldFrame, Losses, Side, Stage, State};
 use leptos::prelude::*;
 
 use crate::series::Series;
@@ -160,19 +160,27 @@ impl Run {
             }
             Event::Losses { step, losses } => self.losses.update(|series| series.push((step, losses))),
             Event::Evaluation(evaluation) => self.evaluations.update(|series| series.push(evaluation)),
-            Event::Clusters(health) => self.health.update(|series| series.push(health)),
+            Event::Clusters(health) if self.shows(health.variant, health.side) => self.health.update(|series| series.push(health)),
+            Event::Clusters(_) => {}
             Event::Field(frame) => self.field.set(Some(Arc::from(frame))),
-            Event::Reseeded { step, centres, children, first_fill } => {
+            Event::Reseeded { variant, side, step, centres, children, first_fill } if self.shows(variant, side) => {
                 if !first_fill {
                     self.reborn.update(|reborn| *reborn += centres.len() + children.len());
                 }
                 self.reseeding.set(Some(Reseeding { step, centres, children, first_fill }));
             }
+            Event::Reseeded { .. } => {}
             Event::State(State::Playing) => self.phase.set(Phase::Playing),
             Event::State(State::Paused) => self.phase.set(Phase::Paused),
             Event::State(State::Finished) => self.phase.set(Phase::Finished),
             Event::Failed(failure) => self.fail(failure),
         }
+    }
+
+    /// Field and health are of the first variant with user centres, as the trainer's frames are.
+    fn shows(self, variant: Variant, side: Side) -> bool {
+        let first = self.variants.with_untracked(|all| all.iter().copied().find(|v| v.parts().has_user_centres()));
+        side == Side::Users && first == Some(variant)
     }
 
     /// The run goes no further; what it showed stays.

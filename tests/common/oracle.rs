@@ -1,0 +1,477 @@
+//! The complete model once more, from the paper and the design alone: plain f64, one sample at a time, no tensor beyond
+//! reading what a ranker holds.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use duia::config::Config;
+use duia::data::Vocabulary;
+use duia::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS};
+use duia::kernels::Levels;
+use duia::message::Side;
+use duia::model::dense::{Linear, Mlp};
+use duia::model::enhancement::Enhancement;
+use duia::model::ghca::Memory;
+use duia::model::ple::Ple;
+use duia::model::ranker::Ranker;
+
+use super::{block_on, dot, linear, mean, mlp, read, sigmoid, softmax};
+
+/// Weight `[inputs, outputs]` and bias.
+pub type Layer = (Vec<f64>, Vec<f64>);
+
+/// Parameters of a module in the order in which it holds them: `[stack, …]`, shape and values.
+pub fn parameters<M: Module>(module: &M) -> Vec<(Vec<usize>, Vec<f64>)> {
+    struct All(Vec<(Vec<usize>, Vec<f64>)>);
+    impl ModuleVisitor for All {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.push((param.dims().to_vec(), block_on(read(param.val()))));
+        }
+    }
+    let mut all = All(Vec::new());
+    module.visit(&mut all);
+    all.0
+}
+
+/// Perceptron `index` of stacks of layers.
+fn stack(parameters: &[(Vec<usize>, Vec<f64>)], index: usize) -> Vec<Layer> {
+    let own = |(shape, values): &(Vec<usize>, Vec<f64>)| {
+        let length = values.len() / shape[0];
+        values[index * length..][..length].to_vec()
+    };
+    parameters.chunks(2).map(|layer| (own(&layer[0]), own(&layer[1]))).collect()
+}
+
+/// One layer of a stack.
+pub fn layer(layer: &Linear, index: usize) -> Layer {
+    stack(&parameters(layer), index).remove(0)
+}
+
+/// One perceptron of a stack.
+pub fn layers(perceptrons: &Mlp, index: usize) -> Vec<Layer> {
+    stack(&parameters(perceptrons), index)
+}
+
+fn chunks(values: Vec<f64>, width: usize) -> Vec<Vec<f64>> {
+    values.chunks(width).map(<[f64]>::to_vec).collect()
+}
+
+/// A PLE: gate `k` sees its own experts and the shared ones, the shared gate all.
+pub struct PleOracle {
+    tasks: usize,
+    specific: usize,
+    experts: usize,
+    /// By level: each expert's layers, each gate's layer.
+    levels: Vec<(Vec<Vec<Layer>>, Vec<Layer>)>,
+    towers: Vec<Vec<Layer>>,
+}
+
+impl PleOracle {
+    /// What a module holds, of which the sizes are known.
+    pub fn new(ple: &Ple, specific: usize, shared: usize) -> Self {
+        let experts = TASKS * specific + shared;
+        let mut levels = vec![first_level(ple, experts, TASKS + usize::from(!ple.levels.is_empty()))];
+        for level in &ple.levels {
+            let gates = parameters(&level.gates)[0].0[0];
+            levels.push(((0..experts).map(|e| layers(&level.experts, e)).collect(), (0..gates).map(|g| layer(&level.gates, g)).collect()));
+        }
+        Self { tasks: TASKS, specific, experts, levels, towers: (0..TASKS).map(|k| layers(&ple.towers, k)).collect() }
+    }
+
+    /// The tasks' logits for a request's and a candidate's features.
+    pub fn logits(&self, request: &[f64], candidate: &[f64]) -> Vec<f64> {
+        let owner = |e: usize| (e / self.specific).min(self.tasks);
+        let mut streams = vec![[request, candidate].concat(); self.tasks + 1];
+        for (experts, gates) in &self.levels {
+            let out: Vec<Vec<f64>> = experts.iter().enumerate().map(|(e, layers)| mlp(&streams[owner(e)], layers, true)).collect();
+            let next = gates.iter().enumerate().map(|(k, (weight, bias))| {
+                let logits = linear(&streams[k], weight, bias);
+                let seen: Vec<usize> = (0..self.experts).filter(|&e| k == self.tasks || owner(e) == k || owner(e) == self.tasks).collect();
+                let gate = softmax(&seen.iter().map(|&e| logits[e]).collect::<Vec<_>>());
+                (0..out[0].len()).map(|o| seen.iter().zip(&gate).map(|(&e, g)| g * out[e][o]).sum()).collect()
+            });
+            streams = next.collect();
+        }
+        (0..self.tasks).map(|k| mlp(&streams[k], &self.towers[k], false)[0]).collect()
+    }
+}
+
+/// The first level, whose experts' first layers and gates lie side by side in one product over request and candidate.
+fn first_level(ple: &Ple, experts: usize, gates: usize) -> (Vec<Vec<Layer>>, Vec<Layer>) {
+    let joint = parameters(&ple.first.joint);
+    let outputs = joint[2].1.len();
+    let columns = |from: usize, count: usize| -> Layer {
+        let weight = joint[0].1.chunks(outputs).chain(joint[1].1.chunks(outputs)).flat_map(|row| row[from..from + count].to_vec());
+        (weight.collect(), joint[2].1[from..from + count].to_vec())
+    };
+    let width = (outputs - gates * experts) / experts;
+    let rest = |e: usize| ple.first.experts.as_ref().map_or(Vec::new(), |mlp| layers(mlp, e));
+    (
+        (0..experts).map(|e| [vec![columns(e * width, width)], rest(e)].concat()).collect(),
+        (0..gates).map(|g| columns(experts * width + g * experts, experts)).collect(),
+    )
+}
+
+/// `sigmoid(mu . v) mu` of both levels or, where a dot is negative, nothing (Eq. 6, the literal "or" of A10); and whether
+/// it stopped.
+pub fn lent(v: &[f64], mu: &[Vec<f64>; 2]) -> ([Vec<f64>; 2], f64) {
+    let stopped = mu.iter().any(|mu| dot(mu, v) < 0.0);
+    let weight = |mu: &[f64]| if stopped { 0.0 } else { sigmoid(dot(mu, v)) };
+    (mu.clone().map(|mu| mu.iter().map(|x| weight(&mu) * x).collect()), f64::from(u8::from(stopped)))
+}
+
+fn normed(x: &[f64]) -> Vec<f64> {
+    let size = (dot(x, x) / x.len() as f64 + 1e-6).sqrt();
+    x.iter().map(|x| x / size).collect()
+}
+
+/// One side's enhancement.
+#[derive(Clone)]
+pub struct EnhancementOracle {
+    /// By gate: hidden and outer layer.
+    pub gates: Vec<[Layer; 2]>,
+    /// By vector: `m` scales, then that of the fit.
+    pub scale: Vec<Vec<f64>>,
+}
+
+impl EnhancementOracle {
+    /// What a module holds.
+    pub fn new(enhancement: &Enhancement) -> Self {
+        let mut all = parameters(enhancement);
+        let (shape, scale) = all.pop().expect("the scale");
+        let gates = (0..all.first().map_or(0, |(shape, _)| shape[0])).map(|g| {
+            let [hidden, out]: [Layer; 2] = stack(&all, g).try_into().expect("two layers");
+            [hidden, out]
+        });
+        Self { gates: gates.collect(), scale: chunks(scale, shape[2]) }
+    }
+
+    /// Gate NU: `2 sigmoid(relu(z W + b) W' + b')`, `z = [lent; personal]`.
+    pub fn delta(&self, gate: usize, lent: &[f64], personal: &[f64]) -> Vec<f64> {
+        let [hidden, out] = &self.gates[gate];
+        let z = [lent, personal].concat();
+        let x: Vec<f64> = linear(&z, &hidden.0, &hidden.1).into_iter().map(|x| x.max(0.0)).collect();
+        linear(&x, &out.0, &out.1).into_iter().map(|x| 2.0 * sigmoid(x)).collect()
+    }
+
+    /// The vectors `[vectors * m]` and their fits to `other` `[vectors]`. The gates see `z`, which is `lent` but for the
+    /// gradient: theirs is stopped.
+    pub fn forward(&self, lent: &[Vec<f64>], z: &[Vec<f64>], personal: &[f64], other: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let (mut vectors, mut fits) = (Vec::new(), Vec::new());
+        for (index, (lent, z)) in lent.iter().zip(z).enumerate() {
+            let delta = if index < self.gates.len() { self.delta(index, z, personal) } else { vec![1.0; lent.len()] };
+            let e = normed(&delta.iter().zip(lent).map(|(d, x)| d * x).collect::<Vec<_>>());
+            fits.push(self.scale[index][e.len()] * dot(&e, &normed(other)) / e.len() as f64);
+            vectors.extend(e.iter().zip(&self.scale[index]).map(|(e, s)| e * s));
+        }
+        (vectors, fits)
+    }
+}
+
+/// Two levels of centres.
+#[derive(Clone)]
+pub struct Centres {
+    levels: Levels,
+    /// Level 1, then the children of each in turn.
+    pub rows: Vec<Vec<f64>>,
+}
+
+impl Centres {
+    /// What a memory holds.
+    pub fn new(memory: &Memory) -> Self {
+        let m = memory.centres().dims()[1];
+        Self { levels: memory.levels(), rows: chunks(block_on(read(memory.centres())), m) }
+    }
+
+    /// Rows of the most similar first-level centre by cosine and of the most similar of its own children (Eq. 2, 3).
+    pub fn nearest(&self, v: &[f64]) -> [usize; 2] {
+        let similarity = |row: usize| dot(v, &self.rows[row]) / dot(&self.rows[row], &self.rows[row]).sqrt();
+        let best = |rows: std::ops::Range<usize>| rows.max_by(|&a, &b| similarity(a).total_cmp(&similarity(b))).expect("centres");
+        let parent = best(0..self.levels.first);
+        let children = self.levels.first + parent * self.levels.children;
+        [parent, best(children..children + self.levels.children)]
+    }
+
+    /// Both chosen centres.
+    pub fn chosen(&self, v: &[f64]) -> [Vec<f64>; 2] {
+        self.nearest(v).map(|row| self.rows[row].clone())
+    }
+
+    /// Both centres of an item that was given level-2 centre `child`.
+    fn of_child(&self, child: usize) -> [&[f64]; 2] {
+        [&self.rows[child / self.levels.children], &self.rows[self.levels.first + child]]
+    }
+
+    /// The mean step of A4 over the vectors that take part, and Eq. 4 and 5 before it.
+    pub fn step(&self, vectors: &[Vec<f64>], takes_part: &[bool], weight: f64) -> (Vec<Vec<f64>>, [f64; 2]) {
+        let taking: Vec<(&Vec<f64>, [usize; 2])> =
+            vectors.iter().zip(takes_part).filter(|(_, part)| **part).map(|(v, _)| (v, self.nearest(v))).collect();
+        let (mut rows, mut loss) = (self.rows.clone(), [0.0; 2]);
+        for (row, after) in rows.iter_mut().enumerate() {
+            let level = usize::from(row >= self.levels.first);
+            let members: Vec<&Vec<f64>> = taking.iter().filter(|(_, chosen)| chosen[level] == row).map(|(v, _)| *v).collect();
+            let mu = &self.rows[row];
+            for v in &members {
+                let sigma = sigmoid(dot(v, mu));
+                for k in 0..mu.len() {
+                    after[k] += 2.0 * weight * sigma * (v[k] - mu[k]) / members.len() as f64;
+                }
+                loss[level] += sigma * v.iter().zip(mu).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / taking.len() as f64;
+            }
+        }
+        (rows, loss)
+    }
+}
+
+/// A positive that may reach a memory: whose memory, his vector, and the vector that seeks centres.
+pub struct Seeking {
+    pub owner: usize,
+    pub vector: Vec<f64>,
+    pub seeker: Vec<f64>,
+}
+
+/// UPBE: `rows` `[mu_1 | mu_2 | has]` after a step's positives (Eq. 7 to 10, A13, A14), and Eq. 9 and 10 before it.
+/// With `copies` the first touch takes over what it meets.
+pub fn behave(rows: &[Vec<f64>], centres: &Centres, positives: &[Seeking], lambda: f64, copies: bool) -> (Vec<Vec<f64>>, [f64; 2]) {
+    let chosen: Vec<(usize, [Vec<f64>; 2])> = positives
+        .iter()
+        .map(|p| (p.owner, p, centres.chosen(&p.seeker)))
+        .filter(|(_, p, mu)| mu.iter().all(|mu| dot(mu, &p.vector) >= 0.0))
+        .map(|(owner, _, mu)| (owner, mu))
+        .collect();
+    let (mut after, mut loss) = (rows.to_vec(), [0.0; 2]);
+    for (owner, row) in rows.iter().enumerate() {
+        let own: Vec<&[Vec<f64>; 2]> = chosen.iter().filter(|(other, _)| *other == owner).map(|(_, mu)| mu).collect();
+        if own.is_empty() {
+            continue;
+        }
+        let m = row.len() / 2;
+        for level in 0..2 {
+            let memory = &row[level * m..][..m];
+            let mut move_by = vec![0.0; m];
+            for mu in own.iter().map(|mu| &mu[level]) {
+                let sigma = sigmoid(dot(mu, memory));
+                loss[level] += sigma * mu.iter().zip(memory).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / chosen.len() as f64;
+                for k in 0..m {
+                    let by = if !copies || row[2 * m] > 0.5 { 2.0 * lambda * sigma * (mu[k] - memory[k]) } else { mu[k] };
+                    move_by[k] += by / own.len() as f64;
+                }
+            }
+            after[owner][level * m..][..m].iter_mut().zip(move_by).for_each(|(x, by)| *x += by);
+        }
+        after[owner][2 * m] = 1.0;
+    }
+    (after, loss)
+}
+
+/// What the model says of a batch.
+pub struct Told {
+    /// `[tasks]` by sample.
+    pub logits: Vec<Vec<f64>>,
+    /// By request.
+    pub v_user: Vec<Vec<f64>>,
+    /// By sample.
+    pub v_item: Vec<Vec<f64>>,
+}
+
+/// Everything that a ranker holds. Centres are compared by cosine, and no re-seeding has made an item forget its centre.
+#[derive(Clone)]
+pub struct Oracle {
+    vocabulary: Vocabulary,
+    config: Config,
+    variant: duia::config::Variant,
+    embeddings: Vec<Vec<f64>>,
+    pub user_vectors: Vec<Vec<f64>>,
+    pub item_vectors: Vec<Vec<f64>>,
+    ple: std::rc::Rc<PleOracle>,
+    towers: [Vec<Layer>; 2],
+    transfer: Vec<Layer>,
+    users: Option<EnhancementOracle>,
+    items: Option<EnhancementOracle>,
+    pub user_centres: Option<Centres>,
+    pub item_centres: Option<Centres>,
+    pub user_behaviours: Vec<Vec<f64>>,
+    pub item_behaviours: Vec<Vec<f64>>,
+    /// By item: level-2 centre and the step at which it was given.
+    pub assignments: Vec<Vec<f64>>,
+}
+
+impl Oracle {
+    /// What a ranker holds now.
+    pub fn new(ranker: &Ranker, config: &Config, vocabulary: Vocabulary) -> Self {
+        let (network, m) = (ranker.network(), config.memory_width());
+        let weights = |table: Option<&duia::model::table::RowTable>, width: usize| -> Vec<Vec<f64>> {
+            table.map_or(Vec::new(), |table| block_on(read(table.rows())).chunks(3 * width).map(|row| row[..width].to_vec()).collect())
+        };
+        let memories = |side: Side| ranker.behaviours(side).map_or(Vec::new(), |b| chunks(block_on(read(b.rows())), 2 * m + 1));
+        let towers = network.auxiliary.as_ref().map_or(Vec::new(), |auxiliary| stack(&parameters(auxiliary), 0));
+        let (user, item) = towers.split_at(towers.len() / 2);
+        let centres = |side: Side| ranker.memory(side).filter(|memory| memory.is_filled()).map(Centres::new);
+        Self {
+            vocabulary,
+            config: config.clone(),
+            variant: ranker.variant(),
+            embeddings: weights(Some(ranker.embeddings()), config.embedding),
+            user_vectors: weights(ranker.user_vectors(), m),
+            item_vectors: weights(ranker.item_vectors(), m),
+            ple: PleOracle::new(&network.ple, config.specific_experts, config.shared_experts).into(),
+            towers: [user.to_vec(), item.to_vec()],
+            transfer: network.transfer.as_ref().map_or(Vec::new(), |transfer| stack(&parameters(transfer), 0)),
+            users: network.users.as_ref().map(EnhancementOracle::new),
+            items: network.items.as_ref().map(EnhancementOracle::new),
+            user_centres: centres(Side::Users),
+            item_centres: centres(Side::Items),
+            user_behaviours: memories(Side::Users),
+            item_behaviours: memories(Side::Items),
+            assignments: ranker.assignments().map_or(Vec::new(), |a| chunks(block_on(read(a.rows())), 2)),
+        }
+    }
+
+    fn embedding(&self, row: u32) -> &[f64] {
+        &self.embeddings[row as usize]
+    }
+
+    /// Item and category.
+    fn candidate_fields(&self, item: u32, category: u32) -> Vec<f64> {
+        [self.embedding(item), self.embedding(self.vocabulary.items + category)].concat()
+    }
+
+    /// User, activity, mean history item, mean history category, counts.
+    fn request_fields(&self, batch: &Batch, r: usize) -> Vec<f64> {
+        let categories = self.vocabulary.items;
+        let users = categories + self.vocabulary.categories;
+        let buckets = users + self.vocabulary.users;
+        assert!(batch.activity[r] < ACTIVITY_BUCKETS);
+        let window = r * batch.history..(r + 1) * batch.history;
+        let pooled = |ids: &[u32], first: u32| {
+            let rows: Vec<&[f64]> = ids.iter().filter(|&&id| id != NO_ROW).map(|&id| self.embedding(first + id)).collect();
+            if rows.is_empty() { vec![0.0; self.config.embedding] } else { mean(&rows) }
+        };
+        [
+            self.embedding(users + batch.user[r]).to_vec(),
+            self.embedding(buckets + batch.activity[r]).to_vec(),
+            pooled(&batch.history_items[window.clone()], 0),
+            pooled(&batch.history_categories[window], categories),
+            batch.counts[r * 4..][..4].iter().map(|&x| x.into()).collect(),
+        ]
+        .concat()
+    }
+
+    fn v_user(&self, batch: &Batch, r: usize) -> Vec<f64> {
+        mlp(&self.request_fields(batch, r), &self.towers[0], false)
+    }
+
+    /// The vector of an item (`item_count` is off).
+    pub fn v_item(&self, item: u32, category: u32) -> Vec<f64> {
+        mlp(&self.candidate_fields(item, category), &self.towers[1], false)
+    }
+
+    /// Vectors and a flag of centres, or nothing before there are any.
+    fn lent_by_centres(&self, centres: &Option<Centres>, v: &[f64]) -> ([Vec<f64>; 2], f64) {
+        let nothing = || ([vec![0.0; v.len()], vec![0.0; v.len()]], 0.0);
+        centres.as_ref().map_or_else(nothing, |centres| lent(v, &centres.chosen(v)))
+    }
+
+    fn remembered(&self, rows: &[Vec<f64>], id: u32) -> ([Vec<f64>; 2], f64) {
+        let (row, m) = (&rows[id as usize], self.config.memory_width());
+        ([row[..m].to_vec(), row[m..2 * m].to_vec()], row[2 * m])
+    }
+
+    /// UHSE: the mean of the history items' centres.
+    fn history(&self, batch: &Batch, r: usize) -> ([Vec<f64>; 2], f64) {
+        let m = self.config.memory_width();
+        let nothing = ([vec![0.0; m], vec![0.0; m]], 0.0);
+        let Some(centres) = &self.item_centres else { return nothing };
+        let known = batch.history_items[r * batch.history..(r + 1) * batch.history].iter().filter(|&&item| item != NO_ROW);
+        let pairs: Vec<[&[f64]; 2]> = known
+            .map(|&item| &self.assignments[item as usize])
+            .filter(|entry| entry[1] >= 0.0)
+            .map(|entry| centres.of_child(entry[0] as usize))
+            .collect();
+        if pairs.is_empty() {
+            return nothing;
+        }
+        ([0, 1].map(|level| mean(&pairs.iter().map(|pair| pair[level]).collect::<Vec<_>>())), 1.0)
+    }
+
+    /// What the user side is lent, and its flags.
+    fn lent_to_user(&self, batch: &Batch, r: usize, v: &[f64]) -> (Vec<Vec<f64>>, Vec<f64>) {
+        let parts = self.variant.parts();
+        let mut all = Vec::new();
+        if parts.uie.is_some() {
+            all.push(self.lent_by_centres(&self.user_centres, v));
+        }
+        if parts.towers {
+            all.push(lent(v, &[v.to_vec(), v.to_vec()]));
+        }
+        if parts.upbe {
+            all.push(self.remembered(&self.user_behaviours, batch.user[r]));
+        }
+        if parts.uhse {
+            all.push(self.history(batch, r));
+        }
+        let (vectors, flags): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        (vectors.into_iter().flatten().collect(), flags)
+    }
+
+    /// The features of a request and of one of its candidates.
+    fn features(&self, batch: &Batch, r: usize, s: usize, v_user: &[f64], v_item: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let parts = self.variant.parts();
+        let (user, item) = (batch.user[r], batch.item[s]);
+        let mut request = self.request_fields(batch, r);
+        let mut candidate = self.candidate_fields(item, batch.category[s]);
+        if parts.wide {
+            request.extend(&self.user_vectors[user as usize]);
+        }
+        if parts.transfer {
+            let low = f64::from(u8::from(batch.low_active[r]));
+            let (lead, tower) = self.transfer.split_last().expect("the lead");
+            let v = mlp(&self.request_fields(batch, r), tower, false);
+            request.extend(linear(&v, &lead.0, &lead.1).into_iter().map(|x| x * low));
+        }
+        let personal = |table: &[Vec<f64>], id: u32| table.get(id as usize).cloned().unwrap_or_default();
+        if let Some(users) = &self.users {
+            let (lent, flags) = self.lent_to_user(batch, r, v_user);
+            let (vectors, fits) = users.forward(&lent, &lent, &personal(&self.user_vectors, user), v_item);
+            request.extend([vectors, flags].concat());
+            candidate.extend(fits);
+        }
+        if let Some(items) = &self.items {
+            let lendings = [self.lent_by_centres(&self.item_centres, v_item), self.remembered(&self.item_behaviours, item)];
+            let lent: Vec<Vec<f64>> = lendings.iter().flat_map(|(vectors, _)| vectors.clone()).collect();
+            let (vectors, fits) = items.forward(&lent, &lent, &personal(&self.item_vectors, item), v_user);
+            candidate.extend([vectors, fits, lendings.iter().map(|(_, flag)| *flag).collect()].concat());
+        }
+        (request, candidate)
+    }
+
+    /// The forward pass.
+    pub fn tell(&self, batch: &Batch) -> Told {
+        let v_user: Vec<Vec<f64>> = (0..batch.requests).map(|r| self.v_user(batch, r)).collect();
+        let v_item: Vec<Vec<f64>> = (0..batch.samples()).map(|s| self.v_item(batch.item[s], batch.category[s])).collect();
+        let logits = (0..batch.samples()).map(|s| {
+            let r = s / batch.candidates;
+            let (request, candidate) = self.features(batch, r, s, &v_user[r], &v_item[s]);
+            self.ple.logits(&request, &candidate)
+        });
+        Told { logits: logits.collect(), v_user, v_item }
+    }
+
+    /// The ranker's loss and that of the auxiliary model (Eq. 1 with A16).
+    pub fn losses(&self, batch: &Batch, told: &Told) -> (f64, f64) {
+        let n = batch.samples();
+        let label = |task: usize, s: usize| f64::from(batch.labels[task * n + s]);
+        let (mut mtl, mut auxiliary) = (0.0, 0.0);
+        for (s, logits) in told.logits.iter().enumerate() {
+            for (task, z) in logits.iter().enumerate() {
+                let (y, p) = (label(task, s), sigmoid(*z));
+                mtl -= (y * p.ln() + (1.0 - y) * (1.0 - p).ln()) / n as f64;
+            }
+            if !self.towers[0].is_empty() {
+                let p = sigmoid(dot(&told.v_user[s / batch.candidates], &told.v_item[s]).clamp(-15.0, 15.0));
+                let weight = 1.0 + sigmoid(logits.iter().map(|z| sigmoid(*z)).sum());
+                auxiliary -= if label(0, s) > 0.5 { weight * p.ln() } else { (1.0 - p).ln() } / n as f64;
+            }
+        }
+        (mtl, auxiliary)
+    }
+}

@@ -1,0 +1,165 @@
+//! A small stream, rankers that trained on it for a moment, and everything that a ranker holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use duia::config::{Config, Variant};
+use duia::data::generator::Generator;
+use duia::data::protocol::{Batch, Dataset, Replay};
+use duia::message::Side;
+use duia::model::batch::{DeviceBatch, Layout, Loader};
+use duia::model::ranker::Ranker;
+use duia::train::{trained, turn_clocks};
+
+use super::block_on;
+use super::oracle::parameters;
+
+/// Steps that [`Trained::new`] takes, after the last of which every centre is filled.
+pub const FILLED: u64 = 4;
+
+/// A small stream and a small model whose centres are filled after [`FILLED`] steps and never re-seeded.
+pub fn config() -> Config {
+    Config {
+        users: 120,
+        items: 400,
+        categories: 20,
+        user_groups: 4,
+        item_groups: 5,
+        rows: 4_000,
+        batch: 64,
+        history: 8,
+        centres: 4,
+        children: 3,
+        item_centres: 5,
+        item_children: 2,
+        warm_up: FILLED,
+        reseed: false,
+        cluster_share: 0.6,
+        ..Config::default()
+    }
+}
+
+/// All variants that are trained.
+pub fn variants() -> Vec<Variant> {
+    trained(&Variant::ALL).collect()
+}
+
+/// A ranker in training.
+pub struct Trained {
+    pub ranker: Ranker,
+    pub config: Config,
+    pub dataset: Dataset,
+    pub layout: Layout,
+    loader: Loader,
+    replay: Replay,
+    step: u64,
+}
+
+impl Trained {
+    /// A ranker after [`FILLED`] steps.
+    pub fn new(config: &Config, variant: Variant) -> Self {
+        let device = Device::flex();
+        let dataset = Dataset::open(Arc::new(Generator::new(config)), config).unwrap();
+        let layout = Layout::new(dataset.vocabulary(), config.history);
+        let loader = Loader::new(layout, &[variant], config.seed, &device);
+        let ranker = Ranker::new(config, variant, layout, &device);
+        let mut new = Self { ranker, config: config.clone(), replay: dataset.replay(), dataset, layout, loader, step: 0 };
+        (0..FILLED).for_each(|_| new.step());
+        new
+    }
+
+    /// The next batch of the stream.
+    pub fn next(&mut self) -> Batch {
+        self.replay.next_train().unwrap()
+    }
+
+    /// A batch on the device.
+    pub fn load(&mut self, batch: Batch) -> DeviceBatch {
+        self.loader.load(Arc::new(batch))
+    }
+
+    /// Trains on the next batch of the stream.
+    pub fn step(&mut self) {
+        let batch = self.next();
+        self.step_on(batch);
+    }
+
+    /// Trains on a batch.
+    pub fn step_on(&mut self, batch: Batch) {
+        let batch = self.load(batch);
+        self.ranker.step(&batch);
+        self.step += 1;
+        block_on(turn_clocks(&mut self.ranker, self.step, 1_000)).unwrap();
+    }
+
+    /// Test batches.
+    pub fn test_batches(&self, count: usize) -> Vec<Batch> {
+        let mut replay = self.dataset.replay();
+        std::iter::from_fn(|| replay.next_test()).take(count).collect()
+    }
+
+    /// The category of each item.
+    pub fn categories(&self) -> Vec<u32> {
+        (0..self.dataset.vocabulary().items).map(|item| self.dataset.category(item)).collect()
+    }
+
+    /// A batch with a third candidate a request, which nobody wanted.
+    pub fn with_a_third_candidate(&self, batch: &Batch) -> Batch {
+        let (requests, items) = (batch.requests, self.dataset.vocabulary().items);
+        let third = |r: usize| (batch.item[2 * r] + 7 * r as u32 + 1) % items;
+        fn widened<T: Copy>(pairs: &[T], third: impl Fn(usize) -> T) -> Vec<T> {
+            pairs.chunks(2).enumerate().flat_map(|(r, pair)| [pair[0], pair[1], third(r)]).collect()
+        }
+        Batch {
+            candidates: 3,
+            item: widened(&batch.item, third),
+            category: widened(&batch.category, |r| self.dataset.category(third(r))),
+            item_count: widened(&batch.item_count, |_| 0.0),
+            item_rows: widened(&batch.item_rows, |_| 0),
+            repeat: widened(&batch.repeat, |_| false),
+            seen: widened(&batch.seen, |_| false),
+            labels: batch.labels.chunks(2 * requests).flat_map(|of_task| widened(of_task, |_| 0.0)).collect(),
+            ..batch.clone()
+        }
+    }
+
+    /// Everything that the ranker holds, to the bit.
+    pub fn state(&self) -> BTreeMap<&'static str, Vec<u32>> {
+        state(&self.ranker)
+    }
+}
+
+/// A batch in which the first candidates of some requests were not wanted after all.
+pub fn unwanted(batch: &Batch, which: impl Fn(usize) -> bool) -> Batch {
+    let mut batch = batch.clone();
+    (0..batch.requests).filter(|&r| which(r)).for_each(|r| batch.labels[r * batch.candidates] = 0.0);
+    batch
+}
+
+fn bits<const D: usize>(tensor: Tensor<D>) -> Vec<u32> {
+    tensor.into_data().try_into_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+}
+
+/// Everything that a ranker holds, to the bit.
+pub fn state(ranker: &Ranker) -> BTreeMap<&'static str, Vec<u32>> {
+    let network = parameters(ranker.network()).into_iter().flat_map(|(_, values)| values);
+    let mut all =
+        BTreeMap::from([("embeddings", bits(ranker.embeddings().rows())), ("network", network.map(|x| (x as f32).to_bits()).collect())]);
+    let mut add = |name, there: Option<Vec<u32>>| there.map(|bits| all.insert(name, bits));
+    add("user vectors", ranker.user_vectors().map(|table| bits(table.rows())));
+    add("item vectors", ranker.item_vectors().map(|table| bits(table.rows())));
+    add("user centres", ranker.memory(Side::Users).map(|memory| bits(memory.centres())));
+    add("item centres", ranker.memory(Side::Items).map(|memory| bits(memory.centres())));
+    add("user hits", ranker.memory(Side::Users).map(|memory| bits(memory.hits())));
+    add("item hits", ranker.memory(Side::Items).map(|memory| bits(memory.hits())));
+    add("user behaviours", ranker.behaviours(Side::Users).map(|behaviours| bits(behaviours.rows())));
+    add("item behaviours", ranker.behaviours(Side::Items).map(|behaviours| bits(behaviours.rows())));
+    add("assignments", ranker.assignments().map(|assignments| bits(assignments.rows())));
+    all
+}
+
+/// What differs between two states.
+pub fn differing(a: &BTreeMap<&'static str, Vec<u32>>, b: &BTreeMap<&'static str, Vec<u32>>) -> Vec<&'static str> {
+    a.iter().filter(|(name, bits)| b[*name] != **bits).map(|(name, _)| *name).collect()
+}

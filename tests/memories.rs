@@ -1,0 +1,477 @@
+//! Memories of behaviours, item centres in the place of histories, and the complete model step by step against a plain f64
+//! oracle; and the rules of who may change what.
+
+mod common;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use common::oracle::{Centres, Oracle, Seeking, behave};
+use common::training::{FILLED, Trained, config, differing, unwanted, variants};
+use common::*;
+use duia::config::{Config, MemoryStart, UserCentres, Variant, Widths};
+use duia::counter::{Counter, Stream};
+use duia::data::protocol::{Batch, NO_ROW};
+use duia::data::rows::RowPlanner;
+use duia::message::Side;
+use duia::model::ghca::{Memory, Observation, Reseeded};
+use duia::model::ranker::{Sight, StepLosses};
+use duia::model::table::{Ids, Touched};
+use duia::model::uhse::Assignments;
+use duia::model::upbe::{Behaviours, Met};
+
+const M: usize = 6;
+const OWNERS: usize = 5;
+const POSITIVES: usize = 24;
+
+/// Sizes of memories alone.
+fn sizes() -> Config {
+    Config { auxiliary: Widths(vec![M]), centres: 4, children: 3, item_centres: 4, item_children: 3, warm_up: 1, ..Config::default() }
+}
+
+/// A memory whose centres were filled from some vectors.
+fn filled(mut memory: Memory) -> Memory {
+    let (n, rows) = (30, memory.levels().rows());
+    let v = numbers(100, n * M, 1.0).iter().map(|&x| x as f32).collect();
+    let members = (0..n as u32).collect();
+    let seen = Observation { v, members, positive: vec![true; n], centres: vec![0.0; rows * M], hits: vec![0.0; rows] };
+    memory.tick(1, 100, &seen).unwrap();
+    memory
+}
+
+fn user_memory(config: &Config) -> Memory {
+    filled(Memory::users(config, UserCentres::Learned, &Device::flex()))
+}
+
+fn rows(values: &[f64], width: usize) -> Vec<Vec<f64>> {
+    values.chunks(width).map(<[f64]>::to_vec).collect()
+}
+
+/// Positives of a round: owners, several of each, their vectors and those of what they met; and whether they were wanted.
+struct Round {
+    owners: Vec<u32>,
+    vectors: Vec<f64>,
+    seekers: Vec<f64>,
+    wanted: Vec<f64>,
+}
+
+impl Round {
+    fn new(round: u64) -> Self {
+        let random = Counter::new(5, Stream::Choices).lane(round);
+        // A vector leans towards what it met, so that some dots are negative and some are not.
+        let seekers = numbers(110 + round, POSITIVES * M, 1.0);
+        let own = numbers(120 + round, POSITIVES * M, 1.0);
+        Self {
+            owners: (0..POSITIVES as u64).map(|p| random.below(p, OWNERS as u64 - 1) as u32).collect(),
+            vectors: own.iter().zip(&seekers).map(|(a, b)| f64::from((a + 0.7 * b) as f32)).collect(),
+            wanted: (0..POSITIVES).map(|p| f64::from(u8::from(p % 5 != 0))).collect(),
+            seekers,
+        }
+    }
+
+    fn positives(&self) -> Vec<Seeking> {
+        let (vectors, seekers) = (rows(&self.vectors, M), rows(&self.seekers, M));
+        (0..POSITIVES)
+            .filter(|&p| self.wanted[p] > 0.5)
+            .map(|p| Seeking { owner: self.owners[p] as usize, vector: vectors[p].clone(), seeker: seekers[p].clone() })
+            .collect()
+    }
+
+    fn meet(&self, memory: &Memory) -> Met {
+        let on_device = |x: &[f64]| tensor::<2>(x, [POSITIVES, M], &Device::flex());
+        Met::new(memory, on_device(&self.seekers), on_device(&self.vectors), tensor(&self.wanted, [POSITIVES], &Device::flex()))
+    }
+}
+
+/// Lets a round's positives into the memories, and gives Eq. 9 and 10.
+fn learn(behaviours: &mut Behaviours, round: &Round, met: Met) -> Vec<f64> {
+    let device = Device::flex();
+    let touched = Touched::single(&mut RowPlanner::new(OWNERS), &round.owners, &device);
+    block_on(read(behaviours.learn(met, &Ids::single(&round.owners, &device), &touched)))
+}
+
+#[test]
+fn positives_pull_the_centres_of_what_they_met_into_their_owners_memory() {
+    for memory_start in [MemoryStart::Touch, MemoryStart::Zero] {
+        let config = Config { lambda: 0.2, memory_start, ..sizes() };
+        let memory = user_memory(&config);
+        let centres = Centres::new(&memory);
+        let mut behaviours = Behaviours::new(&config, OWNERS, &Device::flex());
+        let mut expected = vec![vec![0.0; 2 * M + 1]; OWNERS];
+        for round in (0..4).map(Round::new) {
+            let met = round.meet(&memory);
+            let open = block_on(read(met.open()));
+            let agree = round.positives();
+            let is_open = |p: &Seeking| centres.chosen(&p.seeker).iter().all(|mu| dot(mu, &p.vector) >= 0.0);
+            let passing = agree.iter().filter(|p| is_open(p)).count();
+            assert!(passing > 3 && passing < agree.len(), "some are skipped: {passing} of {}", agree.len());
+            assert_eq!(open.iter().sum::<f64>(), passing as f64);
+            assert!(open.iter().zip(&round.wanted).all(|(open, wanted)| open <= wanted));
+            let losses = learn(&mut behaviours, &round, met);
+            let (after, expected_losses) = behave(&expected, &centres, &agree, 0.2, memory_start == MemoryStart::Touch);
+            expected = after;
+            assert_close(&block_on(read(behaviours.rows())), &expected.concat(), 2e-5);
+            assert_close(&losses, &expected_losses, 2e-5);
+        }
+        assert_eq!(expected[OWNERS - 1], vec![0.0; 2 * M + 1], "an owner without a positive has no memory");
+        let (vectors, has) = behaviours.look_up(&Ids::single(&[4, 0], &Device::flex()));
+        let of = |owner: usize, level: usize| expected[owner][level * M..][..M].to_vec();
+        assert_close(&block_on(read(vectors)), &[of(4, 0), of(0, 0), of(4, 1), of(0, 1)].concat(), 2e-5);
+        assert_eq!(block_on(read(has)), [0.0, 1.0]);
+    }
+}
+
+#[test]
+fn a_later_step_of_a_memory_is_minus_lambda_times_the_slope_of_equations_9_and_10() {
+    let config = Config { lambda: 0.1, ..sizes() };
+    let memory = user_memory(&config);
+    let centres = Centres::new(&memory);
+    let mut behaviours = Behaviours::new(&config, OWNERS, &Device::flex());
+    for round in (10..12).map(Round::new) {
+        let before = rows(&block_on(read(behaviours.rows())), 2 * M + 1);
+        // One positive alone, so that means are itself.
+        let device = Device::flex();
+        let p = (0..POSITIVES).find(|&p| block_on(read(round.meet(&memory).open()))[p] > 0.5).unwrap();
+        let one = |x: &[f64]| tensor::<2>(&x[p * M..][..M], [1, M], &device);
+        let met = Met::new(&memory, one(&round.seekers), one(&round.vectors), Tensor::ones([1], &device));
+        let touched = Touched::single(&mut RowPlanner::new(OWNERS), &[0], &device);
+        behaviours.learn(met, &Ids::single(&[0], &device), &touched);
+        if before[0][2 * M] < 0.5 {
+            continue;
+        }
+        let mu = centres.chosen(&round.seekers[p * M..][..M]).concat();
+        let old = &before[0][..2 * M];
+        let sigma: Vec<f64> = (0..2).map(|l| sigmoid(dot(&mu[l * M..][..M], &old[l * M..][..M]))).collect();
+        let equation = |x: &[f64]| (0..2 * M).map(|k| sigma[k / M] * (mu[k] - x[k]).powi(2)).sum::<f64>();
+        let expected: Vec<f64> = (0..2 * M).map(|k| old[k] - 0.1 * slope(equation, old, k)).collect();
+        assert_close(&block_on(read(behaviours.rows()))[..2 * M], &expected, 1e-5);
+    }
+}
+
+fn assigned(pairs: &[[i32; 2]]) -> Tensor<2, burn::tensor::Int> {
+    let values: Vec<i32> = pairs.as_flattened().to_vec();
+    Tensor::from_data(TensorData::new(values, [pairs.len(), 2]), (&Device::flex(), DType::I32))
+}
+
+fn padded(items: &[[i32; 4]]) -> Tensor<2, burn::tensor::Int> {
+    let values: Vec<i32> = items.as_flattened().to_vec();
+    Tensor::from_data(TensorData::new(values, [items.len(), 4]), (&Device::flex(), DType::I32))
+}
+
+#[test]
+fn a_history_is_the_mean_of_its_items_centres_until_they_are_born_again() {
+    let device = Device::flex();
+    let memory = filled(Memory::items(&sizes(), &device));
+    let centres = Centres::new(&memory);
+    let mut items = Assignments::new(8, memory.levels(), &device);
+    // Items 0 to 3 pass at step 3 as positives, 4 as none; item 0 twice, of which the second passing counts.
+    let (ids, pairs) = ([0, 1, 2, 3, 4, 0], [[3, 10], [1, 4], [1, 5], [2, 6], [0, 1], [0, 2]]);
+    let positive = tensor(&[1.0, 1.0, 1.0, 1.0, 0.0, 1.0], [6], &device);
+    items.write(&Touched::single(&mut RowPlanner::new(8), &ids, &device), assigned(&pairs), positive, 3);
+    let histories = [[0, 1, 2, 3], [4, 7, -1, -1], [1, 1, 2, -1], [-1, -1, -1, -1], [4, 3, -1, -1]];
+    // What each history is: the level-2 centres that count.
+    let check = |items: &Assignments, counting: [&[usize]; 5]| {
+        let (encoded, has) = items.frozen().encode(&memory, padded(&histories));
+        let encoded = rows(&block_on(read(encoded)), M);
+        let has = block_on(read(has));
+        for (r, children) in counting.into_iter().enumerate() {
+            assert_eq!(has[r], f64::from(u8::from(!children.is_empty())), "history {r}");
+            for level in 0..2 {
+                let row = |&child: &usize| centres.rows[if level == 0 { child / 3 } else { 4 + child }].as_slice();
+                let expected = if children.is_empty() { vec![0.0; M] } else { mean(&children.iter().map(row).collect::<Vec<_>>()) };
+                assert_close(&encoded[level * histories.len() + r], &expected, 1e-6);
+            }
+        }
+    };
+    check(&items, [&[2, 4, 5, 6], &[], &[4, 4, 5], &[], &[6]]);
+    // Child 5 is born again after step 3, and centre 2 with all its children.
+    items.forget(&Reseeded { centres: vec![2], children: vec![5], first_fill: false }, 3);
+    check(&items, [&[2, 4], &[], &[4, 4], &[], &[]]);
+    // An item that passes after the birth has its centre again.
+    let touched = Touched::single(&mut RowPlanner::new(8), &[2, 3], &device);
+    items.write(&touched, assigned(&[[1, 5], [2, 8]]), Tensor::ones([2], &device), 4);
+    check(&items, [&[2, 4, 5, 8], &[], &[4, 4, 5], &[], &[8]]);
+    // Before an evaluation every item is looked up anew, and all count.
+    let all: Vec<[i32; 2]> = (0..8).map(|item| [item / 3, item]).collect();
+    let (encoded, has) = items.refreshed(assigned(&all)).encode(&memory, padded(&[[4, 7, 5, -1]]));
+    let first = mean(&[&centres.rows[1], &centres.rows[2], &centres.rows[1]]);
+    let second = mean(&[&centres.rows[4 + 4], &centres.rows[4 + 7], &centres.rows[4 + 5]]);
+    assert_close(&block_on(read(encoded)), &[first, second].concat(), 1e-6);
+    assert_eq!(block_on(read(has)), [1.0]);
+}
+
+/// A ranker some steps past the fill.
+fn ready(config: &Config, variant: Variant) -> Trained {
+    let mut trained = Trained::new(config, variant);
+    (0..3).for_each(|_| trained.step());
+    trained
+}
+
+fn oracle(trained: &Trained) -> Oracle {
+    Oracle::new(&trained.ranker, &trained.config, trained.dataset.vocabulary())
+}
+
+#[test]
+fn the_losses_of_a_batch_are_the_oracles_in_every_variant_before_and_after_the_fill() {
+    for variant in variants() {
+        for warm_up in [FILLED, 100] {
+            let mut trained = ready(&Config { warm_up, ..config() }, variant);
+            let batch = trained.next();
+            let batch = trained.with_a_third_candidate(&batch);
+            let on_device = trained.load(batch.clone());
+            let oracle = oracle(&trained);
+            assert_eq!(oracle.user_centres.is_some(), variant.parts().uie.is_some() && warm_up == FILLED);
+            let (mtl, auxiliary) = oracle.losses(&batch, &oracle.tell(&batch));
+            let graph = trained.ranker.graph(&on_device);
+            assert_close(&block_on(read(graph.mtl.clone())), &[mtl], 1e-4);
+            if let Some(got) = graph.auxiliary.clone() {
+                assert_close(&block_on(read(got)), &[auxiliary], 1e-4);
+            }
+        }
+    }
+}
+
+#[test]
+fn test_scores_are_the_oracles_with_every_item_looked_up_anew() {
+    for variant in variants() {
+        let trained = ready(&config(), variant);
+        let mut oracle = oracle(&trained);
+        if let (Some(centres), false) = (&oracle.item_centres, oracle.assignments.is_empty()) {
+            let categories = trained.categories();
+            let first = trained.config.item_centres;
+            let child = |item: u32| centres.nearest(&oracle.v_item(item, categories[item as usize]))[1] - first;
+            oracle.assignments = (0..categories.len() as u32).map(|item| vec![child(item) as f64, 0.0]).collect();
+        }
+        let frozen = trained.ranker.frozen(&trained.categories());
+        for batch in trained.test_batches(2) {
+            let batch = trained.with_a_third_candidate(&batch);
+            let expected: Vec<f64> = oracle.tell(&batch).logits.iter().map(|logits| logits[0]).collect();
+            assert_close(&block_on(read(trained.ranker.score(&frozen, &batch).logits)), &expected, 2e-4);
+        }
+    }
+}
+
+#[test]
+fn gradients_of_personal_vectors_are_finite_differences_of_the_whole_model() {
+    let mut trained = ready(&config(), Variant::DuiaItems);
+    let batch = trained.next();
+    let on_device = trained.load(batch.clone());
+    let graph = trained.ranker.graph(&on_device);
+    let leaves = trained.ranker.backward(&graph).leaves;
+    let oracle = oracle(&trained);
+    let mtl = |oracle: &Oracle| oracle.losses(&batch, &oracle.tell(&batch)).0;
+    let m = trained.config.memory_width();
+    let (users, items) = (block_on(read(leaves.users.unwrap())), block_on(read(leaves.items.unwrap())));
+    let sum_over = |gradient: &[f64], ids: &[u32], id: u32, k: usize| -> f64 {
+        ids.iter().enumerate().filter(|(_, other)| **other == id).map(|(n, _)| gradient[n * m + k]).sum()
+    };
+    let h = 1e-4;
+    for k in [0, 7, 13] {
+        let (user, item) = (batch.user[k], batch.item[2 * k]);
+        let moved = |by: f64, of_user: bool| {
+            let mut oracle = oracle.clone();
+            let table = if of_user { &mut oracle.user_vectors[user as usize] } else { &mut oracle.item_vectors[item as usize] };
+            table[k] += by;
+            mtl(&oracle)
+        };
+        for (of_user, got) in [(true, sum_over(&users, &batch.user, user, k)), (false, sum_over(&items, &batch.item, item, k))] {
+            let expected = (moved(h, of_user) - moved(-h, of_user)) / (2.0 * h);
+            assert!((got - expected).abs() < 0.02 * expected.abs() + 1e-7, "{of_user} {k}: {got} is not {expected}");
+            assert!(got != 0.0);
+        }
+    }
+}
+
+/// Positives of a batch, those of users or, the other way round, those of items.
+fn seeking(batch: &Batch, v_user: &[Vec<f64>], v_item: &[Vec<f64>], side: Side) -> Vec<Seeking> {
+    let wanted = (0..batch.requests).filter(|&r| batch.labels[r * batch.candidates] > 0.5);
+    wanted
+        .map(|r| {
+            let (user, item) = (v_user[r].clone(), v_item[r * batch.candidates].clone());
+            match side {
+                Side::Users => Seeking { owner: batch.user[r] as usize, vector: user, seeker: item },
+                Side::Items => Seeking { owner: batch.item[r * batch.candidates] as usize, vector: item, seeker: user },
+            }
+        })
+        .collect()
+}
+
+fn centres_of(trained: &Trained, side: Side) -> Vec<f64> {
+    trained.ranker.memory(side).map_or(Vec::new(), |memory| block_on(read(memory.centres())))
+}
+
+fn behaviours_of(trained: &Trained, side: Side) -> Vec<f64> {
+    trained.ranker.behaviours(side).map_or(Vec::new(), |behaviours| block_on(read(behaviours.rows())))
+}
+
+#[test]
+fn a_step_moves_every_memory_by_its_rule_from_what_was_there_before_the_step() {
+    let config = Config { rho: 0.3, lambda: 0.4, eta: 0.2, ..config() };
+    for variant in [Variant::Uie, Variant::Upbe, Variant::Duia, Variant::DuiaItems, Variant::Uhse] {
+        let mut trained = ready(&config, variant);
+        for round in 0..2 {
+            let batch = unwanted(&trained.next(), |r| r % 4 == round);
+            let before = oracle(&trained);
+            let told = before.tell(&batch);
+            let firsts: Vec<Vec<f64>> = told.v_item.iter().step_by(batch.candidates).cloned().collect();
+            let wanted: Vec<bool> = batch.labels[..batch.samples()].iter().step_by(batch.candidates).map(|&y| y > 0.5).collect();
+            let clustered: Vec<bool> = batch.clustered.iter().map(|&c| c > 0.5).collect();
+            assert!(clustered.contains(&true) && clustered.contains(&false));
+            let step = FILLED + 3 + round as u64 + 1;
+            trained.step_on(batch.clone());
+            let losses = trained.ranker.losses().unwrap().clone();
+            let read_loss = |loss: Option<Tensor<1>>| loss.map(|loss| block_on(read(loss)));
+            if let Some(centres) = &before.user_centres {
+                let (after, loss) = centres.step(&told.v_user, &clustered, 0.3);
+                assert_close(&centres_of(&trained, Side::Users), &after.concat(), 5e-5);
+                assert_close(&read_loss(losses.uie).unwrap(), &loss, 2e-4);
+            }
+            if let Some(centres) = &before.item_centres {
+                let (after, loss) = centres.step(&firsts, &wanted, 0.2);
+                assert_close(&centres_of(&trained, Side::Items), &after.concat(), 5e-5);
+                assert_close(&read_loss(losses.uhse).unwrap(), &loss, 2e-4);
+                let mut assignments = before.assignments.clone();
+                if !assignments.is_empty() {
+                    for (r, v) in firsts.iter().enumerate().filter(|(r, _)| wanted[*r]) {
+                        let child = centres.nearest(v)[1] - config.item_centres;
+                        assignments[batch.item[r * batch.candidates] as usize] = vec![child as f64, step as f64];
+                    }
+                    assert_eq!(block_on(read(trained.ranker.assignments().unwrap().rows())), assignments.concat());
+                }
+            }
+            let sides = [
+                (Side::Users, &before.user_behaviours, &before.user_centres, losses.upbe),
+                (Side::Items, &before.item_behaviours, &before.item_centres, losses.items),
+            ];
+            for (side, rows, centres, loss) in sides {
+                let Some(centres) = centres.as_ref().filter(|_| !rows.is_empty()) else { continue };
+                let (after, expected) = behave(rows, centres, &seeking(&batch, &told.v_user, &told.v_item, side), 0.4, true);
+                assert_close(&behaviours_of(&trained, side), &after.concat(), 5e-5);
+                assert_close(&read_loss(loss).unwrap(), &expected, 2e-4);
+                assert!(after != *rows, "{variant:?}: somebody's memory moved");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_nobody_wanted_changes_no_memory() {
+    for variant in variants() {
+        let mut trained = ready(&config(), variant);
+        let before = trained.state();
+        let nothing = unwanted(&trained.next(), |_| true);
+        assert!(nothing.labels[..nothing.samples()].iter().all(|&label| label == 0.0));
+        assert!(nothing.clustered.contains(&1.0), "the user centres may move: they cluster users, not wishes");
+        trained.step_on(nothing);
+        let moved = differing(&before, &trained.state());
+        assert!(moved.contains(&"network"), "the ranker learns from what nobody wanted");
+        let memories = ["item centres", "item hits", "user behaviours", "item behaviours", "assignments"];
+        assert!(memories.iter().all(|memory| !moved.contains(memory)), "{variant:?}: {moved:?}");
+        assert_eq!(moved.contains(&"user centres"), variant.parts().uie == Some(UserCentres::Learned), "{variant:?}: {moved:?}");
+
+        let before = trained.state();
+        let quiet = Batch { clustered: vec![0.0; trained.config.batch / 2], ..unwanted(&trained.next(), |_| true) };
+        trained.step_on(quiet);
+        let moved = differing(&before, &trained.state());
+        assert!(!moved.contains(&"user centres") && !moved.contains(&"user hits"), "{variant:?}: {moved:?}");
+    }
+}
+
+#[test]
+fn no_row_sees_its_own_update() {
+    for variant in variants() {
+        let mut trained = ready(&config(), variant);
+        let batch = trained.next();
+        let on_device = trained.load(batch);
+        let before = trained.ranker.graph(&on_device);
+        let at = |loss: &Option<Tensor<1>>| loss.clone().map(|loss| block_on(read(loss)));
+        let adaptation = before.adaptation.clone().map(|(loss, _)| loss);
+        let told = (block_on(read(before.mtl.clone())), at(&before.auxiliary), at(&adaptation));
+        let centres = [Side::Users, Side::Items].map(|side| trained.ranker.memory(side).map(Centres::new));
+        trained.ranker.step(&on_device);
+        let StepLosses { mtl, auxiliary, adaptation, .. } = trained.ranker.losses().unwrap().clone();
+        assert_eq!((block_on(read(mtl)), at(&auxiliary), at(&adaptation)), told, "{variant:?}");
+        // What the step says of its rows is what the centres of before said.
+        let last = trained.ranker.last().unwrap().clone();
+        for (side, sight, centres) in [("users", last.users, &centres[0]), ("items", last.items, &centres[1])] {
+            let (Some(Sight { v, chosen: Some((pairs, _)) }), Some(centres)) = (sight, centres) else { continue };
+            let first = centres.rows.len() / (1 + if side == "users" { 3 } else { 2 });
+            let vectors = rows(&block_on(read(v)), trained.config.memory_width());
+            let pairs: Vec<i32> = pairs.into_data().try_into_vec().unwrap();
+            for (v, pair) in vectors.iter().zip(pairs.chunks(2)) {
+                assert_eq!(centres.nearest(v), [pair[0] as usize, first + pair[1] as usize], "{variant:?}, {side}");
+            }
+        }
+    }
+}
+
+#[test]
+fn test_rows_touch_nothing() {
+    for variant in variants() {
+        let trained = ready(&config(), variant);
+        let before = trained.state();
+        let frozen = trained.ranker.frozen(&trained.categories());
+        let scores = |batches: &[Batch]| -> Vec<f64> {
+            batches.iter().flat_map(|batch| block_on(read(trained.ranker.score(&frozen, batch).logits))).collect()
+        };
+        let batches = trained.test_batches(6);
+        let first = scores(&batches);
+        assert_eq!(first, scores(&batches), "{variant:?}: a score does not depend on what was scored before");
+        assert_eq!(differing(&before, &trained.state()), Vec::<&str>::new(), "{variant:?}");
+    }
+}
+
+#[test]
+fn children_belong_to_their_parent_on_both_sides() {
+    let reborn = Config { reseed: true, reseed_expect: 1.0, ..config() };
+    for variant in variants().into_iter().filter(|variant| variant.parts().has_user_centres() || variant.parts().has_item_centres()) {
+        let mut trained = Trained::new(&reborn, variant);
+        for _ in 0..12 {
+            trained.step();
+            let last = trained.ranker.last().unwrap().clone();
+            let frozen = trained.ranker.frozen(&trained.categories());
+            let tested = trained.ranker.score(&frozen, &trained.test_batches(1)[0]);
+            for (children, sights) in [(3, [last.users, tested.users]), (2, [last.items, tested.items])] {
+                for (assigned, _) in sights.into_iter().flatten().filter_map(|sight| sight.chosen) {
+                    let pairs: Vec<i32> = assigned.into_data().try_into_vec().unwrap();
+                    assert!(pairs.chunks(2).all(|pair| pair[1] / children == pair[0]), "{variant:?}: {pairs:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn frozen_centres_never_move() {
+    for variant in [Variant::RandomCentres, Variant::KMeansCentres] {
+        let mut trained = Trained::new(&Config { reseed: true, reseed_expect: 1.0, ..config() }, variant);
+        let filled = trained.state();
+        assert!(trained.ranker.memory(Side::Users).unwrap().is_filled());
+        assert!(centres_of(&trained, Side::Users).iter().any(|&x| x != 0.0));
+        for _ in 0..12 {
+            trained.step();
+            let moved = differing(&filled, &trained.state());
+            assert!(!moved.contains(&"user centres"), "{variant:?}");
+            assert!(trained.ranker.losses().unwrap().uie.is_none());
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_complete_model_the_same_bytes() {
+    let after = |config: &Config| ready(config, Variant::DuiaItems).state();
+    let once = after(&config());
+    assert_eq!(differing(&once, &after(&config())), Vec::<&str>::new());
+    let other = differing(&once, &after(&Config { seed: 8, ..config() }));
+    assert!(other.contains(&"network") && other.contains(&"user behaviours"), "{other:?}");
+}
+
+#[test]
+fn an_empty_history_has_no_centres() {
+    let mut trained = ready(&config(), Variant::Duia);
+    let mut batch = trained.next();
+    batch.history_items.fill(NO_ROW);
+    batch.history_categories.fill(NO_ROW);
+    let oracle = oracle(&trained);
+    let on_device = trained.load(batch.clone());
+    let graph = trained.ranker.graph(&on_device);
+    assert_close(&block_on(read(graph.mtl)), &[oracle.losses(&batch, &oracle.tell(&batch)).0], 1e-4);
+}
