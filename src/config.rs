@@ -177,7 +177,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// All variants, in the order in which reports and charts show them. With [`Variant::entry`] below, the one place
+    /// All variants, in the order in which reports and charts show them. With `Variant::entry` below, the one place
     /// to touch for a new one.
     pub const ALL: [Self; 15] = [
         Self::Popularity,
