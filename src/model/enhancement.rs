@@ -88,8 +88,11 @@ impl Enhancement {
         let other = (other.clone() / (other.square().mean_dim(1) + TINY).sqrt()).reshape([1, requests, others / requests, m]);
         let samples = n.max(others);
         let fit = (normed.clone().reshape([vectors, requests, n / requests, m]) * other).mean_dim(3);
-        let fits = fit.reshape([vectors, samples, 1]) * self.scale.val().slice([0..vectors, 0..1, m..m + 1]);
+        // Two dimensions all the way: with a third of length 1, burn's fusion on a GPU summed the wrong samples into the scale's
+        // gradient.
+        let of_fit = self.scale.val().slice([0..vectors, 0..1, m..m + 1]).reshape([vectors, 1]);
+        let fits = fit.reshape([vectors, samples]) * of_fit;
         let scaled = normed * self.scale.val().slice([0..vectors, 0..1, 0..m]);
-        Features { vectors: scaled.swap_dims(0, 1).reshape([n, vectors * m]), fits: fits.swap_dims(0, 1).reshape([samples, vectors]) }
+        Features { vectors: scaled.swap_dims(0, 1).reshape([n, vectors * m]), fits: fits.swap_dims(0, 1) }
     }
 }
