@@ -189,8 +189,8 @@ pub struct DeviceBatch {
     pub positive: Tensor<1>,
     /// `[requests, 1]`: 1 for low-active users.
     pub low_active: Tensor<2>,
-    /// `[requests, 1]`: 1 for the first request of each low-active user.
-    pub first_of_low: Tensor<2>,
+    /// `[requests, 1]`: 1 for the first request of each low-active user that has a history: who takes part in the contrast.
+    pub contrasted: Tensor<2>,
     /// The batch as the host knows it.
     pub host: Arc<Batch>,
 }
@@ -288,7 +288,10 @@ impl Loader {
         let consumed: Vec<u32> = batch.item.iter().step_by(batch.candidates).copied().collect();
         let positive: Vec<f32> = batch.labels[..batch.samples()].iter().step_by(batch.candidates).copied().collect();
         let mut met = std::collections::HashSet::new();
-        let first_of_low = (0..batch.requests).map(|r| batch.low_active[r] && met.insert(batch.user[r]));
+        // Without a history one of the two views is nothing: every cosine is 0, the exact gradient is 0, and Adam made whole steps
+        // of its rounding, other ones on every device.
+        let has_history = |r: usize| batch.history_items[r * batch.history] != NO_ROW;
+        let contrasted = (0..batch.requests).map(|r| batch.low_active[r] && has_history(r) && met.insert(batch.user[r]));
         DeviceBatch {
             users: rows(&mut self.users, &batch.user, &device),
             items: rows(&mut self.items, &batch.item, &device),
@@ -298,7 +301,7 @@ impl Loader {
             clustered: floats(&batch.clustered, &device),
             positive: floats(&positive, &device),
             low_active: flags(batch.low_active.iter().copied(), &device),
-            first_of_low: flags(first_of_low, &device),
+            contrasted: flags(contrasted, &device),
             fields,
             host: batch,
         }

@@ -1,9 +1,9 @@
 //! PLE with CL: contrastive learning for low-active users (Yao et al. 2021), in an adaptation of ours.
 //!
-//! Two views of each low-active user of a batch (once a user): complementary correlated feature masking (a seed feature and
-//! the `floor(k / 2)` features most correlated with it by mutual information are masked in one view, the others in the other)
-//! over histories from which each value was dropped with probability 0.3. Both views pass one perceptron over the shared user
-//! embeddings, and InfoNCE on their cosines pulls the views of a user together. `L = L_MTL + 0.1 L_self`.
+//! Two views of each low-active user of a batch who has a history (once a user): complementary correlated feature masking (a
+//! seed feature and the `floor(k / 2)` features most correlated with it by mutual information are masked in one view, the
+//! others in the other) over histories from which each value was dropped with probability 0.3. Both views pass one perceptron
+//! over the shared user embeddings, and InfoNCE on their cosines pulls the views of a user together. `L = L_MTL + 0.1 L_self`.
 
 use std::collections::HashMap;
 
@@ -24,6 +24,8 @@ const TEMPERATURE: f32 = 0.1;
 const WIDTHS: [usize; 2] = [128, 64];
 /// Features that are masked: the embedded fields and the counts.
 const FEATURES: usize = REQUEST_FIELDS + 1;
+/// Keeps the cosine of a view of which nothing is left from an infinite gradient.
+const TINY: f32 = 1e-6;
 /// Logit of a pair that does not count.
 const HIDDEN: f32 = -1e9;
 
@@ -103,7 +105,7 @@ impl Contrastive {
             let history = views.clone().slice([0..n, 2 * view * d..2 * (view + 1) * d]);
             let features = Tensor::cat(vec![own.clone(), history, counts.clone()], 1) * mask(masked, d, &counts.device());
             let z = self.tower.forward(features.unsqueeze_dim(0)).squeeze_dim::<2>(0);
-            z.clone() / (z.square().sum_dim(1) + 1e-12).sqrt()
+            z.clone() / (z.square().sum_dim(1) + TINY).sqrt()
         };
         let (a, b) = (embed(0, first), embed(1, first.map(|masked| !masked)));
         info_nce(a, b, weights)

@@ -688,7 +688,7 @@ impl Ranker {
         let counts = Tensor::from_inner(batch.dense.counts.clone());
         let requests = leaves.requests.clone();
         if let (Some(contrastive), Some(correlations)) = (&self.network.contrastive, &self.correlations) {
-            let weights = Tensor::from_inner(batch.first_of_low.clone());
+            let weights = Tensor::from_inner(batch.contrasted.clone());
             let random = (Counter::new(self.config.seed, Stream::Views).lane(u64::MAX), self.steps);
             return Some((contrastive.loss(requests, views, counts, weights, correlations, random), contrastive::WEIGHT));
         }
