@@ -261,7 +261,8 @@ pub struct Loader {
 impl Loader {
     /// A loader for some variants.
     pub fn new(layout: Layout, variants: &[Variant], seed: u64, device: &Device) -> Self {
-        let mut views: Vec<View> = Vec::new();
+        // Whole histories are also what a batch's dense part is cut from, and a race of rules alone has no variant that reads any.
+        let mut views = vec![View::Whole];
         for view in variants.iter().map(|&variant| View::of(variant)) {
             if !views.contains(&view) {
                 views.push(view);
