@@ -13,10 +13,12 @@
 //! - *Blocks*: the sessions of a block are scored in one batch, with the state at the start of the block. What is taken
 //!   in one of them is seen by later blocks only.
 //!
-//! The core knows no model: whoever implements [`Arm`] can be compared.
+//! The comparison knows no model: whoever implements [`Arm`] can be compared. Those of the race do in `served.rs`.
 
 mod known;
 mod report;
+#[cfg(feature = "train")]
+mod served;
 mod visitors;
 mod world;
 
@@ -27,6 +29,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::known::KnownUsers;
 pub use self::report::{ArmGroup, ArmReport, Change, Group, GroupReport, Metric, MetricReport, SimulationReport};
+#[cfg(feature = "train")]
+pub use self::served::{Notice, simulate};
 pub use self::visitors::{Session, Visitors};
 use self::world::World;
 use crate::config::{Config, ConfigError};

@@ -408,7 +408,7 @@ impl Test {
 }
 
 /// Scores of a rule for the samples of a batch that count.
-fn score_by_rule(rule: Rule, batch: &Batch, dataset: &Dataset) -> Vec<f32> {
+pub(crate) fn score_by_rule(rule: Rule, batch: &Batch, dataset: &Dataset) -> Vec<f32> {
     let score = |sample: usize| {
         let request = sample / batch.candidates;
         let window = request * batch.history..(request + 1) * batch.history;

@@ -192,3 +192,100 @@ fn an_ablation_is_kept_and_reported_and_another_command_stays_out() {
     assert_eq!((read("report.md"), again.stdout), (report, first.stdout));
     refused(&folder, &["sweep", "width", "--out", "runs/ablate-browser"], &["what `duia ablate` found", "--out"]);
 }
+
+#[test]
+fn a_simulation_says_so_and_has_table_6_and_equal_seeds_give_equal_bytes() {
+    let small = [
+        "simulate",
+        "--device",
+        "cpu",
+        "--days",
+        "2",
+        "--sessions",
+        "60",
+        "--candidates",
+        "20",
+        "--block",
+        "16",
+        "--set",
+        "users=120",
+        "--set",
+        "items=400",
+        "--set",
+        "rows=2500",
+        "--set",
+        "user_groups=4",
+        "--set",
+        "batch=64",
+        "--out",
+        "ab",
+    ];
+    let run = |more: &[&str]| {
+        let folder = tempdir().unwrap();
+        let output = duia(folder.path(), [&small[..], more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (folder, output)
+    };
+    let read = |folder: &TempDir, name: &str| fs::read_to_string(folder.path().join("ab").join(name)).unwrap();
+
+    let (first, output) = run(&["--set", "variants=ple,duia", "--seeds", "2"]);
+    let (said, shown) = (text(&output.stderr), text(&output.stdout));
+    assert!(said.contains("Simulation 2 of 2: seed 8."), "{said}");
+    assert!(said.contains("session 240 of 240: day 2 of 2 of the simulation, DUIA"), "{said}");
+    assert!(shown.contains("Table 6 in a simulation") && shown.contains("other data") && shown.contains("new users"), "{shown}");
+    let report = read(&first, "report.md");
+    assert!(report.starts_with("# A simulated online A/B experiment\n\nThis is a simulation on a synthetic stream: no real user"));
+    assert!(report.contains("```sh\nduia simulate --device cpu --days 2") && report.contains("2 of 2 seeds are finished: 7, 8."));
+    let rows = |title: &str| -> Vec<Vec<String>> {
+        let lines = report.split(&format!("## {title}")).nth(1).unwrap().lines().skip_while(|line| !line.starts_with('|'));
+        let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+        lines.take_while(|line| line.starts_with('|')).map(cells).collect()
+    };
+    for (group, papers) in [("low-active users", 2), ("high-active users", 2), ("new users", 0)] {
+        let rows = rows(&format!("Table 6 in a simulation: change from PLE, per cent, {group}, synthetic stream"));
+        assert_eq!(rows[0], ["change from PLE, %", "UVC", "UDT", "UCC1", "UCC2", "UCT"]);
+        assert_eq!(rows.len(), 3 + papers, "{rows:?}");
+        assert_eq!(rows[2][0], "DUIA");
+        // Mean, the interval of the users and that of the seeds.
+        assert!(rows[2][1..].iter().all(|cell| cell.contains(" ± ") && cell.contains(" (")), "{rows:?}");
+        assert!(rows.iter().all(|row| row.len() == 6));
+    }
+    assert!(report.contains("| DUIA | +8.12 | +4.05 | +3.96 | +4.60 | +5.23 |"));
+    assert_eq!(rows("Means a user and day in the simulation").len(), 2 + 3 * 3);
+    let figures = read(&first, "report.csv");
+    assert!(figures.contains("table-6-low,duia,low,UVC change %,paper,8.12,,,1\n") && figures.contains("values,ple,new,UDT,7,"));
+    assert!(read(&first, "report.tex").contains("\\caption{Table 6 in a simulation"));
+    for plot in ["uvc", "udt", "ucc1", "ucc2", "uct"] {
+        assert!(read(&first, &format!("simulation-{plot}.svg")).contains("simulation"), "{plot}");
+    }
+    let seed: Value = serde_json::from_str(&read(&first, "seed-8.json")).unwrap();
+    assert_eq!((&seed["config"]["seed"], &seed["simulation"]["arms"][1]["name"]), (&8.into(), &"DUIA".into()));
+
+    let (again, _) = run(&["--set", "variants=ple,duia", "--seeds", "2"]);
+    let names = |folder: &TempDir| {
+        let mut names: Vec<_> = fs::read_dir(folder.path().join("ab")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!((names(&first), names(&first).len()), (names(&again), 10));
+    for name in names(&first) {
+        let bytes = |folder: &TempDir| fs::read(folder.path().join("ab").join(&name)).unwrap();
+        assert_eq!(bytes(&first), bytes(&again), "{name:?}");
+    }
+
+    let (rules, output) = run(&["--set", "variants=popularity,truth", "--seed", "8", "--quiet"]);
+    assert!(output.stderr.is_empty() && !read(&rules, "report.md").contains("the paper, real users"));
+    let other: Value = serde_json::from_str(&read(&rules, "seed-8.json")).unwrap();
+    assert_eq!(seed["simulation"]["groups"], other["simulation"]["groups"]);
+}
+
+#[test]
+fn a_simulation_that_cannot_be_is_refused_with_a_sentence() {
+    let folder = tempdir().unwrap();
+    refused(&folder, &["simulate", "--new-users", "0.7"], &["new_users = 0.7 cannot be used", "--new-users"]);
+    refused(&folder, &["simulate", "--shown", "51"], &["shown = 51", "from 1 to 50", "--shown"]);
+    refused(&folder, &["simulate", "--learning", "never"], &["never", "at-once, daily"]);
+    refused(&folder, &["simulate", "--set", "variants=ple,gbdt"], &["`gbdt` is not a model"]);
+    refused(&folder, &["simulate", "--data", "rows.csv"], &["--data"]);
+    refused(&folder, &["simulate", "--device", "cpu", "--set", "rows=1000", "--set", "batch=8192"], &["training rows", "smaller batch"]);
+}

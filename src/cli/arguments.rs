@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use duia::config::{Preset, Variant};
 use duia::message::DeviceChoice;
 
-use super::evidence::arguments::{Ablate, Sweep};
+use super::evidence::arguments::{Ablate, Simulate, Sweep};
 use super::sample::DEFAULT_SAMPLE;
 use super::settings::Settings;
 
@@ -16,7 +16,8 @@ use super::settings::Settings;
 ///
 /// Which command answers which question?
 /// What happens in one run: `train`. Which part of DUIA helps whom, over several seeds (Tables 2, 4 and 5): `ablate`.
-/// How it depends on sizes (Tables 7, 8 and 9), and from which size on it pays: `sweep`. What can be set: `config`.
+/// How it depends on sizes (Tables 7, 8 and 9), and from which size on it pays: `sweep`. What users would make of it, in a
+/// simulation (Table 6): `simulate`. What can be set: `config`.
 #[derive(Debug, Parser)]
 #[command(name = "duia", version, args_conflicts_with_subcommands = true, after_help = models_help())]
 pub struct Arguments {
@@ -39,6 +40,11 @@ pub enum Command {
     ///
     /// Each race is kept when it is finished: stop it at any moment, and the same command goes on where it was.
     Sweep(Sweep),
+    /// What would users take up? A simulated online A/B experiment on the synthetic stream: Table 6 of the paper.
+    ///
+    /// Simulated users with known preferences are served by each model, look, take and come again, and the model goes on
+    /// learning. Nothing of it is a measurement of real people.
+    Simulate(Simulate),
     /// Write a compact sample of whole users of UserBehavior.csv, for the page to train on.
     Sample(Sample),
     /// What exactly does a step compute? Writes the first steps of one model on the CPU, number by number.

@@ -18,11 +18,62 @@ const AREAS_SHOWN: usize = 4;
 #[derive(Debug, Default)]
 pub struct Console {
     quiet: bool,
-    bar: Option<ProgressBar>,
+    meter: Option<Meter>,
     variants: Vec<Variant>,
-    steps: u64,
-    tenths_said: u64,
     areas: String,
+}
+
+/// How far something is, of which all is known to come.
+#[derive(Debug)]
+pub struct Meter {
+    bar: Option<ProgressBar>,
+    unit: &'static str,
+    total: u64,
+    tenths_said: u64,
+}
+
+impl Meter {
+    /// Of `total` units, by the name of one.
+    pub fn new(total: u64, unit: &'static str) -> Self {
+        let bar = || {
+            let style =
+                ProgressStyle::with_template(&format!("{{bar:24}} {{human_pos}}/{{human_len}} {unit}s  {{eta}} left  {{wide_msg}}"));
+            ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        };
+        Self { bar: stderr().is_terminal().then(bar), unit, total, tenths_said: 0 }
+    }
+
+    /// Shows that `done` are done, and how it goes.
+    pub fn show(&mut self, done: u64, state: String) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(done);
+                bar.set_message(state);
+            }
+            None => {
+                let tenths = done * TENTHS / self.total.max(1);
+                if tenths > self.tenths_said {
+                    self.tenths_said = tenths;
+                    warn(&format!("{} {} of {}: {state}", self.unit, whole(done), whole(self.total)));
+                }
+            }
+        }
+    }
+
+    /// A line above the bar.
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => warn(text),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn close(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 impl Console {
@@ -49,21 +100,20 @@ impl Console {
 
     /// Takes the bar away; what follows is the closing table or an error.
     pub fn close(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+        if let Some(meter) = self.meter.take() {
+            meter.close();
         }
     }
 
     fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
+        match &self.meter {
+            Some(meter) => meter.line(text),
             None => warn(text),
         }
     }
 
     fn begin(&mut self, variants: &[Variant], steps: u64, panel_positives: u64) {
         self.variants = variants.to_vec();
-        self.steps = steps;
         let names: Vec<&str> = variants.iter().map(|variant| variant.name()).collect();
         self.line(&format!(
             "Training {} side by side for {} steps; the AUC on the way is that of a panel of {} test positives.",
@@ -71,26 +121,12 @@ impl Console {
             whole(steps),
             whole(panel_positives)
         ));
-        if stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{bar:24} {human_pos}/{human_len} steps  {eta} left  {wide_msg}");
-            self.bar = Some(ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
-        }
+        self.meter = Some(Meter::new(steps, "step"));
     }
 
     fn progress(&mut self, step: u64, samples_per_second: f64) {
-        let state = format!("{} samples/s{}", whole(samples_per_second as u64), self.areas);
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(step);
-                bar.set_message(state);
-            }
-            None => {
-                let tenths = step * TENTHS / self.steps.max(1);
-                if tenths > self.tenths_said {
-                    self.tenths_said = tenths;
-                    warn(&format!("step {} of {}: {state}", whole(step), whole(self.steps)));
-                }
-            }
+        if let Some(meter) = &mut self.meter {
+            meter.show(step, format!("{} samples/s{}", whole(samples_per_second as u64), self.areas));
         }
     }
 }

@@ -4,8 +4,6 @@ use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use duia::config::Config;
-
 use super::refusal::Refusal;
 
 /// Writes a file beside its place and renames it, so that a kill leaves the old file or none.
@@ -41,11 +39,12 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Creates the folder before anything is trained, so that a place that cannot be written is known at once. A folder
-    /// that was asked for must be new or empty; one that is named by date takes the next free name.
-    pub fn create(out: Option<&Path>, config: &Config) -> Result<Self, Refusal> {
+    /// that was asked for must be new or empty; one that is named by date, and then by `name`, takes the next free
+    /// one.
+    pub fn create(out: Option<&Path>, name: &str) -> Result<Self, Refusal> {
         match out {
             Some(path) => Self::create_at(path),
-            None => Self::create_by_date(Path::new("runs"), config),
+            None => Self::create_by_date(Path::new("runs"), name),
         }
     }
 
@@ -58,10 +57,9 @@ impl RunFolder {
         }
     }
 
-    fn create_by_date(parent: &Path, config: &Config) -> Result<Self, Refusal> {
+    fn create_by_date(parent: &Path, name: &str) -> Result<Self, Refusal> {
         fs::create_dir_all(parent).map_err(|error| Refusal::unwritable(parent, error))?;
-        let preset = format!("{:?}", config.preset).to_lowercase();
-        let name = format!("{}-{preset}-seed{}", jiff::ZonedDateTime::now().strftime("%Y-%m-%d-%H%M%S"), config.seed);
+        let name = format!("{}-{name}", jiff::ZonedDateTime::now().strftime("%Y-%m-%d-%H%M%S"));
         let mut path = parent.join(&name);
         for again in 2.. {
             match fs::create_dir(&path) {
@@ -100,8 +98,7 @@ mod tests {
     #[test]
     fn no_run_is_written_over() {
         let parent = tempfile::tempdir().unwrap();
-        let config = Config::default();
-        let folders: Vec<RunFolder> = (0..3).map(|_| RunFolder::create_by_date(parent.path(), &config).unwrap()).collect();
+        let folders: Vec<RunFolder> = (0..3).map(|_| RunFolder::create_by_date(parent.path(), "browser-seed7").unwrap()).collect();
         assert!(folders[0].path() != folders[1].path() && folders[1].path() != folders[2].path());
         assert!(folders[0].path().file_name().unwrap().to_string_lossy().ends_with("-browser-seed7"));
 

@@ -36,6 +36,7 @@ pub fn main() -> ExitCode {
         Some(Command::Train(train)) => training::train(&train),
         Some(Command::Ablate(ablate)) => evidence::ablate(&ablate),
         Some(Command::Sweep(sweep)) => evidence::sweep(&sweep),
+        Some(Command::Simulate(simulate)) => evidence::simulate(&simulate),
         Some(Command::Sample(sample)) => sample::sample(&sample),
         Some(Command::Trace(trace)) => trace::trace(&trace),
         Some(Command::Config(settings)) => settings.resolve().and_then(|config| settings::print(&config)),

@@ -33,9 +33,14 @@ pub struct Settings {
 impl Settings {
     /// The configuration, checked.
     pub fn resolve(&self) -> Result<Config, Refusal> {
+        self.resolve_over(Config::preset)
+    }
+
+    /// [`Settings::resolve`] over something else than the preset itself.
+    pub fn resolve_over(&self, base: impl Fn(Preset) -> Config) -> Result<Config, Refusal> {
         let mut config = match (&self.config, self.preset) {
-            (Some(path), _) => from_file(path)?,
-            (None, preset) => Config::preset(preset.map_or(Preset::Browser, Preset::from)),
+            (Some(path), _) => from_file(path, base)?,
+            (None, preset) => base(preset.map_or(Preset::Browser, Preset::from)),
         };
         for assignment in &self.set {
             config = with(&config, assignment)?;
@@ -44,6 +49,11 @@ impl Settings {
         config.validate().map_err(|error| Refusal::input(error, ALL_KEYS))?;
         Ok(config)
     }
+}
+
+/// The preset that a configuration started from, as it is typed.
+pub fn preset_name(config: &Config) -> String {
+    format!("{:?}", config.preset).to_lowercase()
 }
 
 /// Prints a configuration: the file on standard output, so that it can be redirected, the link on standard error.
@@ -72,8 +82,8 @@ fn unknown(key: &str) -> Refusal {
     Refusal::input(format!("`{key}` is not a key of the configuration"), ALL_KEYS)
 }
 
-/// Reads a file over the preset that it names.
-fn from_file(path: &Path) -> Result<Config, Refusal> {
+/// Reads a file over the `base` of the preset that it names.
+fn from_file(path: &Path, base: impl Fn(Preset) -> Config) -> Result<Config, Refusal> {
     let refuse = |why: String| Refusal::file(path, why, "Start from what `duia config` prints");
     let text = fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
     let given: Map<String, Value> = serde_json::from_str(&text).map_err(|error| refuse(format!("it is not a JSON object ({error})")))?;
@@ -81,7 +91,7 @@ fn from_file(path: &Path) -> Result<Config, Refusal> {
         None => Preset::Browser,
         Some(name) => serde_json::from_value(name.clone()).map_err(|_| refuse(format!("preset = {name} is not browser, long or paper")))?,
     };
-    let mut fields = match serde_json::to_value(Config::preset(preset)) {
+    let mut fields = match serde_json::to_value(base(preset)) {
         Ok(Value::Object(fields)) => fields,
         _ => return Err(refuse("its preset has no keys".into())),
     };
@@ -105,7 +115,7 @@ mod tests {
     fn file(text: &str) -> Result<Config, Refusal> {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text).unwrap();
-        from_file(file.path())
+        from_file(file.path(), Config::preset)
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::record::Record;
 use super::refusal::Refusal;
 use super::report::Report;
 use super::rows;
+use super::settings::preset_name;
 use super::summary::summary;
 use super::text::say;
 use super::trace::{create_folder, read_weights, write_weights};
@@ -25,7 +26,7 @@ pub fn train(arguments: &Train) -> Result<(), Refusal> {
     let source = rows::open(arguments.data.as_deref(), &config)?;
     let weights_in = arguments.weights_in.as_deref().map(read_weights).transpose()?;
     arguments.weights_out.as_deref().map(create_folder).transpose()?;
-    let folder = RunFolder::create(arguments.out.as_deref(), &config)?;
+    let folder = RunFolder::create(arguments.out.as_deref(), &format!("{}-seed{}", preset_name(&config), config.seed))?;
 
     let mut record = Record::default();
     let mut console = Console::new(arguments.quiet);

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use duia::config::{Negatives, Variants};
+use duia::simulation::{Learning, SimulationConfig};
 
 use super::super::arguments::Device;
 use super::super::settings::Settings;
@@ -61,6 +62,78 @@ pub struct Common {
     /// No progress, only what was found.
     #[arg(long)]
     pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = super::super::arguments::models_help())]
+pub struct Simulate {
+    #[command(flatten)]
+    pub settings: Settings,
+    #[command(flatten)]
+    pub sizes: Sizes,
+    /// How many seeds, counted from the configuration's (`3`), or which ones (`7,8,9`); each is a world of its own.
+    #[arg(long, value_name = "N or N,N,..", default_value = "1")]
+    pub seeds: Seeds,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    pub device: Device,
+    /// Folder for the report and the plots; it must be new or empty. Without it: `runs/<date-time>-simulation-<preset>`.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// No progress, only what was found.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// [`SimulationConfig`] as arguments.
+#[derive(Debug, Args)]
+pub struct Sizes {
+    /// Days that each model serves.
+    #[arg(long, value_name = "N", default_value_t = SimulationConfig::default().days)]
+    pub days: u32,
+    /// Sessions of a day.
+    #[arg(long, value_name = "N", default_value_t = SimulationConfig::default().sessions)]
+    pub sessions: u32,
+    /// Items that a model ranks in a session.
+    #[arg(long, value_name = "N", default_value_t = SimulationConfig::default().candidates)]
+    pub candidates: usize,
+    /// Items of them that the user is shown.
+    #[arg(long, value_name = "N", default_value_t = SimulationConfig::default().shown)]
+    pub shown: usize,
+    /// Sessions that are scored at once; what is taken in them is known to the next ones only.
+    #[arg(long, value_name = "N", default_value_t = SimulationConfig::default().block)]
+    pub block: usize,
+    /// Share of the users that have no row in training, from 0 to 0.5.
+    #[arg(long, value_name = "SHARE", default_value_t = SimulationConfig::default().new_users)]
+    pub new_users: f64,
+    /// When a model learns from what was taken.
+    #[arg(long, value_enum, default_value_t = When::AtOnce)]
+    pub learning: When,
+}
+
+impl From<&Sizes> for SimulationConfig {
+    fn from(sizes: &Sizes) -> Self {
+        let Sizes { days, sessions, candidates, shown, block, new_users, learning } = *sizes;
+        Self { days, sessions, candidates, shown, block, new_users, learning: learning.into() }
+    }
+}
+
+/// [`Learning`] as an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// As soon as a batch is full.
+    AtOnce,
+    /// After the day.
+    Daily,
+}
+
+impl From<When> for Learning {
+    fn from(when: When) -> Self {
+        match when {
+            When::AtOnce => Self::AtOnce,
+            When::Daily => Self::Daily,
+        }
+    }
 }
 
 /// How many seeds, or which ones.

@@ -1,13 +1,15 @@
-//! The evidence commands: `duia ablate` and `duia sweep` work through a queue of races and turn them into tables, figures
-//! and plots that can stand beside the paper's.
+//! The evidence commands turn what they measure into tables, figures and plots that can stand beside the paper's: `duia
+//! ablate` and `duia sweep` work through a queue of races, `duia simulate` serves simulated users.
 
 pub mod arguments;
 mod cell;
+mod document;
 mod paper;
 mod plan;
 mod plots;
 mod queue;
 mod report;
+mod simulation;
 mod statistics;
 mod table;
 mod tables;
@@ -24,13 +26,16 @@ use super::console::Console;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::rows;
+use super::settings::preset_name;
 use super::summary::of_texts;
 use super::text::{say, warn};
 use arguments::{Ablate, Axis, Common, Sweep};
 use cell::{Cell, Finished, Identity};
 use queue::Queue;
 use report::Subject;
-use table::Row;
+use table::{Row, Table};
+
+pub use simulation::simulate;
 
 /// `duia ablate`.
 pub fn ablate(arguments: &Ablate) -> Result<(), Refusal> {
@@ -67,14 +72,7 @@ fn work(cells: &[Cell], common: &Common, axis: Option<Axis>) -> Result<(), Refus
     if done.is_empty() {
         queue.discard_if_empty();
     } else {
-        for table in subject.book(&done).tables.iter().filter(|table| is_headline(&table.id, axis)) {
-            let texts = table.rows.iter().map(|row| match row {
-                Row::Cells(cells) => cells.clone(),
-                Row::Rule(name) => vec![format!("– {}", name.replace(", ", ",\n  ").replace(": ", ":\n  "))],
-            });
-            say(&format!("\n{}", table.title));
-            say(&of_texts(&table.header, texts).to_string());
-        }
+        subject.book(&done).tables.iter().filter(|table| is_headline(&table.id, axis)).for_each(say_table);
         say(&format!("\n{}", tables::LIFT));
         say(&format!("Report, figures and plots: {}", queue.path().display()));
     }
@@ -116,6 +114,16 @@ fn race(cell: &Cell, id: &str, common: &Common, command: &str, file: &mut Option
     Finished::of(record, &cell.config, id.into(), command, began.elapsed().as_secs_f64()).ok_or(Refusal::Run { failure: unfinished, begun })
 }
 
+/// A table in the terminal.
+fn say_table(table: &Table) {
+    let texts = table.rows.iter().map(|row| match row {
+        Row::Cells(cells) => cells.clone(),
+        Row::Rule(name) => vec![format!("– {}", name.replace(", ", ",\n  ").replace(": ", ":\n  "))],
+    });
+    say(&format!("\n{}", table.title));
+    say(&of_texts(&table.header, texts).to_string());
+}
+
 /// The tables that end a command in the terminal; the report has all.
 fn is_headline(id: &str, axis: Option<Axis>) -> bool {
     match axis {
@@ -127,7 +135,7 @@ fn is_headline(id: &str, axis: Option<Axis>) -> bool {
 
 /// The folder: as asked for, or always the same for the same command and data, so that it goes on where it was.
 fn out(common: &Common, name: &str, cells: &[Cell]) -> PathBuf {
-    let preset = cells.first().map(|cell| format!("{:?}", cell.config.preset).to_lowercase()).unwrap_or_default();
+    let preset = cells.first().map(|cell| preset_name(&cell.config)).unwrap_or_default();
     let stem = common.data.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
     let own = || Path::new("runs").join(format!("{}-{}", name.replace(' ', "-"), stem.unwrap_or(preset)));
     common.out.clone().unwrap_or_else(own)

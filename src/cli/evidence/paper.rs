@@ -32,6 +32,20 @@ pub fn table_5(variant: Variant) -> Option<(f64, Option<f64>)> {
     })
 }
 
+/// Table 6, an online A/B experiment with real users: per cent of change from PLE in UVC, UDT, UCC1, UCC2 and UCT, of
+/// low-active and of high-active users. PLE+CL and PLE+TL leave high-active users as they are.
+pub fn table_6(variant: Variant) -> Option<([f64; 5], Option<[f64; 5]>)> {
+    Some(match variant {
+        Variant::Contrastive => ([0.51, 0.39, 0.07, 0.68, 0.79], None),
+        Variant::Transfer => ([0.80, 0.43, 0.13, 0.92, 0.86], None),
+        Variant::Uie => ([3.49, 2.01, 1.15, 1.97, 2.13], Some([2.19, 1.46, 0.64, 1.42, 1.83])),
+        Variant::Upbe => ([6.03, 2.94, 3.23, 3.25, 3.96], Some([3.26, 2.29, 1.25, 2.13, 2.97])),
+        Variant::Duia => ([8.12, 4.05, 3.96, 4.60, 5.23], Some([4.33, 3.01, 1.71, 3.29, 3.74])),
+        Variant::DuiaItems => ([9.68, 5.74, 3.98, 4.64, 5.42], Some([5.60, 3.88, 1.76, 3.38, 4.02])),
+        _ => return None,
+    })
+}
+
 /// A row of Table 7 or 8, industrial data: the setting's value, AUC of low-active and of high-active users.
 pub type Row = (u64, f64, f64);
 

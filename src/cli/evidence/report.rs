@@ -5,9 +5,9 @@ use duia::message::{Failure, Origin};
 use super::super::console::data_text;
 use super::super::refusal::Refusal;
 use super::arguments::Axis;
+use super::document::Document;
 use super::plots;
 use super::queue::{Done, Queue};
-use super::table::{csv, latex, markdown};
 use super::tables::Book;
 
 /// What a report is of.
@@ -36,34 +36,16 @@ impl Subject<'_> {
         let book = self.book(done);
         let plots = self.axis.map_or_else(|| plots::of_ablation(done), |axis| plots::of_sweep(axis, done));
         let plots = plots.map_err(|error| failed("plots", error.to_string()))?;
-        for (name, text) in &plots {
-            queue.write(name, text.as_bytes())?;
+        let document =
+            Document { title: self.title(), facts: self.facts(done), commands: commands(self.command, done), book: &book, plots };
+        for (name, text) in document.files().map_err(|error| failed("figures", error.to_string()))? {
+            queue.write(&name, text.as_bytes())?;
         }
-        let names: Vec<&str> = plots.iter().map(|(name, _)| name.as_str()).collect();
-        queue.write("report.csv", csv(&book.facts).map_err(|error| failed("figures", error.to_string()))?.as_bytes())?;
-        queue.write("report.tex", self.tex(&book, done).as_bytes())?;
-        queue.write("report.md", self.md(&book, done, &names).as_bytes())
+        Ok(())
     }
 
     fn title(&self) -> String {
         self.axis.map_or("Ablation of DUIA".into(), |axis| format!("DUIA by {}", axis.name()))
-    }
-
-    fn md(&self, book: &Book, done: &[Done], plots: &[&str]) -> String {
-        let mut parts = vec![format!("# {}\n", self.title())];
-        parts.extend(self.facts(done).into_iter().map(|line| line + "\n"));
-        parts.push(format!("```sh\n{}\n```\n", commands(self.command, done).join("\n")));
-        parts.extend(plots.iter().map(|name| format!("![{name}]({name})\n")));
-        parts.extend(book.tables.iter().map(markdown));
-        parts.join("\n")
-    }
-
-    fn tex(&self, book: &Book, done: &[Done]) -> String {
-        let comment = |line: String| format!("% {}\n", line.replace('\n', " "));
-        let mut text = comment(format!("{}. Needs \\usepackage{{booktabs}}.", self.title()));
-        text.extend(self.facts(done).into_iter().chain(commands(self.command, done)).map(comment));
-        text.extend(book.tables.iter().map(|table| format!("\n{}", latex(table))));
-        text
     }
 
     /// What was computed on what, and how to read the errors.
