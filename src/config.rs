@@ -382,6 +382,8 @@ pub struct Config {
 
     /// Share of the rows, in time order, that trains; the rest tests.
     pub train_share: f64,
+    /// How many times the training rows are gone through, in time order each time (A23 says once).
+    pub passes: u32,
     /// Behaviours of a user's history that the models see, at most 50 in the paper's protocol.
     pub history: usize,
     /// How negatives are drawn.
@@ -486,6 +488,7 @@ impl Config {
             user_groups: 16,
             item_groups: 24,
             train_share: 0.8,
+            passes: 1,
             history: 20,
             negatives: Negatives::Uniform,
             low_active_share: 0.32,
@@ -577,6 +580,7 @@ impl Config {
         whole("rows", self.rows, 1_000, 10_000_000_000)?;
         whole("user_groups", self.user_groups.into(), 1, u64::from(self.users))?;
         whole("item_groups", self.item_groups.into(), 1, u64::from(self.categories))?;
+        whole("passes", self.passes.into(), 1, 1_000)?;
         whole("history", self.history as u64, 1, 50)?;
         whole("batch", self.batch as u64, 8, 65_536)?;
         if !self.batch.is_multiple_of(2) {
@@ -741,6 +745,7 @@ mod tests {
             ("variants=ple,ple", "variants"),
             ("variants=", "variants"),
             ("version=2", "version"),
+            ("passes=0", "passes"),
             ("children=1e9", "children"),
             ("learning_rate=inf", "learning_rate"),
         ] {

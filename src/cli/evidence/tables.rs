@@ -599,7 +599,8 @@ fn fixed(axis: Axis) -> &'static str {
         Axis::Size => "Rows grow in proportion to the users; the catalogue stays.",
         Axis::Rows => "Users and catalogue stay, so that every user has more rows.",
         Axis::NfcUie | Axis::NfcUhse | Axis::HitRate => "Level-2 centres of each level-1 centre stay as many.",
-        Axis::Width | Axis::Length | Axis::Epochs => "",
+        Axis::Epochs => "Each pass has the rows in time order, with histories begun anew and negatives of its own.",
+        Axis::Width | Axis::Length => "",
     }
 }
 
