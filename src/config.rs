@@ -465,6 +465,9 @@ pub struct Config {
     pub evaluate_every: u64,
     /// Test positives of the panel that live curves are computed on, each with its negative.
     pub panel: usize,
+    /// Whether the test rows are gone through once more at the end, each batch scored and then trained on (A15). The weights
+    /// that a run leaves are those from before.
+    pub streaming_test: bool,
 }
 
 impl Default for Config {
@@ -527,6 +530,7 @@ impl Config {
             enhancement_scale: 0.1,
             evaluate_every: 25,
             panel: 2_048,
+            streaming_test: false,
         };
         match preset {
             Preset::Browser => browser,

@@ -331,6 +331,18 @@ impl Replay {
         self.next_batch(self.inner.source.rows())
     }
 
+    /// The next test batch of a streaming test, which is trained on once it is scored: as [`Replay::next_test`] gives it, but
+    /// its requests cluster as those of training do.
+    pub fn next_streaming(&mut self) -> Option<Batch> {
+        self.skip_training();
+        let first = self.row;
+        let mut batch = self.next_test()?;
+        for r in 0..batch.valid {
+            batch.clustered[r] = f32::from(u8::from(self.clusters(first + r as u64, batch.low_active[r])));
+        }
+        Some(batch)
+    }
+
     /// Ends training: every pass leaves the same, so that further ones need not be gone through.
     fn skip_training(&mut self) {
         while self.row < self.inner.train_rows && self.advance(None) {}
@@ -338,8 +350,18 @@ impl Replay {
     }
 
     /// Which pass a row is drawn for: the test has the draws of the first, however many there were.
-    fn draws(&self) -> u32 {
-        if self.row < self.inner.train_rows { self.pass } else { 0 }
+    fn draws(&self, row: u64) -> u32 {
+        if row < self.inner.train_rows { self.pass } else { 0 }
+    }
+
+    /// Whether a row that is trained on is among the share that clusters (A9).
+    fn clusters(&self, row: u64, low_active: bool) -> bool {
+        let (low, high) = self.inner.sampling;
+        let counter = match self.draws(row) {
+            0 => self.clustered,
+            later => self.clustered.lane(later.into()),
+        };
+        counter.uniform(row) < if low_active { low } else { high }
     }
 
     fn next_batch(&mut self, end: u64) -> Option<Batch> {
@@ -370,16 +392,7 @@ impl Replay {
     /// The positive of a row and its negative, under the state before the row.
     fn request(&self, batch: &mut Batch, event: &Event, repeat: bool) {
         let low = self.inner.low_active[event.user as usize];
-        let probability = match self.row < self.inner.train_rows {
-            true if low => self.inner.sampling.0,
-            true => self.inner.sampling.1,
-            false => 0.0,
-        };
-        let draws = match self.draws() {
-            0 => self.clustered,
-            later => self.clustered.lane(later.into()),
-        };
-        let clustered = draws.uniform(self.row) < probability;
+        let clustered = self.row < self.inner.train_rows && self.clusters(self.row, low);
         let labels = [1.0, f32::from(u8::from(event.behaviour.is_strong()))];
         let positive = Candidate { labels, repeat, ..self.candidate(event.item, event.category) };
         let negative = self.negative(event.user);
@@ -396,7 +409,7 @@ impl Replay {
     /// An item that the user never had up to and including this row. There is one, as no user has had every item
     /// ([`require_negatives`]).
     fn negative(&self, user: u32) -> u32 {
-        self.inner.negatives.draw(self.draws(), self.row, |item| self.had.contains(&pair(user, item)))
+        self.inner.negatives.draw(self.draws(self.row), self.row, |item| self.had.contains(&pair(user, item)))
     }
 }
 
@@ -567,6 +580,24 @@ mod tests {
             assert!(replay.next_train().is_some() && replay.next_test() == test_batches(&first).into_iter().next());
             assert_eq!(replay.next_train(), None);
         }
+    }
+
+    #[test]
+    fn a_streaming_test_has_the_batches_of_the_test_which_cluster() {
+        let (_, dataset) = open(&Config { passes: 2, ..small() });
+        let mut replay = dataset.replay();
+        let streamed: Vec<Batch> = std::iter::from_fn(|| replay.next_streaming()).collect();
+        let unclustered = |batch: &Batch| Batch { clustered: vec![0.0; batch.requests], ..batch.clone() };
+        assert_eq!(streamed.iter().map(unclustered).collect::<Vec<_>>(), test_batches(&dataset));
+        let random = Counter::new(small().seed, Stream::Clustered);
+        for (b, batch) in streamed.iter().enumerate() {
+            for r in 0..batch.valid {
+                let chance = if batch.low_active[r] { dataset.sampling().0 } else { dataset.sampling().1 };
+                assert_eq!(batch.clustered[r] > 0.5, random.uniform(4_000 + 32 * b as u64 + r as u64) < chance);
+            }
+        }
+        let share = streamed.iter().flat_map(|b| &b.clustered).sum::<f32>() / 1_000.0;
+        assert!((0.2..0.4).contains(&share), "{share}");
     }
 
     /// The rest of the training rows trains nothing but is known to what follows.

@@ -19,7 +19,7 @@ pub fn ablation(arguments: &Ablate) -> Result<Vec<Cell>, Refusal> {
     let is_known = |variant: &Variant| arguments.common.data.is_none() || *variant != Variant::Truth;
     let all = || Variants(Variant::ALL.into_iter().filter(is_known).collect());
     let variants = arguments.common.variants.clone().unwrap_or_else(all);
-    let config = Config { variants: ple_first(variants, true), ..config };
+    let config = Config { variants: ple_first(variants, true), streaming_test: true, ..config };
     cells(&config, &arguments.common, SEEDS, &negatives(protocols), &[None], |config, _| Ok(config))
 }
 
