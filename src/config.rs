@@ -382,6 +382,8 @@ pub struct Config {
 
     /// Share of the rows, in time order, that trains; the rest tests.
     pub train_share: f64,
+    /// How many times the training rows are gone through, in time order each time (A23 says once).
+    pub passes: u32,
     /// Behaviours of a user's history that the models see, at most 50 in the paper's protocol.
     pub history: usize,
     /// How negatives are drawn.
@@ -463,6 +465,9 @@ pub struct Config {
     pub evaluate_every: u64,
     /// Test positives of the panel that live curves are computed on, each with its negative.
     pub panel: usize,
+    /// Whether the test rows are gone through once more at the end, each batch scored and then trained on (A15). The weights
+    /// that a run leaves are those from before.
+    pub streaming_test: bool,
 }
 
 impl Default for Config {
@@ -486,6 +491,7 @@ impl Config {
             user_groups: 16,
             item_groups: 24,
             train_share: 0.8,
+            passes: 1,
             history: 20,
             negatives: Negatives::Uniform,
             low_active_share: 0.32,
@@ -524,6 +530,7 @@ impl Config {
             enhancement_scale: 0.1,
             evaluate_every: 25,
             panel: 2_048,
+            streaming_test: false,
         };
         match preset {
             Preset::Browser => browser,
@@ -577,6 +584,7 @@ impl Config {
         whole("rows", self.rows, 1_000, 10_000_000_000)?;
         whole("user_groups", self.user_groups.into(), 1, u64::from(self.users))?;
         whole("item_groups", self.item_groups.into(), 1, u64::from(self.categories))?;
+        whole("passes", self.passes.into(), 1, 1_000)?;
         whole("history", self.history as u64, 1, 50)?;
         whole("batch", self.batch as u64, 8, 65_536)?;
         if !self.batch.is_multiple_of(2) {
@@ -741,6 +749,7 @@ mod tests {
             ("variants=ple,ple", "variants"),
             ("variants=", "variants"),
             ("version=2", "version"),
+            ("passes=0", "passes"),
             ("children=1e9", "children"),
             ("learning_rate=inf", "learning_rate"),
         ] {

@@ -100,7 +100,7 @@ pub enum Event {
         /// One entry a variant.
         losses: Vec<Losses>,
     },
-    /// Scores on the panel or, at the end, on the whole test set.
+    /// Scores on the panel or, at the end, on the whole test set, once or twice.
     Evaluation(Evaluation),
     /// State of the user clusters.
     Clusters(ClusterHealth),
@@ -140,6 +140,8 @@ pub enum Stage {
     Models,
     /// Scoring the whole test set at the end.
     FinalTest,
+    /// Scoring it once more, each batch before the models train on it.
+    StreamingTest,
 }
 
 /// Playing, paused or finished.
@@ -324,9 +326,9 @@ pub struct Score {
     pub auc_seen_items: Auc,
     /// Paired difference from the first variant; none for the first itself.
     pub lift: Option<ByGroup<Lift>>,
-    /// Paired difference from [`Variant::rung_below`], where that one races too and is not the first. Whole test only.
+    /// Paired difference from [`Variant::rung_below`], where that one races too and is not the first. Not on the panel.
     pub rung: Option<ByGroup<Lift>>,
-    /// Finer parts of the test. Whole test only; empty on the panel.
+    /// Finer parts of the test. Empty on the panel.
     pub slices: Vec<SliceScore>,
 }
 
@@ -373,13 +375,25 @@ pub struct SliceScore {
     pub lift: Option<Lift>,
 }
 
-/// Scores of all variants at a step, memories frozen.
+/// Which test rows are scored, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TestKind {
+    /// The panel of live curves, memories frozen.
+    Panel,
+    /// The whole test set at the end, memories frozen.
+    Whole,
+    /// The whole test set after that: each batch is scored, then trained on (A15).
+    Streaming,
+}
+
+/// Scores of all variants at a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// The step.
+    /// The step of training after which it began.
     pub step: u64,
-    /// Whether this is the whole test set (at the end) or the panel.
-    pub whole: bool,
+    /// Which rows, and how.
+    pub kind: TestKind,
     /// One entry a variant.
     pub scores: Vec<Score>,
 }

@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigError, Rule, Variant};
 use crate::data::protocol::{Batch, Dataset, Replay};
 use crate::data::{DataError, Source};
 use crate::device::{self, Watch};
-use crate::message::{ClusterHealth, DeviceChoice, Evaluation, Event, Failure, FieldFrame, Losses, Side, Stage, State};
+use crate::message::{ClusterHealth, DeviceChoice, Evaluation, Event, Failure, FieldFrame, Losses, Side, Stage, State, TestKind};
 use crate::metrics::{ClusterTally, Positives, TestRows, baseline_of};
 use crate::model::batch::{Layout, Loader};
 use crate::model::ghca::{Observation, Reseeded};
@@ -151,11 +151,9 @@ impl Race {
             return Ok(false);
         }
         let Some(batch) = self.replay.next_train() else { return Ok(false) };
-        let batch = self.loader.load(Arc::new(batch));
-        platform::for_each(&mut self.rankers, self.parallel, |ranker| ranker.step(&batch));
+        self.pace.samples += batch.samples() as u64;
         self.step += 1;
-        self.turn_clocks(sink).await?;
-        self.pace.samples += batch.host.samples() as u64;
+        self.train_on(Arc::new(batch), self.step, sink).await?;
         self.pace.time += begun.elapsed();
         if self.step.is_multiple_of(self.config.evaluate_every) || self.step == self.steps {
             self.losses(sink).await?;
@@ -164,12 +162,14 @@ impl Race {
         Ok(self.step < self.steps)
     }
 
-    /// The memories' clocks: the first fill and re-seeding.
-    async fn turn_clocks(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-        let (step, steps) = (self.step, self.steps);
+    /// Trains every variant on a batch as step `step` of the run, the memories' clocks, that is the first fill and re-seeding,
+    /// included.
+    async fn train_on(&mut self, batch: Arc<Batch>, step: u64, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        let batch = self.loader.load(batch);
+        platform::for_each(&mut self.rankers, self.parallel, |ranker| ranker.step(&batch));
         for ranker in &mut self.rankers {
             let variant = ranker.variant();
-            for (side, Reseeded { centres, children, first_fill }) in turn_clocks(ranker, step, steps).await? {
+            for (side, Reseeded { centres, children, first_fill }) in turn_clocks(ranker, step, self.steps).await? {
                 self.watch.check()?;
                 sink(Event::Reseeded { variant, side, step, centres, children, first_fill });
             }
@@ -216,15 +216,21 @@ impl Race {
     /// # Errors
     /// A device that failed or a loss that is no number.
     pub async fn losses(&self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-        let losses = read_losses(&self.rankers).await?;
-        let astray = |losses: &Losses| losses.named().any(|(_, loss)| !loss.is_finite());
-        if let Some(index) = losses.iter().position(astray) {
-            return Err(TrainError::Diverged { variant: self.rankers[index].variant().name(), step: self.step });
-        }
+        let losses = self.finite_losses(self.step).await?;
         let of = |variant: &Variant| self.rankers.iter().position(|ranker| ranker.variant() == *variant);
         let losses = self.config.variants.0.iter().map(|variant| of(variant).map(|at| losses[at]).unwrap_or_default()).collect();
         sink(Event::Losses { step: self.step, losses });
         self.watch.check()
+    }
+
+    /// Losses of every ranker's last step, which was `step`.
+    async fn finite_losses(&self, step: u64) -> Result<Vec<Losses>, TrainError> {
+        let losses = read_losses(&self.rankers).await?;
+        let astray = |losses: &Losses| losses.named().any(|(_, loss)| !loss.is_finite());
+        match losses.iter().position(astray) {
+            Some(index) => Err(TrainError::Diverged { variant: self.rankers[index].variant().name(), step }),
+            None => Ok(losses),
+        }
     }
 
     /// Centres and the last batch's users in the plane. Nothing before the first fill.
@@ -277,19 +283,22 @@ impl Race {
     /// A device that failed.
     pub async fn evaluate_panel(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         let panel = self.panel.clone();
-        let mut test = Test::new(&self.rankers, &self.config, &self.dataset, &self.categories).await?;
+        let mut test = Test::new(&self.rankers, &self.config, &self.dataset);
+        test.freeze(&self.rankers, &self.categories).await?;
         test.score(&self.rankers, &panel).await?;
-        test.report(self.step, false, sink);
+        test.report(self.step, TestKind::Panel, sink);
         self.watch.check()
     }
 
-    /// Scores every variant on the whole test set, at the end of the stream.
+    /// Scores every variant on the whole test set, at the end of the stream; then again while they train on it, where the
+    /// configuration has a streaming test.
     ///
     /// # Errors
-    /// A device that failed.
+    /// A device that failed, or a loss that is no number.
     pub async fn evaluate_all(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         sink(Event::Stage(Stage::FinalTest));
-        let mut test = Test::new(&self.rankers, &self.config, &self.dataset, &self.categories).await?;
+        let mut test = Test::new(&self.rankers, &self.config, &self.dataset);
+        test.freeze(&self.rankers, &self.categories).await?;
         loop {
             let chunk: Vec<Arc<Batch>> = std::iter::from_fn(|| self.replay.next_test()).take(TEST_CHUNK).map(Arc::new).collect();
             if chunk.is_empty() {
@@ -298,10 +307,34 @@ impl Race {
             test.score(&self.rankers, &chunk).await?;
             platform::breathe().await;
         }
-        test.report(self.step, true, sink);
+        test.report(self.step, TestKind::Whole, sink);
+        if self.config.streaming_test {
+            self.evaluate_streaming(sink).await?;
+        }
         sink(self.progress());
         sink(Event::State(State::Finished));
         self.watch.check()
+    }
+
+    /// Goes through the test rows once more: scores each batch with everything as the batch before left it, then trains on it
+    /// (A15). Afterwards the variants know the test.
+    async fn evaluate_streaming(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        sink(Event::Stage(Stage::StreamingTest));
+        let (mut replay, mut step) = (self.dataset.replay(), self.step);
+        let mut test = Test::new(&self.rankers, &self.config, &self.dataset);
+        while let Some(batch) = replay.next_streaming().map(Arc::new) {
+            test.follow(&self.rankers);
+            test.score(&self.rankers, std::slice::from_ref(&batch)).await?;
+            // Nothing comes after the last batch, and only that one repeats rows to be full.
+            if batch.valid == batch.requests {
+                step += 1;
+                self.train_on(batch, step, sink).await?;
+            }
+            platform::breathe().await;
+        }
+        self.finite_losses(step).await?;
+        test.report(self.step, TestKind::Streaming, sink);
+        Ok(())
     }
 }
 
@@ -314,7 +347,7 @@ fn require_truth(config: &Config, dataset: &Dataset) -> Result<(), ConfigError> 
     Ok(())
 }
 
-/// Predictions of all variants on test rows, memories frozen.
+/// Predictions of all variants on test rows, and the health of clusters that are frozen meanwhile.
 struct Test {
     variants: Vec<Variant>,
     rows: TestRows,
@@ -328,27 +361,35 @@ struct Test {
 }
 
 impl Test {
-    async fn new(rankers: &[Ranker], config: &Config, dataset: &Dataset, categories: &[u32]) -> Result<Self, TrainError> {
-        let mut tallies = Vec::with_capacity(rankers.len());
-        for ranker in rankers {
-            let mut of_sides = [None, None];
-            for (side, tally) in SIDES.into_iter().zip(&mut of_sides) {
+    fn new(rankers: &[Ranker], config: &Config, dataset: &Dataset) -> Self {
+        let variants = config.variants.0.clone();
+        Self {
+            rows: TestRows::default(),
+            predictions: vec![Vec::new(); variants.len()],
+            frozen: Vec::new(),
+            tallies: rankers.iter().map(|_| [None, None]).collect(),
+            variants,
+            dataset: dataset.clone(),
+        }
+    }
+
+    /// Scores from now on with the rankers as they are and every item looked up anew, and tallies their clusters.
+    async fn freeze(&mut self, rankers: &[Ranker], categories: &[u32]) -> Result<(), TrainError> {
+        self.frozen = rankers.iter().map(|ranker| ranker.frozen(categories)).collect();
+        for (ranker, of_sides) in rankers.iter().zip(&mut self.tallies) {
+            for (side, tally) in SIDES.into_iter().zip(of_sides) {
                 if let Some(memory) = ranker.memory(side).filter(|memory| memory.is_filled()) {
                     let centres = floats(memory.centres().into_data_async().await?);
                     *tally = Some(ClusterTally::new(ranker.variant(), side, centres, memory.levels().first, memory.levels().children));
                 }
             }
-            tallies.push(of_sides);
         }
-        let variants = config.variants.0.clone();
-        Ok(Self {
-            rows: TestRows::default(),
-            predictions: vec![Vec::new(); variants.len()],
-            frozen: rankers.iter().map(|ranker| ranker.frozen(categories)).collect(),
-            tallies,
-            variants,
-            dataset: dataset.clone(),
-        })
+        Ok(())
+    }
+
+    /// Scores from now on with the rankers as training sees them.
+    fn follow(&mut self, rankers: &[Ranker]) {
+        self.frozen = rankers.iter().map(Ranker::live).collect();
     }
 
     async fn score(&mut self, rankers: &[Ranker], batches: &[Arc<Batch>]) -> Result<(), TrainError> {
@@ -370,7 +411,9 @@ impl Test {
         for batch in batches {
             let Scored { logits, users, items } = ranker.score(&self.frozen[index], batch);
             transaction = transaction.register(logits);
-            let seen = [users, items].map(|sight| sight.and_then(|Sight { v, chosen }| chosen.map(|(a, s)| (v, a, s))));
+            let chosen = |sight: Option<Sight>| sight.and_then(|Sight { v, chosen }| chosen.map(|(a, s)| (v, a, s)));
+            let [of_users, of_items] = &self.tallies[index];
+            let seen = [chosen(users).filter(|_| of_users.is_some()), chosen(items).filter(|_| of_items.is_some())];
             has_clusters.push([seen[0].is_some(), seen[1].is_some()]);
             for (v, assigned, stopped) in seen.into_iter().flatten() {
                 transaction = transaction.register(v).register(assigned).register(stopped);
@@ -393,15 +436,15 @@ impl Test {
         Ok(())
     }
 
-    fn report(self, step: u64, whole: bool, sink: &mut dyn FnMut(Event)) {
-        let scores = if whole {
+    fn report(self, step: u64, kind: TestKind, sink: &mut dyn FnMut(Event)) {
+        let scores = if kind != TestKind::Panel {
             self.rows.score_whole(&self.predictions, &self.variants)
         } else {
             let base = baseline_of(&self.variants);
             let baseline = |at: usize| base.filter(|&base| base != at).map(|base| self.predictions[base].as_slice());
             self.predictions.iter().enumerate().map(|(at, p)| self.rows.score(p, baseline(at))).collect()
         };
-        sink(Event::Evaluation(Evaluation { step, whole, scores }));
+        sink(Event::Evaluation(Evaluation { step, kind, scores }));
         let health: Vec<ClusterHealth> = self.tallies.iter().flatten().flatten().map(|tally| tally.health(step)).collect();
         health.into_iter().for_each(|health| sink(Event::Clusters(health)));
     }
@@ -541,7 +584,7 @@ pub async fn run(config: Config, source: Arc<dyn Source>, choice: DeviceChoice, 
 pub struct Weights<'a> {
     /// The bytes of weights that their variant starts from.
     pub from: Option<&'a [u8]>,
-    /// Takes the weights of every trained variant at the end.
+    /// Takes the weights of every trained variant at the end of training, before the tests: a streaming test trains on.
     pub keep: Option<&'a mut dyn FnMut(Variant, Vec<u8>)>,
 }
 
@@ -584,9 +627,8 @@ async fn run_to_end(
         }
     }
     sink(race.progress());
-    race.evaluate_all(sink).await?;
     if let Some(keep) = weights.keep {
         race.weights().await?.into_iter().for_each(|(variant, bytes)| keep(variant, bytes));
     }
-    Ok(())
+    race.evaluate_all(sink).await
 }

@@ -11,7 +11,7 @@ use duia::config::{CentreStart, CentreStep, Config, Similarity, UserCentres, Var
 use duia::counter::{Counter, Stream};
 use duia::data::generator::Generator;
 use duia::kernels::Levels;
-use duia::message::{DeviceChoice, Event};
+use duia::message::{DeviceChoice, Event, TestKind};
 use duia::metrics::{Positives, cluster_health};
 use duia::model::ghca::{Memory, Observation};
 
@@ -221,7 +221,7 @@ fn the_same_seed_gives_the_complete_model_the_same_events_and_another_does_not()
 fn a_race_learns_and_its_clusters_find_planted_users() {
     let events = race(&small());
     let last = events.iter().rev().find_map(|event| match event {
-        Event::Evaluation(evaluation) if evaluation.whole => Some(evaluation.clone()),
+        Event::Evaluation(evaluation) if evaluation.kind == TestKind::Whole => Some(evaluation.clone()),
         _ => None,
     });
     for (score, variant) in last.unwrap().scores.iter().zip(small().variants.0) {

@@ -23,19 +23,41 @@ enum Of {
     Adaptation,
 }
 
-/// Sum of absolute gradients over the parameters of a part; 0 also where no gradient arrived at all.
-fn reached<M: Module>(part: &M, gradients: &GradientsParams) -> f64 {
-    struct Sum<'a>(&'a GradientsParams, f64);
-    impl burn::module::ModuleVisitor for Sum<'_> {
+/// How far a loss reaches into a part.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Reach {
+    /// Every gradient is an exact zero, or there is none.
+    Nothing,
+    /// Some parameters have a gradient and others have none: neither an 'x' nor a '-'.
+    Some,
+    /// Every parameter has a gradient.
+    All,
+}
+
+impl Reach {
+    fn of(gradients: &[Option<Tensor<1>>]) -> Self {
+        let felt = |gradient: &Option<Tensor<1>>| gradient.clone().is_some_and(|g| g.abs().sum().into_scalar::<f32>() != 0.0);
+        match gradients.iter().filter(|gradient| felt(gradient)).count() {
+            0 => Self::Nothing,
+            count if count == gradients.len() => Self::All,
+            _ => Self::Some,
+        }
+    }
+}
+
+/// How far gradients reach into the parameters of a part.
+fn reached<M: Module>(part: &M, gradients: &GradientsParams) -> Reach {
+    struct Each<'a>(&'a GradientsParams, Vec<Option<Tensor<1>>>);
+    impl burn::module::ModuleVisitor for Each<'_> {
         fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
-            if let Some(gradient) = self.0.get::<D>(param.id) {
-                self.1 += f64::from(gradient.abs().sum().into_scalar::<f32>());
+            if param.val().is_require_grad() {
+                self.1.push(self.0.get::<D>(param.id).map(|gradient| gradient.flatten(0, D - 1)));
             }
         }
     }
-    let mut sum = Sum(gradients, 0.0);
-    part.visit(&mut sum);
-    sum.1
+    let mut each = Each(gradients, Vec::new());
+    part.visit(&mut each);
+    Reach::of(&each.1)
 }
 
 /// A ranker whose centres and memories are all in use, and the next batch.
@@ -47,8 +69,8 @@ fn ready(config: &Config, variant: Variant) -> (Trained, DeviceBatch) {
     (trained, batch)
 }
 
-/// The parts of a variant and whether a loss reaches them.
-fn reaches(ranker: &Ranker, graph: Graph, of: Of) -> BTreeMap<&'static str, bool> {
+/// The parts of a variant and how far a loss reaches into them.
+fn reaches(ranker: &Ranker, graph: Graph, of: Of) -> BTreeMap<&'static str, Reach> {
     let Graph { leaves, mtl, auxiliary, adaptation, .. } = &graph;
     let loss = match of {
         Of::Mtl => mtl.clone(),
@@ -56,17 +78,17 @@ fn reaches(ranker: &Ranker, graph: Graph, of: Of) -> BTreeMap<&'static str, bool
         Of::Adaptation => adaptation.clone().unwrap().0,
     };
     let gradients = loss.backward();
-    let leaf = |tensor: &Tensor<2>| tensor.grad(&gradients).is_some_and(|g| g.abs().sum().into_scalar::<f32>() != 0.0);
+    let leaf = |tensor: &Tensor<2>| Reach::of(&[tensor.grad(&gradients).map(|gradient| gradient.flatten(0, 1))]);
     let mut all = BTreeMap::from([("candidates", leaf(&leaves.candidates)), ("requests", leaf(&leaves.requests))]);
     let rows = [("views", &leaves.views), ("user vectors", &leaves.users), ("item vectors", &leaves.items)];
     all.extend(rows.into_iter().filter_map(|(name, there)| there.as_ref().map(|tensor| (name, leaf(tensor)))));
     if let Some(lent) = graph.lent() {
-        all.insert("user centres", lent.grad(&gradients).is_some_and(|g| g.abs().sum().into_scalar::<f32>() != 0.0));
+        all.insert("user centres", Reach::of(&[lent.grad(&gradients).map(|gradient| gradient.flatten(0, 2))]));
     }
     let network = ranker.network();
     let dense = GradientsParams::from_grads(gradients, network);
-    all.insert("ple", reached(&network.ple, &dense) != 0.0);
-    let mut part = |name, there: Option<f64>| there.map(|sum| all.insert(name, sum != 0.0));
+    all.insert("ple", reached(&network.ple, &dense));
+    let mut part = |name, there: Option<Reach>| there.map(|reach| all.insert(name, reach));
     part("towers", network.auxiliary.as_ref().map(|part| reached(part, &dense)));
     part("users' gates", network.users.as_ref().map(|part| reached(part, &dense)));
     part("items' gates", network.items.as_ref().map(|part| reached(part, &dense)));
@@ -76,7 +98,7 @@ fn reaches(ranker: &Ranker, graph: Graph, of: Of) -> BTreeMap<&'static str, bool
 }
 
 /// What a loss reaches of what a variant has.
-fn expected(has: &BTreeMap<&'static str, bool>, variant: Variant, of: Of) -> BTreeSet<&'static str> {
+fn expected(has: &BTreeMap<&'static str, Reach>, variant: Variant, of: Of) -> BTreeSet<&'static str> {
     let wanted: &[&str] = match of {
         // PLE with TL feeds F(v) to the ranker, so its loss teaches F too.
         Of::Mtl => &["candidates", "requests", "user vectors", "item vectors", "ple", "users' gates", "items' gates", "transfer"],
@@ -92,8 +114,10 @@ fn assert_table(config: &Config, variant: Variant, of: Of, more: &[&'static str]
     let got = reaches(&trained.ranker, trained.ranker.graph(&batch), of);
     let mut wanted = expected(&got, variant, of);
     wanted.extend(more);
-    let reached: BTreeSet<&str> = got.iter().filter(|(_, reached)| **reached).map(|(name, _)| *name).collect();
-    assert_eq!(reached, wanted, "{of:?} in {variant:?}, which has {:?}", got.keys());
+    for (name, reach) in &got {
+        let expected = if wanted.contains(name) { Reach::All } else { Reach::Nothing };
+        assert_eq!(*reach, expected, "{of:?} in {variant:?}: {name}");
+    }
 }
 
 #[test]
@@ -181,6 +205,34 @@ fn without_their_weights_no_loss_moves_a_centre() {
         let moved = differing(&before, &trained.state());
         assert!(!moved.contains(&"user centres") && !moved.contains(&"item centres"), "{variant:?}: {moved:?}");
         assert!(moved.contains(&"network") && moved.contains(&"embeddings"));
+    }
+}
+
+/// The columns of L_MTL, L_aux, uie and uhse in the row of the memories of behaviours: whoever has one keeps it.
+#[test]
+fn without_lambda_nothing_moves_a_memory_of_behaviours() {
+    for variant in variants().into_iter().filter(|variant| variant.parts().upbe) {
+        let still = Config { lambda: 0.0, rho: 0.3, eta: 0.3, ..config() };
+        let mut trained = Trained::new(&still, variant);
+        let width = 2 * still.memory_width() + 1;
+        for side in [Side::Users, Side::Items] {
+            let rows = |trained: &Trained| {
+                let rows = trained.ranker.behaviours(side).map(|behaviours| block_on(read(behaviours.rows())));
+                rows.unwrap_or_default().chunks(width).map(<[f64]>::to_vec).collect::<Vec<_>>()
+            };
+            (0..2).for_each(|_| trained.step());
+            let before = rows(&trained);
+            let batch = trained.next();
+            let known = (0..batch.requests).filter(|&r| {
+                let owner = if side == Side::Users { batch.user[r] } else { batch.item[2 * r] };
+                before.get(owner as usize).is_some_and(|row| row[width - 1] == 1.0)
+            });
+            assert_eq!(known.count() > 0, side == Side::Users || variant.parts().items, "some of them pass again");
+            trained.step_on(batch);
+            for (then, now) in before.iter().zip(&rows(&trained)).filter(|(then, _)| then[width - 1] == 1.0) {
+                assert_eq!(then, now, "{variant:?}, {side:?}");
+            }
+        }
     }
 }
 

@@ -80,7 +80,7 @@ pub struct Train {
     /// Start one model from weights that `--weights-out` wrote. It must be among the models, with the same sizes and rows.
     #[arg(long, value_name = "FILE")]
     pub weights_in: Option<PathBuf>,
-    /// Folder for the weights of every trained model at the end, as <model>.safetensors.
+    /// Folder for the weights of every model at the end of training, before a streaming test, as <model>.safetensors.
     #[arg(long, value_name = "FOLDER")]
     pub weights_out: Option<PathBuf>,
     /// No progress, only the closing tables.

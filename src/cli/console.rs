@@ -4,7 +4,7 @@
 use std::io::{IsTerminal, stderr};
 
 use duia::config::Variant;
-use duia::message::{DataReport, DeviceReport, Evaluation, Event, Origin, Stage};
+use duia::message::{DataReport, DeviceReport, Evaluation, Event, Origin, Stage, TestKind};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::text::{figure, percent, warn, whole};
@@ -93,7 +93,7 @@ impl Console {
             Event::Data(data) => data_text(data).iter().for_each(|line| self.line(line)),
             Event::Ready { variants, steps, panel_positives } => self.begin(variants, *steps, *panel_positives),
             Event::Progress { step, samples_per_second, .. } => self.progress(*step, *samples_per_second),
-            Event::Evaluation(evaluation) if !evaluation.whole => self.areas = areas_text(&self.variants, evaluation),
+            Event::Evaluation(evaluation) if evaluation.kind == TestKind::Panel => self.areas = areas_text(&self.variants, evaluation),
             _ => {}
         }
     }
@@ -138,6 +138,7 @@ fn stage_text(stage: Stage) -> &'static str {
         Stage::Data => "Counting the rows …",
         Stage::Models => "Building the models …",
         Stage::FinalTest => "Scoring the whole test set …",
+        Stage::StreamingTest => "Scoring it once more, and training on each batch once it is scored …",
     }
 }
 

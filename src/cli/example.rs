@@ -3,7 +3,7 @@
 use duia::config::{Config, Variant};
 use duia::message::{
     Auc, ByGroup, ClusterHealth, DataReport, Evaluation, Event, GroupInterest, Interest, Lift, Losses, Origin, Score, Side, Slice,
-    SliceScore,
+    SliceScore, TestKind,
 };
 
 use super::record::Record;
@@ -63,7 +63,8 @@ pub fn score(area: f64, lift: Option<f64>) -> Score {
     }
 }
 
-/// A finished run of the configuration's variants: the `n`th scores `.8 + .01 n`, and an `n`th of .004 above the first.
+/// A finished run of the configuration's variants: the `n`th scores `.8 + .01 n`, `n` times .004 above the first, and in the
+/// streaming test .05 and `n` times .002 more.
 pub fn record(config: &Config) -> Record {
     let variants = config.variants.0.clone();
     let mut record = Record::default();
@@ -71,8 +72,12 @@ pub fn record(config: &Config) -> Record {
     record.take(Event::Ready { variants: variants.clone(), steps: 10, panel_positives: 64 });
     record.take(Event::Losses { step: 10, losses: vec![Losses { mtl: 0.5, ..Losses::default() }; variants.len()] });
     record.take(Event::Progress { step: 10, samples: 5_120, samples_per_second: 1_000.0 });
-    let scores = (0..variants.len()).map(|n| score(0.8 + 0.01 * n as f64, (n > 0).then_some(0.004 * n as f64))).collect();
-    record.take(Event::Evaluation(Evaluation { step: 10, whole: true, scores }));
+    let scores = |more: f64, gain: f64| {
+        let of = |n: usize| score(0.8 + more + 0.01 * n as f64, (n > 0).then_some(gain * n as f64));
+        (0..variants.len()).map(of).collect()
+    };
+    record.take(Event::Evaluation(Evaluation { step: 10, kind: TestKind::Whole, scores: scores(0.0, 0.004) }));
+    record.take(Event::Evaluation(Evaluation { step: 10, kind: TestKind::Streaming, scores: scores(0.05, 0.006) }));
     for &variant in &variants {
         let parts = variant.parts();
         for (side, has) in [(Side::Users, parts.has_user_centres()), (Side::Items, parts.has_item_centres())] {

@@ -116,7 +116,7 @@ fn has_points(panel: &Panel) -> bool {
 mod tests {
     use super::super::example;
     use super::*;
-    use duia::message::{Auc, ByGroup, ClusterHealth, Evaluation, Event, Losses, Score, Side};
+    use duia::message::{Auc, ByGroup, ClusterHealth, Evaluation, Event, Losses, Score, Side, TestKind};
 
     #[test]
     fn an_empty_run_and_figures_that_do_not_exist_can_be_drawn() {
@@ -127,10 +127,10 @@ mod tests {
         let score = Score { auc: ByGroup { all: missing, low: missing, high: Auc { value: 0.5, ..missing } }, ..Score::default() };
         let scores = vec![score; Variant::ALL.len()];
         record.take(Event::Losses { step: 1, losses: vec![Losses { mtl: f32::INFINITY, ..Losses::default() }; Variant::ALL.len()] });
-        record.take(Event::Evaluation(Evaluation { step: 1, whole: false, scores: scores.clone() }));
+        record.take(Event::Evaluation(Evaluation { step: 1, kind: TestKind::Panel, scores: scores.clone() }));
         let health = example::health(Variant::Duia, Side::Items);
         record.take(Event::Clusters(ClusterHealth { relative_error: f64::NAN, nmi: Some(f64::NAN), ..health }));
-        record.take(Event::Evaluation(Evaluation { step: 1, whole: true, scores }));
+        record.take(Event::Evaluation(Evaluation { step: 1, kind: TestKind::Whole, scores }));
         for (name, text) in all(&record).unwrap() {
             assert!(text.starts_with("<svg") && text.contains("</svg>") && !text.contains("NaN"), "{name}");
         }

@@ -1,7 +1,7 @@
 //! What is kept of a run's events.
 
 use duia::config::Variant;
-use duia::message::{ClusterHealth, DataReport, DeviceReport, Evaluation, Event, Failure, Losses};
+use duia::message::{ClusterHealth, DataReport, DeviceReport, Evaluation, Event, Failure, Losses, TestKind};
 
 use super::series::Series;
 
@@ -21,8 +21,10 @@ pub struct Record {
     pub samples_per_second: f64,
     /// The last losses, one a variant.
     pub losses: Vec<Losses>,
-    /// The last evaluation: that of the whole test set where the run finished.
+    /// The last evaluation with frozen memories: that of the whole test set where the run finished.
     pub evaluation: Option<Evaluation>,
+    /// The streaming test, where there was one.
+    pub streaming: Option<Evaluation>,
     /// The last state of the clusters, one entry for each variant and side that clusters.
     pub clusters: Vec<ClusterHealth>,
     pub failure: Option<Failure>,
@@ -50,7 +52,10 @@ impl Record {
             }
             Event::Evaluation(evaluation) => {
                 self.series.add_evaluation(&self.variants, &evaluation);
-                self.evaluation = Some(evaluation);
+                match evaluation.kind {
+                    TestKind::Panel | TestKind::Whole => self.evaluation = Some(evaluation),
+                    TestKind::Streaming => self.streaming = Some(evaluation),
+                }
             }
             Event::Clusters(health) => {
                 self.series.add_clusters(&health);

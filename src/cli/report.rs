@@ -15,20 +15,20 @@
 //! | `seconds` | wall time of the whole run, reading, evaluating and compiling included |
 //! | `samples_per_second` | speed of training alone, all models together |
 //! | `whole_test_set` | whether the scores are of the whole test set; else of the panel, where a run failed on its way |
-//! | `models` | one entry a model: `variant`, `name`, its last `losses`, its `score` |
+//! | `models` | one entry a model: `variant`, `name`, its last `losses`, its `score`, its score in the `streaming` test or null |
 //! | `clusters` | state of the clusters over the test positives, one entry for each `variant` and `side` (`users`, `items`) |
 //! | `failure` | null, or what failed, in detail, and what to do next |
 //!
 //! A `score` holds `auc` (`all`, `low`, `high`, each with `value`, `standard_error`, `positives`, `negatives`), `gauc`,
 //! `auc_without_repeats`, `auc_seen_items` and, from the second model on, `lift`: the paired difference from the first
-//! by group, with its standard error. On the whole test set there are also `rung`, the paired difference from the model
+//! by group, with its standard error. In both tests of the whole test set there are also `rung`, the paired difference from the model
 //! that this one adds something to (where that one raced and is not the first), and `slices`: area and lift over parts of
 //! the test. A figure that does not exist (an area with one class missing) is null.
 
 use std::path::Path;
 
 use duia::config::{Config, Variant};
-use duia::message::{ClusterHealth, DataReport, DeviceReport, Failure, Losses, Score};
+use duia::message::{ClusterHealth, DataReport, DeviceReport, Evaluation, Failure, Losses, Score, TestKind};
 use serde::Serialize;
 
 use super::record::Record;
@@ -66,17 +66,22 @@ struct Model<'a> {
     name: &'static str,
     losses: Option<&'a Losses>,
     score: Option<&'a Score>,
+    streaming: Option<&'a Score>,
 }
 
 impl<'a> Report<'a> {
     /// The report of a record. `command` is the command line without the program, `seconds` the wall time.
     pub fn new(record: &'a Record, config: &'a Config, command: &'a [String], seconds: f64) -> Self {
-        let scores = record.evaluation.as_ref().map_or(&[][..], |evaluation| &evaluation.scores);
+        fn scores(evaluation: Option<&Evaluation>) -> &[Score] {
+            evaluation.map_or(&[], |evaluation| &evaluation.scores)
+        }
+        let (frozen, streaming) = (scores(record.evaluation.as_ref()), scores(record.streaming.as_ref()));
         let model = |(place, &variant): (usize, &Variant)| Model {
             variant,
             name: variant.name(),
             losses: record.losses.get(place),
-            score: scores.get(place),
+            score: frozen.get(place),
+            streaming: streaming.get(place),
         };
         Self {
             schema: SCHEMA,
@@ -92,7 +97,7 @@ impl<'a> Report<'a> {
             samples: record.samples,
             seconds,
             samples_per_second: record.samples_per_second,
-            whole_test_set: record.evaluation.as_ref().is_some_and(|evaluation| evaluation.whole),
+            whole_test_set: record.evaluation.as_ref().is_some_and(|evaluation| evaluation.kind == TestKind::Whole),
             models: record.variants.iter().enumerate().map(model).collect(),
             clusters: &record.clusters,
             failure: record.failure.as_ref(),

@@ -7,6 +7,7 @@
 //! - `panel.*` on the panel of live curves, `test.*` on the whole test set at the end: `auc.all`, `auc.low`, `auc.high`
 //!   (low-active and high-active users), `auc.without_repeats`, `auc.seen_items`, `gauc`, and `lift.all`, `lift.low`,
 //!   `lift.high`, the paired difference from the first variant;
+//! - `streaming.*`, the same as `test.*` but for clusters: the test set once more, each batch scored and then trained on;
 //! - `test.rung.*` by group: the paired difference from the variant that this one adds something to, where that one raced
 //!   and is not the first;
 //! - `test.auc.PART` and `test.lift.PART` over parts of the test: `decile.0` (the least active tenth of the users) to
@@ -21,7 +22,7 @@
 use std::fmt::Write;
 
 use duia::config::Variant;
-use duia::message::{Auc, ByGroup, ClusterHealth, Earlier, Evaluation, Lift, Losses, Side, Slice};
+use duia::message::{Auc, ByGroup, ClusterHealth, Earlier, Evaluation, Lift, Losses, Side, Slice, TestKind};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One figure of one variant at one step.
@@ -79,8 +80,13 @@ impl Series {
 
     /// Adds the scores of an evaluation. The clusters that follow that of the whole test set are of the whole test set.
     pub fn add_evaluation(&mut self, variants: &[Variant], evaluation: &Evaluation) {
-        self.whole = evaluation.whole;
-        let set = self.set();
+        let set = match evaluation.kind {
+            TestKind::Streaming => "streaming",
+            TestKind::Panel | TestKind::Whole => {
+                self.whole = evaluation.kind == TestKind::Whole;
+                self.set()
+            }
+        };
         for (&variant, score) in variants.iter().zip(&evaluation.scores) {
             let mut add = |metric: String, value, standard_error, positives| {
                 let metric = format!("{set}.{metric}");
@@ -209,13 +215,14 @@ mod tests {
         let lift = Lift { value: 0.25, standard_error: 0.125 };
         let scored =
             Score { auc: ByGroup { all: area(0.75, 0.125), low: area(f64::NAN, f64::NAN), ..ByGroup::default() }, ..Score::default() };
-        series.add_evaluation(&variants, &Evaluation { step: 4, whole: false, scores: vec![scored.clone()] });
+        series.add_evaluation(&variants, &Evaluation { step: 4, kind: TestKind::Panel, scores: vec![scored.clone()] });
         series.add_clusters(&health(4, Some(0.5)));
         let rung = Some(ByGroup { low: lift, ..ByGroup::default() });
         let slices = vec![SliceScore { slice: Slice::UserRows(Earlier::UpTo2), auc: area(0.5, 0.25), lift: Some(lift) }];
         let whole = Score { rung, slices, ..scored };
-        series.add_evaluation(&variants, &Evaluation { step: 9, whole: true, scores: vec![whole] });
+        series.add_evaluation(&variants, &Evaluation { step: 9, kind: TestKind::Whole, scores: vec![whole.clone()] });
         series.add_clusters(&health(9, None));
+        series.add_evaluation(&variants, &Evaluation { step: 9, kind: TestKind::Streaming, scores: vec![whole] });
         let text = series.to_csv();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[..3], ["step,variant,metric,value,standard_error,positives", "3,ple,loss_mtl,0.5,,", "3,uie,loss_mtl,0.25,,"]);
@@ -226,6 +233,8 @@ mod tests {
             "4,uie,panel.clusters.users.nmi,0.5,,",
             "9,ple,test.auc.all,0.75,0.125,8",
             "9,ple,test.rung.low,0.25,0.125,",
+            "9,ple,streaming.auc.all,0.75,0.125,8",
+            "9,ple,streaming.rung.low,0.25,0.125,",
             "9,ple,test.auc.user_rows.1-2,0.5,0.25,8",
             "9,ple,test.lift.user_rows.1-2,0.25,0.125,",
             "9,uie,test.clusters.users.hit_rate_1,0.5,,",

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use duia::config::Variant;
-use duia::message::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Origin, Score, Side, Slice};
+use duia::message::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Origin, Score, Side, Slice, TestKind};
 
 use super::record::Record;
 use super::text::{NONE, difference, duration, figure, interval, short, whole};
@@ -18,9 +18,16 @@ pub fn summary(record: &Record, seconds: f64) -> String {
         }
         parts.push("GAUC is the mean of the users' own areas. Repeats are items that the user had before.".into());
         parts.push(other_areas(&record.variants, &evaluation.scores).to_string());
-        if evaluation.whole && evaluation.scores.iter().any(|score| score.lift.is_some()) {
+        if evaluation.kind == TestKind::Whole && evaluation.scores.iter().any(|score| score.lift.is_some()) {
             parts.push("The same differences over parts of the test; the head is the top tenth of the items by training rows.".into());
             parts.push(slices(&record.variants, &evaluation.scores).to_string());
+        }
+    }
+    if let Some(streaming) = &record.streaming {
+        parts.push("Streaming test: AUC on the same rows once more, each batch scored and then trained on.".into());
+        parts.push(areas(&record.variants, &streaming.scores).to_string());
+        if streaming.scores.iter().any(|score| score.lift.is_some()) {
+            parts.push(differences(&record.variants, &streaming.scores).to_string());
         }
     }
     if let Some(ClusterHealth { positives, .. }) = record.clusters.first() {
@@ -43,7 +50,7 @@ pub fn summary(record: &Record, seconds: f64) -> String {
 }
 
 fn scores_title(record: &Record, evaluation: &Evaluation) -> String {
-    let set = if evaluation.whole { "the whole test set" } else { "the panel (the run did not finish)" };
+    let set = if evaluation.kind == TestKind::Whole { "the whole test set" } else { "the panel (the run did not finish)" };
     let synthetic = record.data.as_ref().is_some_and(|data| data.origin == Origin::Synthetic);
     let stream = if synthetic { " of the synthetic stream" } else { "" };
     let Auc { positives, negatives, .. } = evaluation.scores.first().map(|score| score.auc.all).unwrap_or_default();
@@ -165,6 +172,9 @@ mod tests {
         for part in [
             "0.8000 ± 0.0020",
             "+0.0040 ± 0.0010",
+            "Streaming test",
+            "0.8500 ± 0.0020",
+            "+0.0060 ± 0.0010",
             "DUIA u+i minus popularity",
             "DUIA minus UIE+UPBE",
             "1,234 test positives",

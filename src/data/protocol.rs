@@ -8,6 +8,10 @@
 //! UB-T80-P1 differs in one thing: a negative is drawn in proportion to `n^0.75`, `n` being the item's rows in the whole
 //! stream. Test rows count too: by training rows alone no negative could be an item that only the test has, and "never
 //! seen in training" would mean "positive". So P1 negatives know how popular items will be; no feature does.
+//!
+//! Where the training rows are gone through several times (`passes`), each pass begins with no history, no count and nobody's
+//! past, as the first did: were they to go on, a row would find itself and all that came after it in its own history. So a
+//! row has the same features in every pass, and its own negative and chance to cluster in each. The test is that of one pass.
 
 mod batch;
 mod counts;
@@ -53,6 +57,8 @@ struct Inner {
     requests: usize,
     history: usize,
     train_rows: u64,
+    /// Times that the training rows are gone through.
+    passes: u32,
     negatives: NegativeSampler,
     /// `[users]`.
     low_active: Vec<bool>,
@@ -91,6 +97,7 @@ impl Dataset {
                 requests: config.batch / CANDIDATES,
                 history: config.history,
                 train_rows,
+                passes: config.passes,
                 negatives: match config.negatives {
                     Negatives::Uniform => NegativeSampler::uniform(config.seed, vocabulary.items),
                     Negatives::Popular => NegativeSampler::popular(config.seed, &counts.rows_of_item),
@@ -184,9 +191,10 @@ impl Dataset {
         self.inner.source.planted_group(user)
     }
 
-    /// Full batches of the training rows. The rows after the last one train nothing, but histories and counts know them.
+    /// Full batches of the training rows, over all passes. The rows after the last one of a pass train nothing, but histories
+    /// and counts of the test know them.
     pub fn train_steps(&self) -> u64 {
-        self.inner.train_rows / self.inner.requests as u64
+        self.inner.train_rows / self.inner.requests as u64 * u64::from(self.inner.passes)
     }
 
     /// The probabilities with which a training request of a low-active and of a high-active user clusters (A9).
@@ -267,14 +275,17 @@ fn require_negatives(source: &Arc<dyn Source>, rows_of_user: &[u32]) -> Result<(
     })
 }
 
-/// The batches of a data set in time order: all of training, then the test. Histories, counts and past items go on
-/// through the test; what a model has learned is the model's own affair.
+/// The batches of a data set in time order: all of training, as often as there are passes, then the test. Histories, counts
+/// and past items begin anew with each pass and go on from the last one through the test; what a model has learned is the
+/// model's own affair.
 ///
 /// Memory: that of the [`Histories`], 5 bytes an item, and 9 to 21 bytes for each pair of a user and an item that he had
 /// (the exact past, without which a negative might be none).
 pub struct Replay {
     inner: Arc<Inner>,
     events: Box<dyn Iterator<Item = Event> + Send>,
+    /// Passes that came before this one.
+    pass: u32,
     /// The row that comes next.
     row: u64,
     clustered: Counter,
@@ -291,6 +302,7 @@ impl Replay {
         let items = inner.vocabulary.items as usize;
         Self {
             events: inner.source.clone().events(),
+            pass: 0,
             row: 0,
             clustered: Counter::new(inner.seed, Stream::Clustered),
             histories: Histories::new(inner.vocabulary.users as usize, inner.history),
@@ -301,11 +313,14 @@ impl Replay {
         }
     }
 
-    /// The next training batch, always full; none once fewer rows are left than one needs.
+    /// The next training batch, always full; none once fewer rows of the last pass are left than one needs.
     pub fn next_train(&mut self) -> Option<Batch> {
         if self.row + self.inner.requests as u64 > self.inner.train_rows {
-            self.skip_training();
-            return None;
+            if self.pass + 1 >= self.inner.passes {
+                self.skip_training();
+                return None;
+            }
+            *self = Self { pass: self.pass + 1, ..Self::new(self.inner.clone()) };
         }
         self.next_batch(self.inner.train_rows)
     }
@@ -316,8 +331,37 @@ impl Replay {
         self.next_batch(self.inner.source.rows())
     }
 
+    /// The next test batch of a streaming test, which is trained on once it is scored: as [`Replay::next_test`] gives it, but
+    /// its requests cluster as those of training do.
+    pub fn next_streaming(&mut self) -> Option<Batch> {
+        self.skip_training();
+        let first = self.row;
+        let mut batch = self.next_test()?;
+        for r in 0..batch.valid {
+            batch.clustered[r] = f32::from(u8::from(self.clusters(first + r as u64, batch.low_active[r])));
+        }
+        Some(batch)
+    }
+
+    /// Ends training: every pass leaves the same, so that further ones need not be gone through.
     fn skip_training(&mut self) {
         while self.row < self.inner.train_rows && self.advance(None) {}
+        self.pass = self.inner.passes;
+    }
+
+    /// Which pass a row is drawn for: the test has the draws of the first, however many there were.
+    fn draws(&self, row: u64) -> u32 {
+        if row < self.inner.train_rows { self.pass } else { 0 }
+    }
+
+    /// Whether a row that is trained on is among the share that clusters (A9).
+    fn clusters(&self, row: u64, low_active: bool) -> bool {
+        let (low, high) = self.inner.sampling;
+        let counter = match self.draws(row) {
+            0 => self.clustered,
+            later => self.clustered.lane(later.into()),
+        };
+        counter.uniform(row) < if low_active { low } else { high }
     }
 
     fn next_batch(&mut self, end: u64) -> Option<Batch> {
@@ -348,12 +392,7 @@ impl Replay {
     /// The positive of a row and its negative, under the state before the row.
     fn request(&self, batch: &mut Batch, event: &Event, repeat: bool) {
         let low = self.inner.low_active[event.user as usize];
-        let probability = match self.row < self.inner.train_rows {
-            true if low => self.inner.sampling.0,
-            true => self.inner.sampling.1,
-            false => 0.0,
-        };
-        let clustered = self.clustered.uniform(self.row) < probability;
+        let clustered = self.row < self.inner.train_rows && self.clusters(self.row, low);
         let labels = [1.0, f32::from(u8::from(event.behaviour.is_strong()))];
         let positive = Candidate { labels, repeat, ..self.candidate(event.item, event.category) };
         let negative = self.negative(event.user);
@@ -370,7 +409,7 @@ impl Replay {
     /// An item that the user never had up to and including this row. There is one, as no user has had every item
     /// ([`require_negatives`]).
     fn negative(&self, user: u32) -> u32 {
-        self.inner.negatives.draw(self.row, |item| self.had.contains(&pair(user, item)))
+        self.inner.negatives.draw(self.draws(self.row), self.row, |item| self.had.contains(&pair(user, item)))
     }
 }
 
@@ -504,6 +543,61 @@ mod tests {
         assert_eq!(skipped, std::iter::from_fn(|| replay.next_test()).collect::<Vec<_>>());
         let other = Config { seed: 8, ..config };
         assert_ne!(train_batches(&dataset), train_batches(&open(&other).1));
+    }
+
+    /// Every pass is held against a search through the rows before, which knows nothing of passes.
+    #[test]
+    fn a_later_pass_has_the_same_rows_with_other_draws_and_the_test_is_that_of_one_pass() {
+        for negatives in [Negatives::Uniform, Negatives::Popular] {
+            // The last training rows fill no batch.
+            let once = Config { rows: 5_010, negatives, ..small() };
+            let (events, dataset) = open(&Config { passes: 3, ..once.clone() });
+            let (_, first) = open(&once);
+            let batches = train_batches(&dataset);
+            assert_eq!((dataset.train_steps(), batches.len()), (375, 375));
+            assert_eq!(batches[..125], train_batches(&first));
+            for (b, batch) in batches.iter().enumerate().skip(125) {
+                (0..32).for_each(|r| check(batch, r, &events, b % 125 * 32 + r, &dataset));
+            }
+            for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+                let rows = |pass: usize| batches[125 * pass..125 * (pass + 1)].iter();
+                let shared = |of: &dyn Fn(&Batch, usize) -> u32| {
+                    let same = |(a, b): (&Batch, &Batch)| (0..32).filter(|&r| of(a, r) == of(b, r)).count();
+                    rows(one).zip(rows(other)).map(same).sum::<usize>() as f64 / 4_000.0
+                };
+                // 300 items, and a share of .3 that clusters: .3^2 + .7^2, a little more as the groups differ.
+                assert!(shared(&|batch, r| batch.item[2 * r + 1]) < 0.05);
+                let clustered = shared(&|batch, r| batch.clustered[r] as u32);
+                assert!((0.5..0.75).contains(&clustered), "{clustered}");
+            }
+            assert_eq!(test_batches(&dataset), test_batches(&first));
+            assert_eq!(dataset.panel(50), first.panel(50));
+            let mut replay = dataset.replay();
+            while replay.next_train().is_some() {}
+            assert_eq!(test_batches(&first), std::iter::from_fn(|| replay.next_test()).collect::<Vec<_>>());
+            // A test that has begun ends training, whatever passes were left.
+            let mut replay = dataset.replay();
+            assert!(replay.next_train().is_some() && replay.next_test() == test_batches(&first).into_iter().next());
+            assert_eq!(replay.next_train(), None);
+        }
+    }
+
+    #[test]
+    fn a_streaming_test_has_the_batches_of_the_test_which_cluster() {
+        let (_, dataset) = open(&Config { passes: 2, ..small() });
+        let mut replay = dataset.replay();
+        let streamed: Vec<Batch> = std::iter::from_fn(|| replay.next_streaming()).collect();
+        let unclustered = |batch: &Batch| Batch { clustered: vec![0.0; batch.requests], ..batch.clone() };
+        assert_eq!(streamed.iter().map(unclustered).collect::<Vec<_>>(), test_batches(&dataset));
+        let random = Counter::new(small().seed, Stream::Clustered);
+        for (b, batch) in streamed.iter().enumerate() {
+            for r in 0..batch.valid {
+                let chance = if batch.low_active[r] { dataset.sampling().0 } else { dataset.sampling().1 };
+                assert_eq!(batch.clustered[r] > 0.5, random.uniform(4_000 + 32 * b as u64 + r as u64) < chance);
+            }
+        }
+        let share = streamed.iter().flat_map(|b| &b.clustered).sum::<f32>() / 1_000.0;
+        assert!((0.2..0.4).contains(&share), "{share}");
     }
 
     /// The rest of the training rows trains nothing but is known to what follows.

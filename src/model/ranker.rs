@@ -198,7 +198,7 @@ pub struct Scored {
     pub items: Option<Sight>,
 }
 
-/// A ranker to score with: no autodiff, memories frozen, every item assigned.
+/// A ranker to score with: no autodiff, and the centre of each item.
 pub struct Frozen {
     network: Network,
     assignments: Option<FrozenAssignments>,
@@ -528,7 +528,13 @@ impl Ranker {
         Frozen { network, assignments }
     }
 
-    /// Scores a test batch with a [`Ranker::frozen`] self.
+    /// A ranker to score with between steps of training, which sees the items' centres as training does: as they last passed.
+    /// Looking every item up anew would have to be done after each step.
+    pub fn live(&self) -> Frozen {
+        Frozen { network: self.network.valid(), assignments: self.assignments.as_ref().map(Assignments::frozen) }
+    }
+
+    /// Scores a test batch with a [`Ranker::frozen`] or [`Ranker::live`] self.
     pub fn score(&self, frozen: &Frozen, batch: &Batch) -> Scored {
         let batch_on_device = TestBatch::new(&self.layout, batch, &self.device);
         let TestBatch { candidates, requests, users, items, dense, low_active } = &batch_on_device;

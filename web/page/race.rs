@@ -1,7 +1,7 @@
 //! The race: areas under the curve by step for each model and group, the paired difference, and the figures as a table.
 
 use duia::config::Variant;
-use duia::message::{Auc, ByGroup, Evaluation, Lift, Score};
+use duia::message::{Auc, ByGroup, Evaluation, Lift, Score, TestKind};
 use leptos::prelude::*;
 
 use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch, Unit};
@@ -163,7 +163,7 @@ fn lifts(run: Run, group: Group) -> Figure {
 
 /// The whole test set is another sample than the panel: its figures go into the table and not into the curves.
 fn on_panel<'a>(evaluations: impl Iterator<Item = &'a Evaluation>) -> impl Iterator<Item = &'a Evaluation> {
-    evaluations.filter(|evaluation| !evaluation.whole)
+    evaluations.filter(|evaluation| evaluation.kind == TestKind::Panel)
 }
 
 fn total(run: Run) -> f64 {
@@ -223,8 +223,11 @@ fn interval(auc: Auc) -> String {
 fn Standing(run: Run) -> impl IntoView {
     let newest = Memo::new(move |_| run.evaluations.with(|series| series.last().cloned()));
     let caption = move || match newest.get() {
-        Some(newest) if newest.whole => format!("AUC on the whole test set after {} steps, ± 1.96 standard errors", newest.step),
-        Some(newest) => format!("AUC on the panel at step {}, ± 1.96 standard errors", newest.step),
+        Some(newest) => match newest.kind {
+            TestKind::Panel => format!("AUC on the panel at step {}, ± 1.96 standard errors", newest.step),
+            TestKind::Whole => format!("AUC on the whole test set after {} steps, ± 1.96 standard errors", newest.step),
+            TestKind::Streaming => "AUC of the streaming test, ± 1.96 standard errors".into(),
+        },
         None => "AUC: the first figures come with the first evaluation".into(),
     };
     let row = move |at: usize, variant: Variant| {
@@ -298,7 +301,11 @@ fn history_table(run: Run) -> impl IntoView {
     let cells = |score: &Score| [score.auc.low, score.auc.high].map(|auc| view! { <td>{interval(auc)}</td> });
     let rows = run.evaluations.with(|series| {
         let row = |evaluation: &Evaluation| {
-            let kind = if evaluation.whole { "whole test set" } else { "panel" };
+            let kind = match evaluation.kind {
+                TestKind::Panel => "panel",
+                TestKind::Whole => "whole test set",
+                TestKind::Streaming => "streaming test",
+            };
             view! {
                 <tr>
                     <th scope="row">{text::count(evaluation.step)}</th>

@@ -35,6 +35,7 @@ impl Phase {
             Self::Preparing(Stage::Data) => "Making ready the rows",
             Self::Preparing(Stage::Models) => "Building the models and compiling kernels",
             Self::Preparing(Stage::FinalTest) => "Scoring the whole test set",
+            Self::Preparing(Stage::StreamingTest) => "Scoring the test set again while training on it",
             Self::Paused => "Paused",
             Self::Playing => "Training",
             Self::Finished => "Finished",

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use duia::config::{Config, Negatives, Variant};
-use duia::message::{DataReport, DeviceReport};
+use duia::message::{DataReport, DeviceReport, TestKind};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -113,7 +113,7 @@ pub struct Finished {
     pub seconds: f64,
     /// Speed of training alone, all variants together.
     pub samples_per_second: f64,
-    /// Scores and clusters of the whole test set and the last losses, as `series.csv` names them.
+    /// Scores and clusters of the whole test set, scores of the streaming test and the last losses, as `series.csv` names them.
     pub figures: Vec<Point>,
 }
 
@@ -135,8 +135,9 @@ fn without_nulls<'de, D: Deserializer<'de>>(json: D) -> Result<DataReport, D::Er
 impl Finished {
     /// What is kept of a run's record; `None` where the run did not come to its end.
     pub fn of(record: Record, config: &Config, cell: String, command: &str, seconds: f64) -> Option<Self> {
-        let last = record.evaluation.as_ref().filter(|evaluation| evaluation.whole)?.step;
-        let is_kept = |point: &&Point| point.metric.starts_with("test.") || point.metric.starts_with("loss_") && point.step == last;
+        let last = record.evaluation.as_ref().filter(|evaluation| evaluation.kind == TestKind::Whole)?.step;
+        let is_test = |metric: &str| metric.starts_with("test.") || metric.starts_with("streaming.");
+        let is_kept = |point: &&Point| is_test(&point.metric) || point.metric.starts_with("loss_") && point.step == last;
         Some(Self {
             version: RESULT,
             cell,

@@ -19,7 +19,7 @@ pub fn ablation(arguments: &Ablate) -> Result<Vec<Cell>, Refusal> {
     let is_known = |variant: &Variant| arguments.common.data.is_none() || *variant != Variant::Truth;
     let all = || Variants(Variant::ALL.into_iter().filter(is_known).collect());
     let variants = arguments.common.variants.clone().unwrap_or_else(all);
-    let config = Config { variants: ple_first(variants, true), ..config };
+    let config = Config { variants: ple_first(variants, true), streaming_test: true, ..config };
     cells(&config, &arguments.common, SEEDS, &negatives(protocols), &[None], |config, _| Ok(config))
 }
 
@@ -189,7 +189,16 @@ mod tests {
         let sizes: Vec<(u32, u64)> = size.iter().map(|cell| (cell.config.users, cell.config.rows)).collect();
         assert_eq!(sizes, [(500, 50_000), (20_000, 2_000_000)]);
         assert_eq!(planned("duia sweep width --values 24 --seeds 1").unwrap()[0].config.auxiliary.to_string(), "64x32x24");
-        for line in ["length --values 51", "width --values 0", "nfc-uie --values 1", "size --values 99999999999", "rows --data f.csv"] {
+        let passes = planned("duia sweep epochs --seeds 1").unwrap();
+        assert_eq!(passes.iter().map(|cell| cell.config.passes).collect::<Vec<_>>(), [1, 2, 4]);
+        for line in [
+            "epochs --values 0",
+            "length --values 51",
+            "width --values 0",
+            "nfc-uie --values 1",
+            "size --values 99999999999",
+            "rows --data f.csv",
+        ] {
             let said = planned(&format!("duia sweep {line}")).unwrap_err().to_string();
             assert!(said.contains("cannot be used") || said.contains("a file has one"), "{line}: {said}");
         }

@@ -6,6 +6,9 @@ use crate::data::alias::Alias;
 /// Redraws of a negative before the items after the last draw are tried one by one.
 const REDRAWS: u64 = 32;
 
+/// Lanes of the first pass are its redraws; later passes have a lane of their own after those.
+const LATER_PASSES: u64 = REDRAWS;
+
 /// P1 draws an item in proportion to its rows to this power.
 const POPULARITY_POWER: f64 = 0.75;
 
@@ -36,11 +39,12 @@ impl NegativeSampler {
         Self { popular: Some(popular), ..Self::uniform(seed, rows_of_item.len() as u32) }
     }
 
-    /// An item that is not among those `had`: a function of (seed, row, what was had) alone. There must be one.
-    pub(super) fn draw(&self, row: u64, had: impl Fn(u32) -> bool) -> u32 {
+    /// An item that is not among those `had`: a function of (seed, pass, row, what was had) alone. There must be one.
+    pub(super) fn draw(&self, pass: u32, row: u64, had: impl Fn(u32) -> bool) -> u32 {
+        let counter = if pass == 0 { self.counter } else { self.counter.lane(LATER_PASSES + u64::from(pass)) };
         let mut last = 0;
         for redraw in 0..REDRAWS {
-            last = self.item(row, redraw);
+            last = self.item(counter.lane(redraw), row);
             if !had(last) {
                 return last;
             }
@@ -48,8 +52,7 @@ impl NegativeSampler {
         self.scan(last, had)
     }
 
-    fn item(&self, row: u64, redraw: u64) -> u32 {
-        let lane = self.counter.lane(redraw);
+    fn item(&self, lane: Counter, row: u64) -> u32 {
         let uniform = lane.below(row, self.items.into()) as u32;
         self.popular.as_ref().map_or(uniform, |popular| popular.alias.pick(uniform as usize, lane.lane(1).bits(row)))
     }
@@ -73,10 +76,10 @@ mod tests {
         let popular = NegativeSampler::popular(7, &rows);
         let uniform = NegativeSampler::uniform(7, 60);
         for row in 0..200 {
-            assert_eq!(popular.draw(row, |item| item != 0 && item != 55), 0, "the only one with a row");
-            assert_eq!(popular.draw(row, |item| item != 55), 55, "the only one");
-            assert_eq!(uniform.draw(row, |item| item != 55), 55);
-            assert!(popular.draw(row, |_| false) < 50, "nothing without a row is drawn");
+            assert_eq!(popular.draw(0, row, |item| item != 0 && item != 55), 0, "the only one with a row");
+            assert_eq!(popular.draw(1, row, |item| item != 55), 55, "the only one");
+            assert_eq!(uniform.draw(1, row, |item| item != 55), 55);
+            assert!(popular.draw(0, row, |_| false) < 50, "nothing without a row is drawn");
         }
     }
 }

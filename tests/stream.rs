@@ -1,0 +1,197 @@
+//! Whole races over the stream in other ways than once to its end: several passes, and the streaming test (A15).
+
+mod common;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use common::block_on;
+use duia::checkpoint;
+use duia::config::{Config, MemoryStart, Variant, Variants};
+use duia::data::generator::Generator;
+use duia::data::{Behaviour, Source, Vocabulary};
+use duia::message::{DeviceChoice, Event, Origin, Score, TestKind};
+use duia::train::{Weights, run_with};
+
+/// 14 steps, and a test of two full batches.
+const TRAIN_ROWS: usize = 896;
+const BATCH_ROWS: usize = 64;
+
+fn config() -> Config {
+    Config {
+        users: 60,
+        items: 300,
+        categories: 20,
+        user_groups: 4,
+        item_groups: 5,
+        rows: 1_024,
+        train_share: 0.875,
+        batch: 2 * BATCH_ROWS,
+        history: 8,
+        centres: 4,
+        children: 3,
+        item_centres: 5,
+        item_children: 2,
+        warm_up: 4,
+        learning_rate: 0.02,
+        panel: 16,
+        evaluate_every: 1_000,
+        streaming_test: true,
+        variants: Variants(Variant::ALL.to_vec()),
+        ..Config::default()
+    }
+}
+
+/// Events of a race, and the weights that it leaves.
+fn race(config: &Config, source: Arc<dyn Source>) -> (Vec<Event>, Vec<Vec<u8>>) {
+    let (mut events, mut left) = (Vec::new(), Vec::new());
+    let mut keep = |_, bytes| left.push(bytes);
+    let weights = Weights { from: None, keep: Some(&mut keep) };
+    block_on(run_with(config.clone(), source, DeviceChoice::Cpu, weights, |event| events.push(event))).unwrap();
+    (events, left)
+}
+
+fn generated(config: &Config) -> (Vec<Event>, Vec<Vec<u8>>) {
+    race(config, Arc::new(Generator::new(config)))
+}
+
+/// The scores of a test, one a variant.
+fn scores(events: &[Event], kind: TestKind) -> Vec<Score> {
+    let of = |event: &Event| match event {
+        Event::Evaluation(evaluation) if evaluation.kind == kind => Some(evaluation.scores.clone()),
+        _ => None,
+    };
+    events.iter().rev().find_map(of).unwrap_or_default()
+}
+
+/// A variant's own areas as a text, in which those that do not exist are equal.
+fn texts(events: &[Event], kind: TestKind) -> Vec<String> {
+    scores(events, kind).iter().map(|Score { auc, gauc, .. }| format!("{auc:?} {gauc}")).collect()
+}
+
+/// The synthetic stream, but some rows were another behaviour: that is in no feature of a row itself, only in a label of what
+/// it teaches.
+struct Changed {
+    stream: Arc<Generator>,
+    rows: Range<usize>,
+}
+
+impl Source for Changed {
+    fn origin(&self) -> Origin {
+        self.stream.origin()
+    }
+
+    fn name(&self) -> String {
+        self.stream.name()
+    }
+
+    fn vocabulary(&self) -> Vocabulary {
+        self.stream.vocabulary()
+    }
+
+    fn category(&self, item: u32) -> u32 {
+        self.stream.category(item)
+    }
+
+    fn rows(&self) -> u64 {
+        self.stream.rows()
+    }
+
+    fn probability(&self, user: u32, item: u32, history: &[u32]) -> Option<f64> {
+        Some(self.stream.probability(user, item, history))
+    }
+
+    fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = duia::data::Event> + Send> {
+        let rows = self.rows.clone();
+        Box::new(self.stream.clone().events().enumerate().map(move |(n, mut event)| {
+            if rows.contains(&n) {
+                event.behaviour = if event.behaviour == Behaviour::View { Behaviour::Buy } else { Behaviour::View };
+            }
+            event
+        }))
+    }
+}
+
+#[test]
+fn a_row_of_the_streaming_test_is_scored_before_it_teaches() {
+    let streaming = |rows: Range<usize>| {
+        let (events, _) = race(&config(), Arc::new(Changed { stream: Arc::new(Generator::new(&config())), rows }));
+        texts(&events, TestKind::Streaming)
+    };
+    let (second, end) = (TRAIN_ROWS + BATCH_ROWS, TRAIN_ROWS + 2 * BATCH_ROWS);
+    let (none, last, first) = (streaming(0..0), streaming(end - 1..end), streaming(TRAIN_ROWS..second));
+    assert_eq!(none.len(), Variant::ALL.len());
+    assert_eq!(none, last, "nobody is scored after the last row");
+    for (place, variant) in Variant::ALL.into_iter().enumerate() {
+        assert_eq!(none[place] != first[place], variant.parts().rule.is_none(), "{variant:?}: the second batch knows the first");
+    }
+}
+
+#[test]
+fn what_nobody_taught_between_is_scored_as_with_frozen_memories() {
+    // A test of less than one batch: nothing is trained on before it is over.
+    let single = Config { rows: 1_000, train_share: 0.8, batch: 512, warm_up: 2, ..config() };
+    let (events, _) = generated(&single);
+    let (frozen, streaming) = (texts(&events, TestKind::Whole), texts(&events, TestKind::Streaming));
+    assert_eq!(streaming.len(), Variant::ALL.len());
+    for (place, variant) in Variant::ALL.into_iter().enumerate() {
+        // Frozen, every item of a history has a centre; the live table knows those that passed as positives.
+        assert_eq!(frozen[place] == streaming[place], !variant.parts().uhse, "{variant:?}");
+    }
+}
+
+#[test]
+fn who_learns_nothing_gains_nothing_and_who_learns_does_not_stay() {
+    let longer = Config { rows: 2_048, train_share: 0.5, ..config() };
+    let still = Config { learning_rate: 1e-7, rho: 0.0, lambda: 0.0, eta: 0.0, memory_start: MemoryStart::Zero, ..longer.clone() };
+    let change = |config: &Config| -> Vec<f64> {
+        let (events, _) = generated(config);
+        let areas = |kind| scores(&events, kind).into_iter().map(|score| score.auc.all.value).collect::<Vec<f64>>();
+        areas(TestKind::Streaming).into_iter().zip(areas(TestKind::Whole)).map(|(streaming, frozen)| streaming - frozen).collect()
+    };
+    let (still, learning) = (change(&still), change(&longer));
+    for (place, variant) in Variant::ALL.into_iter().enumerate() {
+        let parts = variant.parts();
+        // A first touch raises the flag of a memory, whatever the rates, and UHSE's live table fills.
+        if !parts.upbe && !parts.uhse {
+            assert!(still[place].abs() < 1e-4, "{variant:?}: {}", still[place]);
+        }
+        assert_eq!(learning[place].abs() > 1e-4, parts.rule.is_none(), "{variant:?}: {}", learning[place]);
+    }
+}
+
+#[test]
+fn the_streaming_test_changes_neither_the_weights_nor_the_frozen_test() {
+    let with = Config { variants: Variants(vec![Variant::Ple, Variant::DuiaItems]), ..config() };
+    let (events, weights) = generated(&with);
+    let (without, others) = generated(&Config { streaming_test: false, ..with });
+    assert!(scores(&without, TestKind::Streaming).is_empty());
+    assert_eq!(texts(&events, TestKind::Whole), texts(&without, TestKind::Whole));
+    let clusters =
+        |events: &[Event]| format!("{:?}", events.iter().filter(|event| matches!(event, Event::Clusters(_))).collect::<Vec<_>>());
+    assert_eq!(clusters(&events), clusters(&without), "clusters that move meanwhile have no health");
+    assert_eq!(weights.len(), 2);
+    for (a, b) in weights.iter().zip(&others) {
+        let state = |bytes: &[u8]| checkpoint::from_bytes(bytes).unwrap();
+        assert_eq!(state(a).arrays, state(b).arrays);
+        assert_eq!(state(a).description.steps, 14);
+    }
+}
+
+#[test]
+fn clocks_run_over_all_passes() {
+    let twice = Config { passes: 2, reseed_expect: 1.0, variants: Variants(vec![Variant::Ple, Variant::DuiaItems]), ..config() };
+    let (events, _) = generated(&twice);
+    let steps = events.iter().find_map(|event| if let Event::Ready { steps, .. } = event { Some(*steps) } else { None });
+    assert_eq!(steps, Some(28));
+    let reborn = |event: &Event| match event {
+        Event::Reseeded { step, first_fill: false, .. } => Some(*step),
+        _ => None,
+    };
+    let reborn: Vec<u64> = events.iter().filter_map(reborn).collect();
+    // Re-seeding ends at 80 % of the run: step 22 of 28, where one pass would have ended it at step 11.
+    assert!(reborn.iter().any(|&step| step > 14) && reborn.iter().all(|&step| step <= 22), "{reborn:?}");
+    let once = generated(&Config { passes: 1, ..twice }).0;
+    let last = |events: &[Event]| scores(events, TestKind::Whole)[0].auc.all.value;
+    assert!(last(&events) != last(&once), "the second pass teaches");
+}
