@@ -384,7 +384,9 @@ pub struct Config {
     pub train_share: f64,
     /// How many times the training rows are gone through, in time order each time (A23 says once).
     pub passes: u32,
-    /// Behaviours of a user's history that the models see, at most 50 in the paper's protocol.
+    /// Behaviours of a user's history that the models see, at most 50 in the paper's protocol. Histories are pooled to a mean
+    /// (A18), in which what is newest drowns: at the browser's sizes PLE is better with 3 than with 20 on the generator and
+    /// by far on real rows (`duia sweep length`, docs/results.md).
     pub history: usize,
     /// How negatives are drawn.
     pub negatives: Negatives,
@@ -492,7 +494,7 @@ impl Config {
             item_groups: 24,
             train_share: 0.8,
             passes: 1,
-            history: 20,
+            history: 3,
             negatives: Negatives::Uniform,
             low_active_share: 0.32,
             batch: 512,
