@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use common::oracle::{Centres, Oracle, Seeking, behave};
 use common::training::{FILLED, Trained, config, differing, unwanted, variants};
@@ -17,6 +19,7 @@ use duia::model::ranker::{Sight, StepLosses};
 use duia::model::table::{Ids, Touched};
 use duia::model::uhse::Assignments;
 use duia::model::upbe::{Behaviours, Met};
+use duia::train::turn_clocks;
 
 const M: usize = 6;
 const OWNERS: usize = 5;
@@ -196,6 +199,40 @@ fn a_history_is_the_mean_of_its_items_centres_until_they_are_born_again() {
     let second = mean(&[&centres.rows[4 + 4], &centres.rows[4 + 7], &centres.rows[4 + 5]]);
     assert_close(&block_on(read(encoded)), &[first, second].concat(), 1e-6);
     assert_eq!(block_on(read(has)), [1.0]);
+}
+
+/// Whose items pass when, and which centres are born again, is written down here and compared with what histories see.
+#[test]
+fn an_item_is_forgotten_when_its_centre_is_born_again_until_it_passes_once_more() {
+    for variant in variants().into_iter().filter(|variant| variant.parts().uhse) {
+        let mut trained = Trained::new(&Config { reseed: true, reseed_expect: 1.0, ..config() }, variant);
+        let (items, children) = (trained.config.items as i32, trained.config.item_children as u32);
+        let all = Tensor::from_data(TensorData::new((0..items).collect::<Vec<i32>>(), [items as usize, 1]), (&Device::flex(), DType::I32));
+        let (mut known, mut forgotten) = (BTreeMap::new(), 0);
+        for step in FILLED + 1..FILLED + 13 {
+            let batch = trained.next();
+            let on_device = trained.load(batch.clone());
+            trained.ranker.step(&on_device);
+            let (pairs, _) = trained.ranker.last().unwrap().items.clone().unwrap().chosen.unwrap();
+            let pairs: Vec<i32> = pairs.into_data().try_into_vec().unwrap();
+            known.extend((0..batch.requests).map(|r| (batch.item[2 * r], pairs[2 * r + 1] as u32)));
+            let before = known.len();
+            for (side, reborn) in block_on(turn_clocks(&mut trained.ranker, step, 1_000)).unwrap() {
+                let is_reborn = |child: u32| reborn.centres.contains(&(child / children)) || reborn.children.contains(&child);
+                known.retain(|_, child| side == Side::Users || !is_reborn(*child));
+            }
+            forgotten += before - known.len();
+            let memory = trained.ranker.memory(Side::Items).unwrap();
+            let (encoded, has) = trained.ranker.assignments().unwrap().frozen().encode(memory, all.clone());
+            let expected: Vec<f64> = (0..items as u32).map(|item| f64::from(u8::from(known.contains_key(&item)))).collect();
+            assert_eq!(block_on(read(has)), expected, "{variant:?}, step {step}");
+            let (centres, encoded) = (Centres::new(memory), rows(&block_on(read(encoded)), trained.config.memory_width()));
+            for (&item, &child) in &known {
+                assert_close(&encoded[(items as u32 + item) as usize], &centres.rows[trained.config.item_centres + child as usize], 1e-6);
+            }
+        }
+        assert!(forgotten > 0, "{variant:?}: some centre was born again");
+    }
 }
 
 /// A ranker some steps past the fill.

@@ -10,8 +10,9 @@ use duia::checkpoint;
 use duia::config::{Config, MemoryStart, Variant, Variants};
 use duia::data::generator::Generator;
 use duia::data::{Behaviour, Source, Vocabulary};
+use duia::device;
 use duia::message::{DeviceChoice, Event, Origin, Score, TestKind};
-use duia::train::{Weights, run_with};
+use duia::train::{Race, Weights, run_with};
 
 /// 14 steps, and a test of two full batches.
 const TRAIN_ROWS: usize = 896;
@@ -171,11 +172,26 @@ fn the_streaming_test_changes_neither_the_weights_nor_the_frozen_test() {
         |events: &[Event]| format!("{:?}", events.iter().filter(|event| matches!(event, Event::Clusters(_))).collect::<Vec<_>>());
     assert_eq!(clusters(&events), clusters(&without), "clusters that move meanwhile have no health");
     assert_eq!(weights.len(), 2);
-    for (a, b) in weights.iter().zip(&others) {
-        let state = |bytes: &[u8]| checkpoint::from_bytes(bytes).unwrap();
-        assert_eq!(state(a).arrays, state(b).arrays);
-        assert_eq!(state(a).description.steps, 14);
-    }
+    assert_eq!(arrays(&weights), arrays(&others));
+}
+
+/// What the numbers of weights are, their descriptions left out.
+fn arrays(weights: &[Vec<u8>]) -> Vec<checkpoint::Arrays> {
+    weights.iter().map(|bytes| checkpoint::from_bytes(bytes).unwrap().arrays).collect()
+}
+
+#[test]
+fn neither_the_panel_nor_the_frozen_test_moves_anything() {
+    let rarely = Config { streaming_test: false, variants: Variants(vec![Variant::Ple, Variant::DuiaItems]), ..config() };
+    let often = Config { evaluate_every: 3, ..rarely.clone() };
+    let (_, weights) = generated(&rarely);
+    assert_eq!(arrays(&weights), arrays(&generated(&often).1), "the panel is looked at without being touched");
+    let opened = block_on(device::open(DeviceChoice::Cpu, &rarely, &mut |_| {})).unwrap();
+    let mut race = Race::new(rarely.clone(), Arc::new(Generator::new(&rarely)), &opened.device, opened.watch).unwrap();
+    weights.iter().for_each(|bytes| assert!(race.load(bytes).is_ok()));
+    block_on(race.evaluate_all(&mut |_| {})).unwrap();
+    let after: Vec<Vec<u8>> = block_on(race.weights()).unwrap().into_iter().map(|(_, bytes)| bytes).collect();
+    assert_eq!(arrays(&after), arrays(&weights), "and so is the test");
 }
 
 #[test]
