@@ -382,7 +382,7 @@ impl Book {
             cells
         });
         let notes = format!(
-            "The test rows once more after the tests above, each batch scored and then trained on. A history's items have the centres with              which they last passed; with frozen memories all are looked up anew. {AREA} {LIFT}"
+            "The test rows once more after the tests above, each batch scored and then trained on. A history's items have the centres with which they last passed; with frozen memories all are looked up anew. {AREA} {LIFT}"
         );
         let header = ["model", "AUC", "minus its frozen AUC", "minus PLE", "low-active", "high-active"];
         self.push(runs, &table, "Streaming test", &notes, &header, rows);
