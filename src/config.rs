@@ -200,28 +200,74 @@ impl Variant {
     /// The paper's ladder, Table 4: each rung adds a part to the one before.
     pub const LADDER: [Self; 5] = [Self::Ple, Self::Uie, Self::Upbe, Self::Duia, Self::DuiaItems];
 
-    /// Key, name, the variant it is compared with beside PLE, and parts.
-    fn entry(self) -> (&'static str, &'static str, Self, Parts) {
+    /// Key, name, what it is in a sentence, the variant it is compared with beside PLE, and parts.
+    fn entry(self) -> (&'static str, &'static str, &'static str, Self, Parts) {
         let ranker = Parts::RANKER;
         let uie = Parts { uie: Some(UserCentres::Learned), ..ranker };
         let upbe = Parts { upbe: true, ..uie };
         let duia = Parts { uhse: true, ..upbe };
         match self {
-            Self::Popularity => ("popularity", "popularity", Self::Ple, Parts { rule: Some(Rule::Popularity), ..ranker }),
-            Self::CategoryRepeat => ("category-repeat", "category repeat", Self::Ple, Parts { rule: Some(Rule::CategoryRepeat), ..ranker }),
-            Self::Truth => ("truth", "true preference", Self::Ple, Parts { rule: Some(Rule::Truth), ..ranker }),
-            Self::Ple => ("ple", "PLE", Self::Ple, ranker),
-            Self::Contrastive => ("ple-cl", "PLE+CL", Self::Ple, Parts { contrastive: true, ..ranker }),
-            Self::Transfer => ("ple-tl", "PLE+TL", Self::Ple, Parts { transfer: true, ..ranker }),
-            Self::Wide => ("ple-wide", "PLE, wider", Self::Ple, Parts { wide: true, ..ranker }),
-            Self::Towers => ("ple-towers", "PLE, towers", Self::Ple, Parts { towers: true, ..ranker }),
-            Self::RandomCentres => ("uie-random", "UIE, random", Self::Towers, Parts { uie: Some(UserCentres::Random), ..ranker }),
-            Self::KMeansCentres => ("uie-kmeans", "UIE, k-means", Self::RandomCentres, Parts { uie: Some(UserCentres::KMeans), ..ranker }),
-            Self::Uie => ("uie", "UIE", Self::Ple, uie),
-            Self::Upbe => ("uie-upbe", "UIE+UPBE", Self::Uie, upbe),
-            Self::Duia => ("duia", "DUIA", Self::Upbe, duia),
-            Self::DuiaItems => ("duia-items", "DUIA u+i", Self::Duia, Parts { items: true, ..duia }),
-            Self::Uhse => ("uhse", "UHSE", Self::Ple, Parts { uhse: true, ..ranker }),
+            Self::Popularity => (
+                "popularity",
+                "popularity",
+                "Rule: how often the item was taken so far.",
+                Self::Ple,
+                Parts { rule: Some(Rule::Popularity), ..ranker },
+            ),
+            Self::CategoryRepeat => (
+                "category-repeat",
+                "category repeat",
+                "Rule: how often the item's category is in the user's history.",
+                Self::Ple,
+                Parts { rule: Some(Rule::CategoryRepeat), ..ranker },
+            ),
+            Self::Truth => (
+                "truth",
+                "true preference",
+                "Upper bound: what the generator of the synthetic stream knows.",
+                Self::Ple,
+                Parts { rule: Some(Rule::Truth), ..ranker },
+            ),
+            Self::Ple => ("ple", "PLE", "The ranker alone, without clusters: the baseline.", Self::Ple, ranker),
+            Self::Contrastive => (
+                "ple-cl",
+                "PLE+CL",
+                "PLE with contrastive learning for low-active users.",
+                Self::Ple,
+                Parts { contrastive: true, ..ranker },
+            ),
+            Self::Transfer => {
+                ("ple-tl", "PLE+TL", "PLE with transfer from long to short histories.", Self::Ple, Parts { transfer: true, ..ranker })
+            }
+            Self::Wide => {
+                ("ple-wide", "PLE, wider", "Sanity: PLE with as many parameters as DUIA.", Self::Ple, Parts { wide: true, ..ranker })
+            }
+            Self::Towers => (
+                "ple-towers",
+                "PLE, towers",
+                "Sanity: PLE with the personal vector itself, no cluster.",
+                Self::Ple,
+                Parts { towers: true, ..ranker },
+            ),
+            Self::RandomCentres => (
+                "uie-random",
+                "UIE, random",
+                "Sanity: UIE with random centres that never move.",
+                Self::Towers,
+                Parts { uie: Some(UserCentres::Random), ..ranker },
+            ),
+            Self::KMeansCentres => (
+                "uie-kmeans",
+                "UIE, k-means",
+                "Sanity: UIE with k-means centres that never move.",
+                Self::RandomCentres,
+                Parts { uie: Some(UserCentres::KMeans), ..ranker },
+            ),
+            Self::Uie => ("uie", "UIE", "Lends each user his cluster's centres.", Self::Ple, uie),
+            Self::Upbe => ("uie-upbe", "UIE+UPBE", "UIE, and what the cluster's users did before.", Self::Uie, upbe),
+            Self::Duia => ("duia", "DUIA", "UIE, UPBE, and the history's items by their clusters.", Self::Upbe, duia),
+            Self::DuiaItems => ("duia-items", "DUIA u+i", "DUIA for users and for items.", Self::Duia, Parts { items: true, ..duia }),
+            Self::Uhse => ("uhse", "UHSE", "PLE, and the history's items by their clusters.", Self::Ple, Parts { uhse: true, ..ranker }),
         }
     }
 
@@ -235,14 +281,19 @@ impl Variant {
         self.entry().0
     }
 
+    /// What it is, in a sentence for a person who chooses.
+    pub fn about(self) -> &'static str {
+        self.entry().2
+    }
+
     /// The variant that this one adds something to: the rung below in Table 4, PLE for most.
     pub fn rung_below(self) -> Option<Self> {
-        Some(self.entry().2).filter(|&below| below != self)
+        Some(self.entry().3).filter(|&below| below != self)
     }
 
     /// What it is made of.
     pub fn parts(self) -> Parts {
-        self.entry().3
+        self.entry().4
     }
 }
 

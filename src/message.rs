@@ -43,6 +43,16 @@ pub enum Command {
         /// Steps a second.
         steps_per_second: f32,
     },
+    /// Let the model that a file is of go on from its weights and memories. Answered with [`Event::Loaded`] or, where
+    /// the file does not fit, with [`Event::Refused`], after which the run goes on as it was.
+    Load {
+        /// The run meant.
+        run: u32,
+        /// What the person calls the file.
+        name: String,
+        /// A safetensors file that `duia train --weights-out` wrote.
+        bytes: Vec<u8>,
+    },
 }
 
 /// Which device a run asks for.
@@ -123,6 +133,15 @@ pub enum Event {
     },
     /// Playing, paused or finished.
     State(State),
+    /// A model goes on from the weights of a file. An evaluation of the panel follows.
+    Loaded {
+        /// The model.
+        variant: Variant,
+        /// The file.
+        name: String,
+    },
+    /// What was given cannot be used. The run goes on as it was.
+    Refused(Failure),
     /// Something failed. Whatever was shown stays true; the run goes no further.
     Failed(Failure),
 }

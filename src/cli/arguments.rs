@@ -59,8 +59,7 @@ pub enum Command {
 
 /// The models by their keys, for people who look for what `variants` may hold.
 pub fn models_help() -> String {
-    let models = Variant::ALL.map(|variant| format!("{} ({})", variant.key(), variant.name()));
-    let lines: Vec<String> = models.chunks(4).map(|models| format!("  {}", models.join(", "))).collect();
+    let lines = Variant::ALL.map(|variant| format!("  {:<16} {:<16} {}", variant.key(), variant.name(), variant.about()));
     format!("Models, for --set variants=ple,uie,.. or --variants:\n{}", lines.join("\n"))
 }
 

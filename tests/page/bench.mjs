@@ -40,12 +40,13 @@ async function measure(site, device, variants) {
   await reader.page.waitForTimeout(WINDOW_MS * (device === "gpu" ? 3 : 1));
   const [steps, counted, seconds] = [(await reader.step()) - step, dispatches - count, (Date.now() - time) / 1000];
   console.log(
-    `${device} ${variants.padEnd(8)} ${(steps / seconds).toFixed(2).padStart(7)} steps/s ${String(Math.round((512 * steps) / seconds)).padStart(7)} samples/s` +
+    `${device} ${variants.padEnd(10)} ${(steps / seconds).toFixed(2).padStart(7)} steps/s ${String(Math.round((512 * steps) / seconds)).padStart(7)} samples/s` +
       `  first step after ${(first / 1000).toFixed(1)} s` + (device === "gpu" ? `  ${Math.round(counted / steps)} dispatches a step` : ""),
   );
   await browser.close();
 }
 
 const site = await host();
-for (const device of ["cpu", "gpu"]) for (const variants of ["ple", "uie", "ple,uie"]) await measure(site, device, variants);
+const RACES = ["ple", "ple-cl", "ple-tl", "uie", "uie-upbe", "duia", "duia-items", "uhse", "ple,uie"];
+for (const device of ["cpu", "gpu"]) for (const variants of RACES) await measure(site, device, variants);
 await site.close();

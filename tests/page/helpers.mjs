@@ -2,18 +2,24 @@
 //
 // DUIA_DIST    the built folder (default: dist beside the repository's index.html)
 // DUIA_CHROME  the browser's program (default: Debian's chromium)
+// DUIA_BIN     the terminal's program (default: of the release build)
 // DUIA_SHOTS   where screenshots go; without it none are taken
 
 import { createServer } from "node:http";
-import { access, readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { access, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const dist = process.env.DUIA_DIST ?? join(here, "../../dist");
 const executablePath = process.env.DUIA_CHROME ?? "/usr/bin/chromium";
 export const shots = process.env.DUIA_SHOTS;
+const target = process.env.CARGO_TARGET_DIR ?? join(here, "../../target");
+const terminal = process.env.DUIA_BIN ?? join(target, "release/duia");
 
 // Two slow cores and a GPU made of software: what takes a second on a desk takes a minute there.
 export const SECOND = 1_000;
@@ -46,6 +52,22 @@ export async function host(base = "/") {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const origin = `http://127.0.0.1:${server.address().port}`;
   return { origin, url: origin + base, close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()) };
+}
+
+/** Whether the terminal's program is built. */
+export const hasTerminal = () => access(terminal).then(() => true, () => false);
+
+/** Trains in the terminal with these settings, and gives the bytes of a model's weights. */
+export async function trainInTerminal(settings, model) {
+  const folder = await mkdtemp(join(tmpdir(), "duia-weights-"));
+  const set = settings.split("&").flatMap((pair) => ["--set", pair]);
+  const run = ["train", "--quiet", "--device", "cpu", ...set, "--weights-out", join(folder, "weights"), "--out", join(folder, "run")];
+  try {
+    await promisify(execFile)(terminal, run);
+    return await readFile(join(folder, "weights", `${model}.safetensors`));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }
 
 export const launch = (flags = []) => chromium.launch({ executablePath, args: [...QUIET, ...flags] });

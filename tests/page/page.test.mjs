@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { PATIENCE, SECOND, WEBGPU, host, launch, open, shots } from "./helpers.mjs";
+import { PATIENCE, SECOND, WEBGPU, hasTerminal, host, launch, open, shots, trainInTerminal } from "./helpers.mjs";
 
 // Evaluated often and with a small panel, so that figures come early.
 const SHORT = "version=1&preset=browser&seed=7&evaluate_every=10&panel=256";
@@ -95,6 +95,57 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
     await reader.part("seed").press("Enter");
     await reader.until("a notice", async () => /seed = many/.test(await reader.text("notice")));
     assert.match(reader.page.url(), /seed=11/);
+    await reader.close();
+  });
+
+  test("models are chosen on the page, race on the same batches and stand in the link", async () => {
+    const reader = await open(browser, site, `${SHORT}&sample=off&autoplay=off`);
+    await reader.phase("Paused");
+    await reader.press("models");
+    assert.ok(await reader.part("model-ple").isDisabled(), "the baseline stays");
+    for (const key of ["uie-upbe", "duia-items", "popularity"]) await reader.part(`model-${key}`).check();
+    await reader.press("race-these");
+    await reader.until("the link", async () => /variants=ple%2Cuie%2Cuie-upbe%2Cduia-items%2Cpopularity/.test(reader.page.url()));
+    await reader.phase("Paused");
+    await reader.press("play");
+    for (const name of ["PLE", "UIE", "DUIA u+i", "popularity"]) {
+      await reader.until(`${name}'s AUC`, async () => /^0\.\d{4}/.test(await reader.text(`auc-${name}-low`)));
+    }
+    assert.match(await reader.text("lift-low"), /^DUIA u\+i minus PLE:/, "the last one that is trained");
+    const lift = await reader.text("lift-low");
+    await reader.press("against-popularity-low");
+    await reader.until("another comparison", async () => /^popularity minus PLE:/.test(await reader.text("lift-low")));
+    assert.notEqual(await reader.text("lift-low"), lift);
+    const clusters = reader.part("clusters");
+    assert.deepEqual(await clusters.locator("option").allInnerTexts(), ["UIE: users", "UIE+UPBE: users", "DUIA u+i: users", "DUIA u+i: items"]);
+    await clusters.selectOption("DUIA u+i: items");
+    await reader.until("the items' loss", async () => (await reader.part("loss-item").count()) === 1);
+    assert.deepEqual(reader.wrong, []);
+    await reader.close();
+  });
+
+  test("a model goes on from weights that the terminal trained, and a file that does not fit changes nothing", async (context) => {
+    if (!(await hasTerminal())) return context.skip("the terminal's program is not built: `cargo build --release`");
+    const settings = "users=300&items=1200&categories=40&rows=30000&evaluate_every=10&panel=256&seed=7";
+    const trained = await trainInTerminal(settings, "uie");
+    const reader = await open(browser, site, `version=1&preset=browser&${settings}&sample=off&autoplay=off`);
+    await reader.phase("Paused");
+    await reader.press("models");
+    const give = (name, buffer) => reader.part("weights").setInputFiles({ name, mimeType: "application/octet-stream", buffer });
+    await give("notes.safetensors", Buffer.from("these are no weights"));
+    await reader.until("a refusal", async () => (await reader.part("refused").count()) > 0);
+    assert.match(await reader.text("refused"), /^notes\.safetensors: [^]* no whole safetensors file/);
+    await give("half.safetensors", trained.subarray(0, trained.length / 2));
+    await reader.until("another refusal", async () => /^half\.safetensors: /.test(await reader.text("refused")));
+    assert.equal(await reader.text("phase"), "Paused");
+    await give("uie.safetensors", trained);
+    await reader.until("the loaded model", async () => /UIE goes on from uie\.safetensors/.test(await reader.text("loaded")));
+    await reader.until("its figures", async () => /step 0,/.test(await reader.text("auc-table")));
+    const area = async (name) => Number((await reader.text(`auc-${name}-all`)).split(" ")[0]);
+    assert.ok((await area("UIE")) > (await area("PLE")) + 0.1, `what is trained beats what is not: ${await reader.text("auc-table")}`);
+    await reader.press("play");
+    await reader.steps(3);
+    assert.deepEqual(reader.wrong, []);
     await reader.close();
   });
 
@@ -197,9 +248,17 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
         await reader.page.screenshot({ path: join(shots, `${name}-${theme}-whole.png`), fullPage: true });
         const wide = await reader.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert.ok(wide <= 0, `${name}: ${wide} px too wide`);
+        await reader.press("models");
+        await reader.page.screenshot({ path: join(shots, `${name}-${theme}-models.png`) });
+        const list = await reader.page.locator(".menu-body").boundingBox();
+        assert.ok(list.x >= 0 && list.x + list.width <= width, `${name}: the list of models is outside the window`);
         await reader.close();
       }
     }
+    const many = await open(browser, site, "preset=browser&variants=ple,uie,uie-upbe,duia,duia-items,popularity&evaluate_every=25");
+    await many.steps(150);
+    await many.page.screenshot({ path: join(shots, "many-whole.png"), fullPage: true });
+    await many.close();
   });
 });
 

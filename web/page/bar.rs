@@ -9,6 +9,7 @@ use crate::address::Theme;
 use crate::data::DataBadge;
 use crate::device::DeviceBadge;
 use crate::help::{Help, HelpDialog};
+use crate::models::Models;
 use crate::run::Phase;
 use crate::session::{Session, Speed};
 use crate::text;
@@ -25,6 +26,7 @@ pub fn Bar() -> impl IntoView {
                 <Transport session />
                 <SpeedChoice session />
                 <PresetChoice session />
+                <Models />
                 <SeedInput session />
                 <span class="gap"></span>
                 <DeviceBadge />
@@ -186,7 +188,12 @@ fn Progress(session: Session) -> impl IntoView {
     };
     let racing = move || {
         let names: Vec<_> = run.variants.get().into_iter().map(|variant| variant.name()).collect();
-        if names.is_empty() { String::new() } else { format!("{} side by side", names.join(" and ")) }
+        match names.as_slice() {
+            [] => String::new(),
+            [one] => format!("{one} alone"),
+            [first @ .., last] if first.len() < 4 => format!("{} and {last} side by side", first.join(", ")),
+            many => format!("{} models side by side", many.len()),
+        }
     };
     view! {
         <div class="progress">

@@ -53,7 +53,26 @@ pub enum Dash {
     Solid,
     /// Dashed.
     Dashed,
+    /// Dotted.
+    Dotted,
+    /// Long dashes.
+    Long,
 }
+
+impl Dash {
+    /// Length of a dash and of the gap after it, in pixels of the page; none for a line drawn through.
+    fn pattern(self) -> Option<(f64, f64)> {
+        match self {
+            Self::Solid => None,
+            Self::Dashed => Some((6.0, 4.0)),
+            Self::Dotted => Some((1.5, 3.5)),
+            Self::Long => Some((12.0, 4.0)),
+        }
+    }
+}
+
+/// Width of a line in pixels of the page.
+const WEIGHT: f64 = 2.0;
 
 /// A line of a chart.
 #[derive(Clone, Debug)]
@@ -62,6 +81,8 @@ pub struct Line {
     pub ink: Ink,
     /// Its dash.
     pub dash: Dash,
+    /// Its width in pixels of the page.
+    pub weight: f64,
     /// Step and value.
     pub points: Vec<(f64, f64)>,
     /// Half the width of the band about each point; empty where there is none.
@@ -71,13 +92,18 @@ pub struct Line {
 impl Line {
     /// A line without a band; points that are no numbers are left out.
     pub fn plain(ink: Ink, dash: Dash, points: impl Iterator<Item = (f64, f64)>) -> Self {
-        Self { ink, dash, points: points.filter(|point| point.1.is_finite()).collect(), band: Vec::new() }
+        Self { ink, dash, weight: WEIGHT, points: points.filter(|point| point.1.is_finite()).collect(), band: Vec::new() }
     }
 
     /// A line with a band, from `(step, value, half width)`.
     pub fn banded(ink: Ink, dash: Dash, points: impl Iterator<Item = (f64, f64, f64)>) -> Self {
         let (points, band) = points.filter(|p| p.1.is_finite() && p.2.is_finite()).map(|(x, y, half)| ((x, y), half)).unzip();
-        Self { ink, dash, points, band }
+        Self { ink, dash, weight: WEIGHT, points, band }
+    }
+
+    /// The same line as a thin one without a band, for what stands in the background.
+    pub fn thin(self) -> Self {
+        Self { weight: WEIGHT / 2.0, band: Vec::new(), ..self }
     }
 
     fn extent(&self) -> impl Iterator<Item = f64> + '_ {
@@ -266,11 +292,11 @@ impl Pen<'_> {
 
     fn line<DB: DrawingBackend>(&self, chart: &mut Plane<'_, DB>, line: &Line) -> Drawn<DB> {
         let colour = rgb(line.ink.of(self.palette));
-        let style = colour.stroke_width(self.px(2.0).max(1) as u32);
+        let style = colour.stroke_width(self.px(line.weight).max(1) as u32);
         let points = line.points.iter().copied();
-        match line.dash {
-            Dash::Solid => chart.draw_series(LineSeries::new(points, style))?,
-            Dash::Dashed => chart.draw_series(DashedLineSeries::new(points, self.px(6.0), self.px(4.0), style))?,
+        match line.dash.pattern() {
+            None => chart.draw_series(LineSeries::new(points, style))?,
+            Some((dash, gap)) => chart.draw_series(DashedLineSeries::new(points, self.px(dash), self.px(gap), style))?,
         };
         if let (Some(&last), true) = (line.points.last(), line.dash == Dash::Solid || line.points.len() == 1) {
             chart.draw_series([Circle::new(last, self.px(3.0), colour.filled())])?;
@@ -301,7 +327,7 @@ pub fn Swatch(
     /// The line's dash.
     dash: Dash,
 ) -> impl IntoView {
-    let pattern = if dash == Dash::Dashed { "6 4" } else { "none" };
+    let pattern = dash.pattern().map_or_else(|| "none".into(), |(dash, gap)| format!("{dash} {gap}"));
     view! {
         <svg class=format!("swatch {}", ink.class()) viewBox="0 0 26 10" aria-hidden="true">
             <line x1="1" y1="5" x2="25" y2="5" stroke="currentColor" stroke-width="2.4" stroke-dasharray=pattern />

@@ -40,6 +40,21 @@ pub fn Banners() -> impl IntoView {
             }
         })
     };
+    let refused = move || {
+        session.run.refused.get().map(|failure| {
+            view! {
+                <div class="banner" role="alert" data-testid="refused">
+                    <p>
+                        <strong>{failure.what}</strong>
+                        " The run goes on as it was. "
+                        {failure.next}
+                    </p>
+                    <p>{failure.detail}</p>
+                    <button type="button" on:click=move |_| session.run.refused.set(None)>"Understood"</button>
+                </div>
+            }
+        })
+    };
     let notices = move || {
         let notices = session.notices.get();
         (!notices.is_empty()).then(|| {
@@ -56,6 +71,7 @@ pub fn Banners() -> impl IntoView {
     view! {
         {failure}
         {silence}
+        {refused}
         {notices}
     }
 }

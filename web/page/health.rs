@@ -1,10 +1,12 @@
 //! Whether the clustering works and the models learn: hit rates, spread, stops and losses, each as a small chart.
 
-use duia::message::{ClusterHealth, Losses, Origin};
+use duia::config::Variant;
+use duia::message::{ClusterHealth, Losses, Origin, Side};
 use leptos::prelude::*;
 
 use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch, Unit};
-use crate::run::Run;
+use crate::race;
+use crate::run::{Clusters, Role, Run};
 use crate::session::Session;
 use crate::text;
 
@@ -86,7 +88,7 @@ const CARDS: [Card; 5] = [
     },
 ];
 
-/// A loss of Eq. 15.
+/// A loss of Eq. 15, or one that a model adds.
 #[derive(Clone, Copy)]
 struct Term {
     name: &'static str,
@@ -94,7 +96,7 @@ struct Term {
     value: fn(&Losses) -> Option<f32>,
 }
 
-const TERMS: [Term; 3] = [
+const TERMS: [Term; 7] = [
     Term { name: "Ranking loss", how: "Cross entropies of the tasks.", value: |losses| Some(losses.mtl) },
     Term { name: "Auxiliary loss", how: "Eq. 1: the towers whose user vectors are clustered.", value: |losses| losses.auxiliary },
     Term {
@@ -102,6 +104,22 @@ const TERMS: [Term; 3] = [
         how: "Eq. 4 and 5: distance of users to centres and to children.",
         value: |losses| Some(losses.uie_l1? + losses.uie_l2?),
     },
+    Term {
+        name: "Behaviour loss",
+        how: "Eq. 9 and 10: distance of memories to what their users took.",
+        value: |losses| Some(losses.upbe_l1? + losses.upbe_l2?),
+    },
+    Term {
+        name: "Item clustering loss",
+        how: "Eq. 13 and 14: distance of items to centres and to children.",
+        value: |losses| Some(losses.uhse_l1? + losses.uhse_l2?),
+    },
+    Term {
+        name: "Items' behaviour loss",
+        how: "Eq. 9 and 10 on the item side.",
+        value: |losses| losses.items.map(|[first, second]| first + second),
+    },
+    Term { name: "Added loss", how: "What PLE+CL or PLE+TL adds to the ranking loss.", value: |losses| losses.adaptation },
 ];
 
 /// The whole part.
@@ -109,11 +127,12 @@ const TERMS: [Term; 3] = [
 pub fn Health() -> impl IntoView {
     let run = expect_context::<Session>().run;
     let synthetic = Memo::new(move |_| run.data.with(|data| data.as_ref().is_none_or(|data| data.origin == Origin::Synthetic)));
-    let positives = Memo::new(move |_| run.health.with(|series| series.last().map(|health| health.positives)));
+    let positives = Memo::new(move |_| run.with_health(|series| series.last().map(|health| health.positives)));
     view! {
         <section class="panel health" aria-labelledby="health-title">
             <div class="panel-head">
                 <h2 id="health-title">"Are the clusters healthy, are the models learning?"</h2>
+                <ClusterChoice run />
                 <p class="how">
                     {move || match positives.get() {
                         Some(positives) => {
@@ -128,11 +147,57 @@ pub fn Health() -> impl IntoView {
                     .map(|card| {
                         move || (!card.planted || synthetic.get()).then(|| view! { <ClusterCard run card /> })
                     })
-                    } {TERMS.map(|term| view! { <LossCard run term /> })}
+                    } {TERMS.map(|term| move || is_there(run, term).then(|| view! { <LossCard run term /> }))}
             </div>
             <Table run />
         </section>
     }
+}
+
+/// Which clusters are shown, where there are several.
+#[component]
+fn ClusterChoice(run: Run) -> impl IntoView {
+    let all = Memo::new(move |_| run.all_clusters());
+    let name = |(variant, side): Clusters| match side {
+        Side::Users => format!("{}: users", variant.name()),
+        Side::Items => format!("{}: items", variant.name()),
+    };
+    let options = move || {
+        let option = |clusters: Clusters| {
+            let text = name(clusters);
+            view! {
+                <option value=text.clone() selected=move || run.shown_clusters() == Some(clusters)>
+                    {text.clone()}
+                </option>
+            }
+        };
+        all.get().into_iter().map(option).collect::<Vec<_>>()
+    };
+    let choose = move |event| {
+        let value = event_target_value(&event);
+        if let Some(clusters) = all.get_untracked().into_iter().find(|&clusters| name(clusters) == value) {
+            run.show_clusters(clusters);
+        }
+    };
+    move || {
+        (all.with(Vec::len) > 1).then(|| {
+            view! {
+                <label>
+                    <span>"Clusters of"</span>
+                    <select data-testid="clusters" on:change=choose>
+                        {options}
+                    </select>
+                </label>
+            }
+        })
+    }
+}
+
+/// Whether a model has this loss. What every run has stays in its place from the start, so that nothing jumps.
+fn is_there(run: Run, term: Term) -> bool {
+    let always = Losses { auxiliary: Some(0.0), uie_l1: Some(0.0), uie_l2: Some(0.0), ..Losses::default() };
+    (term.value)(&always).is_some()
+        || run.losses.with(|series| series.last().is_some_and(|(_, all)| all.iter().any(|one| (term.value)(one).is_some())))
 }
 
 #[component]
@@ -140,7 +205,7 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
     let figure = Signal::derive(move || {
         let line = |trace: &Trace| {
             let points = |health: &ClusterHealth| (health.step as f64, (trace.value)(health));
-            run.health.with(|series| Line::plain(trace.ink, trace.dash, series.iter().map(points)))
+            run.with_health(|series| Line::plain(trace.ink, trace.dash, series.iter().map(points)))
         };
         Figure {
             lines: card.traces.iter().map(line).collect(),
@@ -150,7 +215,7 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
             unit: Unit::Percent,
         }
     });
-    let newest = move |trace: Trace| run.health.with(|series| series.last().map_or(f64::NAN, |health| (trace.value)(health)));
+    let newest = move |trace: Trace| run.with_health(|series| series.last().map_or(f64::NAN, |health| (trace.value)(health)));
     let keys = move || {
         let key =
             |&trace: &Trace| view! { <Key name=trace.name ink=trace.ink dash=trace.dash value=move || text::percent(newest(trace)) /> };
@@ -172,31 +237,29 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
 
 #[component]
 fn LossCard(run: Run, term: Term) -> impl IntoView {
-    let lines = Memo::new(move |_| {
+    // Those that have this loss; all until the first figures come.
+    let shown = Memo::new(move |_| {
         let has = |at: usize| run.losses.with(|series| series.last().is_none_or(|(_, all)| all.get(at).and_then(term.value).is_some()));
-        let variants = run.variants.get();
-        variants.into_iter().enumerate().filter(|&(at, variant)| variant.parts().has_user_centres() || has(at)).collect::<Vec<_>>()
+        run.roles().into_iter().enumerate().filter(|&(at, _)| has(at)).map(|(at, (variant, role))| (at, variant, role)).collect::<Vec<_>>()
     });
-    let look = |uie: bool| if uie { (Ink::Hit, Dash::Solid) } else { (Ink::Plain, Dash::Dashed) };
     let figure = Signal::derive(move || {
-        let line = |(at, uie): (usize, bool)| {
-            let (ink, dash) = look(uie);
+        let line = |at: usize, role: Role| {
+            let (ink, dash) = race::style(role, Ink::Hit);
             let point = |(step, all): &(u64, Vec<Losses>)| Some((*step as f64, f64::from((term.value)(all.get(at)?)?)));
             run.losses.with(|series| Line::plain(ink, dash, series.iter().filter_map(point)))
         };
-        let lines = lines.get().into_iter().map(|(at, variant)| line((at, variant.parts().has_user_centres()))).collect();
-        Figure { lines, steps: steps(run), least_span: 0.1, include: Vec::new(), unit: Unit::Decimals(2) }
+        Figure { lines: race::lines(run, line), steps: steps(run), least_span: 0.1, include: Vec::new(), unit: Unit::Decimals(2) }
     });
     let newest = move |at: usize| run.losses.with(|series| text::loss(series.last().and_then(|(_, all)| all.get(at)).and_then(term.value)));
     let keys = move || {
-        let key = |(at, variant): (usize, duia::config::Variant)| {
-            let (ink, dash) = look(variant.parts().has_user_centres());
+        let key = |(at, variant, role): (usize, Variant, Role)| {
+            let (ink, dash) = race::style(role, Ink::Hit);
             view! { <Key name=variant.name() ink dash value=move || newest(at) /> }
         };
-        lines.get().into_iter().map(key).collect::<Vec<_>>()
+        shown.get().into_iter().map(key).collect::<Vec<_>>()
     };
     let label = move || {
-        let parts = lines.get().into_iter().map(|(at, variant)| format!("{} {}", variant.name(), newest(at)));
+        let parts = shown.get().into_iter().map(|(at, variant, _)| format!("{} {}", variant.name(), newest(at)));
         format!("{} by step: {}", term.name, parts.collect::<Vec<_>>().join(", "))
     };
     view! {
@@ -263,7 +326,7 @@ fn cluster_table(run: Run) -> impl IntoView {
             </tr>
         }
     };
-    let rows = run.health.with(|series| series.iter().rev().map(row).collect::<Vec<_>>());
+    let rows = run.with_health(|series| series.iter().rev().map(row).collect::<Vec<_>>());
     table("Clusters", heads.into_any(), rows.into_any())
 }
 

@@ -11,6 +11,7 @@ mod frame;
 mod health;
 mod help;
 mod look;
+mod models;
 mod race;
 mod run;
 mod scene;

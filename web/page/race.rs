@@ -5,7 +5,7 @@ use duia::message::{Auc, ByGroup, Evaluation, Lift, Score, TestKind};
 use leptos::prelude::*;
 
 use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch, Unit};
-use crate::run::Run;
+use crate::run::{Role, Run};
 use crate::session::Session;
 use crate::text;
 
@@ -86,9 +86,9 @@ fn Lane(run: Run, group: Group) -> impl IntoView {
     let other = if group == Group::Low { Group::High } else { Group::Low };
     let verdict = Memo::new(move |_| verdict(run, group));
     let contest = move || {
-        let variants = run.variants.get();
-        let name = |variant: Option<&Variant>| variant.map_or("", |variant| variant.name());
-        format!("{} minus {}:", name(variants.last()), name(variants.first()))
+        let roles = run.roles();
+        let name = |wanted: Role| roles.iter().find(|(_, role)| *role == wanted).map_or("", |(variant, _)| variant.name());
+        format!("{} minus {}:", name(Role::Rival), name(Role::Baseline))
     };
     view! {
         <div class=format!("lane {}", group.ink().class())>
@@ -100,21 +100,7 @@ fn Lane(run: Run, group: Group) -> impl IntoView {
                 beside=curves(other)
             />
             <p class="key">
-                {move || {
-                    run.variants
-                        .get()
-                        .into_iter()
-                        .map(|variant| {
-                            let (ink, dash) = style(variant, group);
-                            view! {
-                                <span class="entry">
-                                    <Swatch ink dash />
-                                    {variant.name()}
-                                </span>
-                            }
-                        })
-                        .collect::<Vec<_>>()
-                }}
+                {move || run.roles().into_iter().map(|(variant, role)| view! { <Entry run group variant role /> }).collect::<Vec<_>>()}
             </p>
             <p class="verdict" data-testid=format!("lift-{}", group.key())>
                 <span>
@@ -134,27 +120,68 @@ fn Lane(run: Run, group: Group) -> impl IntoView {
     }
 }
 
-/// A baseline is dashed and plain, whatever is raced against it is drawn through in the group's colour.
-fn style(variant: Variant, group: Group) -> (Ink, Dash) {
-    if variant.parts().has_user_centres() { (group.ink(), Dash::Solid) } else { (Ink::Plain, Dash::Dashed) }
+/// A model in the legend. One in the background is a button that sets it against the baseline.
+#[component]
+fn Entry(run: Run, group: Group, variant: Variant, role: Role) -> impl IntoView {
+    let (ink, dash) = style(role, group.ink());
+    let sign = move || {
+        view! {
+            <Swatch ink dash />
+            {variant.name()}
+        }
+    };
+    match role {
+        Role::Baseline | Role::Rival => view! { <span class="entry">{sign()}</span> }.into_any(),
+        Role::Other(_) => {
+            let title = format!("Set {} against the baseline", variant.name());
+            let id = format!("against-{}-{}", variant.name(), group.key());
+            view! {
+                <button type="button" class="entry" data-testid=id title=title on:click=move |_| run.set_rival(variant)>
+                    {sign()}
+                </button>
+            }
+            .into_any()
+        }
+    }
+}
+
+/// The baseline is dashed and plain, what is set against it drawn through, and the others are thin in the background.
+pub fn style(role: Role, front: Ink) -> (Ink, Dash) {
+    match role {
+        Role::Baseline => (Ink::Plain, Dash::Dashed),
+        Role::Rival => (front, Dash::Solid),
+        Role::Other(n) => (Ink::Plain, [Dash::Dotted, Dash::Long][n % 2]),
+    }
+}
+
+/// A line of each model, those of the background first and thin.
+pub fn lines(run: Run, line: impl Fn(usize, Role) -> Line) -> Vec<Line> {
+    let mut lines: Vec<(Role, Line)> = run.roles().into_iter().enumerate().map(|(at, (_, role))| (role, line(at, role))).collect();
+    lines.sort_by_key(|(role, _)| match role {
+        Role::Other(_) => 0,
+        Role::Baseline => 1,
+        Role::Rival => 2,
+    });
+    let weigh = |(role, line): (Role, Line)| if matches!(role, Role::Other(_)) { line.thin() } else { line };
+    lines.into_iter().map(weigh).collect()
 }
 
 fn areas(run: Run, group: Group) -> Figure {
-    let line = |at: usize, variant: Variant| {
-        let (ink, dash) = style(variant, group);
+    let line = |at: usize, role: Role| {
+        let (ink, dash) = style(role, group.ink());
         let points = |evaluation: &Evaluation| {
             let auc = group.of(&evaluation.scores.get(at)?.auc);
             Some((evaluation.step as f64, auc.value, WIDTH_95 * auc.standard_error))
         };
         run.evaluations.with(|series| Line::banded(ink, dash, on_panel(series.iter()).filter_map(points)))
     };
-    let lines = run.variants.get().into_iter().enumerate().map(|(at, variant)| line(at, variant)).collect();
-    Figure { lines, steps: total(run), least_span: 0.1, include: vec![0.5], unit: Unit::Decimals(2) }
+    Figure { lines: lines(run, line), steps: total(run), least_span: 0.1, include: vec![0.5], unit: Unit::Decimals(2) }
 }
 
 fn lifts(run: Run, group: Group) -> Figure {
+    let rival = rival(run);
     let points = |evaluation: &Evaluation| {
-        let lift = newest_lift(evaluation, group)?;
+        let lift = lift_of(evaluation, rival?, group)?;
         Some((evaluation.step as f64, lift.value, WIDTH_95 * lift.standard_error))
     };
     let line = run.evaluations.with(|series| Line::banded(group.ink(), Dash::Solid, on_panel(series.iter()).filter_map(points)));
@@ -170,9 +197,14 @@ fn total(run: Run) -> f64 {
     run.progress.with(|progress| progress.steps) as f64
 }
 
-/// The last variant against the first.
-fn newest_lift(evaluation: &Evaluation, group: Group) -> Option<Lift> {
-    evaluation.scores.last()?.lift.as_ref().map(|lift| group.of(lift))
+/// The place in the race of what is set against the baseline.
+fn rival(run: Run) -> Option<usize> {
+    run.roles().iter().position(|(_, role)| *role == Role::Rival)
+}
+
+/// A model against the baseline.
+fn lift_of(evaluation: &Evaluation, at: usize, group: Group) -> Option<Lift> {
+    evaluation.scores.get(at)?.lift.as_ref().map(|lift| group.of(lift))
 }
 
 #[derive(Clone, Default, PartialEq)]
@@ -183,7 +215,8 @@ struct Verdict {
 
 /// The newest difference with its interval, and what may be said of it.
 fn verdict(run: Run, group: Group) -> Verdict {
-    let lift = run.evaluations.with(|series| series.last().and_then(|evaluation| newest_lift(evaluation, group)));
+    let rival = rival(run);
+    let lift = run.evaluations.with(|series| series.last().and_then(|evaluation| lift_of(evaluation, rival?, group)));
     let Some(lift) = lift.filter(|lift| lift.value.is_finite()) else {
         return Verdict { text: "not measured yet".into(), judgement: "" };
     };

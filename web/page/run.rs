@@ -60,6 +60,20 @@ pub struct Progress {
     pub rate: f64,
 }
 
+/// Whose clusters.
+pub type Clusters = (Variant, Side);
+
+/// What a model is to a reader of the race.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// All differences are from it.
+    Baseline,
+    /// The one that is compared with it.
+    Rival,
+    /// One in the background, and the how manieth.
+    Other(usize),
+}
+
 /// Losses of all variants at a step.
 pub type LossPoint = (u64, Vec<Losses>);
 
@@ -97,8 +111,16 @@ pub struct Run {
     pub losses: RwSignal<Series<LossPoint>>,
     /// Scores so far.
     pub evaluations: RwSignal<Series<Evaluation>>,
-    /// State of the clusters so far.
-    pub health: RwSignal<Series<ClusterHealth>>,
+    /// State of all clusters so far.
+    health: RwSignal<Vec<(Clusters, Series<ClusterHealth>)>>,
+    /// The model that a person set against the baseline.
+    rival: RwSignal<Option<Variant>>,
+    /// The clusters that a person chose to see.
+    clusters: RwSignal<Option<Clusters>>,
+    /// The files that models went on from.
+    pub loaded: RwSignal<Vec<(Variant, String)>>,
+    /// Why a file could not be used.
+    pub refused: RwSignal<Option<Failure>>,
     /// The newest picture of the field.
     pub field: RwSignal<Option<Arc<FieldFrame>>>,
     /// The newest re-seeding.
@@ -122,7 +144,11 @@ impl Run {
             progress: RwSignal::new(Progress::default()),
             losses: RwSignal::new(Series::default()),
             evaluations: RwSignal::new(Series::default()),
-            health: RwSignal::new(Series::default()),
+            health: RwSignal::new(Vec::new()),
+            rival: RwSignal::new(None),
+            clusters: RwSignal::new(None),
+            loaded: RwSignal::new(Vec::new()),
+            refused: RwSignal::new(None),
             field: RwSignal::new(None),
             reseeding: RwSignal::new(None),
             reborn: RwSignal::new(0),
@@ -137,7 +163,9 @@ impl Run {
         self.progress.set(Progress::default());
         self.losses.set(Series::default());
         self.evaluations.set(Series::default());
-        self.health.set(Series::default());
+        self.health.set(Vec::new());
+        self.loaded.set(Vec::new());
+        self.refused.set(None);
         self.field.set(None);
         self.reseeding.set(None);
         self.reborn.set(0);
@@ -161,8 +189,7 @@ impl Run {
             }
             Event::Losses { step, losses } => self.losses.update(|series| series.push((step, losses))),
             Event::Evaluation(evaluation) => self.evaluations.update(|series| series.push(evaluation)),
-            Event::Clusters(health) if self.shows(health.variant, health.side) => self.health.update(|series| series.push(health)),
-            Event::Clusters(_) => {}
+            Event::Clusters(health) => self.keep(health),
             Event::Field(frame) => self.field.set(Some(Arc::from(frame))),
             Event::Reseeded { variant, side, step, centres, children, first_fill } if self.shows(variant, side) => {
                 if !first_fill {
@@ -174,14 +201,83 @@ impl Run {
             Event::State(State::Playing) => self.phase.set(Phase::Playing),
             Event::State(State::Paused) => self.phase.set(Phase::Paused),
             Event::State(State::Finished) => self.phase.set(Phase::Finished),
+            Event::Loaded { variant, name } => {
+                self.refused.set(None);
+                self.loaded.update(|loaded| {
+                    loaded.retain(|(other, _)| *other != variant);
+                    loaded.push((variant, name));
+                });
+            }
+            Event::Refused(failure) => self.refused.set(Some(failure)),
             Event::Failed(failure) => self.fail(failure),
         }
     }
 
-    /// Field and health are of the first variant with user centres, as the trainer's frames are.
+    fn keep(self, health: ClusterHealth) {
+        let of = (health.variant, health.side);
+        self.health.update(|all| match all.iter_mut().find(|(clusters, _)| *clusters == of) {
+            Some((_, series)) => series.push(health),
+            None => {
+                let mut series = Series::default();
+                series.push(health);
+                all.push((of, series));
+            }
+        });
+    }
+
+    /// The field is of the first variant with user centres, as the trainer's frames are.
     fn shows(self, variant: Variant, side: Side) -> bool {
         let first = self.variants.with_untracked(|all| all.iter().copied().find(|v| v.parts().has_user_centres()));
         side == Side::Users && first == Some(variant)
+    }
+
+    /// All clusters of the race, users' first for each model.
+    pub fn all_clusters(self) -> Vec<Clusters> {
+        let of = |variant: Variant| {
+            let sides = [(Side::Users, variant.parts().has_user_centres()), (Side::Items, variant.parts().has_item_centres())];
+            sides.into_iter().filter_map(move |(side, has)| has.then_some((variant, side)))
+        };
+        self.variants.get().into_iter().flat_map(of).collect()
+    }
+
+    /// The clusters on show: those that were chosen, or the first.
+    pub fn shown_clusters(self) -> Option<Clusters> {
+        let all = self.all_clusters();
+        self.clusters.get().filter(|chosen| all.contains(chosen)).or(all.first().copied())
+    }
+
+    /// Shows these clusters from now on.
+    pub fn show_clusters(self, clusters: Clusters) {
+        self.clusters.set(Some(clusters));
+    }
+
+    /// The state of the clusters on show, oldest first.
+    pub fn with_health<T>(self, read: impl FnOnce(&Series<ClusterHealth>) -> T) -> T {
+        let shown = self.shown_clusters();
+        self.health.with(|all| match all.iter().find(|(clusters, _)| Some(*clusters) == shown) {
+            Some((_, series)) => read(series),
+            None => read(&Series::default()),
+        })
+    }
+
+    /// What each model of the race is to a reader of its charts, in the race's order.
+    pub fn roles(self) -> Vec<(Variant, Role)> {
+        let (all, chosen) = (self.variants.get(), self.rival.get());
+        let others = all.get(1..).unwrap_or_default();
+        let trained = others.iter().rev().find(|variant| variant.parts().rule.is_none());
+        let rival = chosen.filter(|chosen| others.contains(chosen)).or(trained.or(others.last()).copied());
+        let mut background = 0..;
+        let role = |(at, &variant): (usize, &Variant)| match at {
+            0 => (variant, Role::Baseline),
+            _ if Some(variant) == rival => (variant, Role::Rival),
+            _ => (variant, Role::Other(background.next().unwrap_or_default())),
+        };
+        all.iter().enumerate().map(role).collect()
+    }
+
+    /// Sets this model against the baseline from now on.
+    pub fn set_rival(self, variant: Variant) {
+        self.rival.set(Some(variant));
     }
 
     /// The run goes no further; what it showed stays.

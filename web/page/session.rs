@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use duia::config::{Config, Preset};
-use duia::message::{Command, Event, Message};
+use duia::config::{Config, Preset, Variant, Variants};
+use duia::message::{Command, Event, Failure, Message};
+use js_sys::Uint8Array;
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::File;
 
 use crate::address::{Address, Theme};
 use crate::run::{Phase, Run};
@@ -132,6 +135,33 @@ impl Session {
     pub fn set_preset(self, preset: Preset) {
         let seed = self.address.with_untracked(|address| address.config.seed);
         self.set_config(Config { seed, ..Config::preset(preset) });
+    }
+
+    /// Another race: these models against the first, from the start.
+    pub fn set_variants(self, variants: Vec<Variant>) {
+        let config = self.address.with_untracked(|address| address.config.clone());
+        if config.variants.0 != variants {
+            self.set_config(Config { variants: Variants(variants), ..config });
+        }
+    }
+
+    /// Lets a model of this run go on from a file of weights that a person chose. It never leaves this machine.
+    pub fn load_weights(self, file: File) {
+        let run = self.run.id.get_untracked();
+        let name = file.name();
+        wasm_bindgen_futures::spawn_local(async move {
+            match JsFuture::from(file.array_buffer()).await {
+                Ok(buffer) => {
+                    let bytes = Uint8Array::new(&buffer).to_vec();
+                    self.send(|_| Command::Load { run, name, bytes });
+                }
+                Err(_) => self.run.refused.set(Some(Failure {
+                    what: format!("{name} could not be read."),
+                    detail: "the browser did not give the file's bytes".into(),
+                    next: "Choose the file once more.".into(),
+                })),
+            }
+        });
     }
 
     /// Another seed, or a notice where the text is none.

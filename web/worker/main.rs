@@ -76,6 +76,24 @@ struct Wish {
     playing: bool,
     steps: u32,
     steps_per_second: f32,
+    /// Names and bytes of files to go on from.
+    weights: Vec<(String, Vec<u8>)>,
+}
+
+/// Lets a model go on from a file. One that does not fit is refused and changes nothing.
+async fn load(race: &mut Race, name: String, bytes: &[u8], sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+    match race.load(bytes) {
+        Ok(variant) => {
+            sink(Event::Loaded { variant, name });
+            race.evaluate_panel(sink).await
+        }
+        Err(error @ TrainError::Weights(_)) => {
+            let failure = Failure::from(&error);
+            sink(Event::Refused(Failure { what: format!("{name}: {}", failure.what), ..failure }));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 struct Worker {
@@ -124,7 +142,7 @@ impl Worker {
         let mut race = Race::new(config, source, &opened.device, opened.watch.clone())?;
         race.introduce(&mut sink);
         sink(Event::State(State::Paused));
-        let mut wish = Wish { playing: false, steps: 0, steps_per_second: 0.0 };
+        let mut wish = Wish { playing: false, steps: 0, steps_per_second: 0.0, weights: Vec::new() };
         let (mut frame, mut losses, mut turn) = (Instant::now(), Instant::now(), Instant::now());
         loop {
             if !wish.playing && wish.steps == 0 {
@@ -136,6 +154,9 @@ impl Worker {
             let was_playing = wish.playing;
             if self.obey(run, &mut wish) {
                 return Ok(());
+            }
+            for (name, bytes) in wish.weights.drain(..) {
+                load(&mut race, name, &bytes, &mut sink).await?;
             }
             if wish.playing != was_playing {
                 // The exact step comes with the news, so that a pause shows where it stopped.
@@ -192,6 +213,7 @@ impl Worker {
                     wish.steps += 1;
                 }
                 Command::Speed { run: of, steps_per_second } if of == run => wish.steps_per_second = steps_per_second,
+                Command::Load { run: of, name, bytes } if of == run => wish.weights.push((name, bytes)),
                 _ => {}
             }
         }
