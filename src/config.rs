@@ -264,7 +264,7 @@ impl Variant {
                 Parts { uie: Some(UserCentres::KMeans), ..ranker },
             ),
             Self::Uie => ("uie", "UIE", "Lends each user his cluster's centres.", Self::Ple, uie),
-            Self::Upbe => ("uie-upbe", "UIE+UPBE", "UIE, and what the cluster's users did before.", Self::Uie, upbe),
+            Self::Upbe => ("uie-upbe", "UIE+UPBE", "UIE, and a memory of which clusters take what the user took.", Self::Uie, upbe),
             Self::Duia => ("duia", "DUIA", "UIE, UPBE, and the history's items by their clusters.", Self::Upbe, duia),
             Self::DuiaItems => ("duia-items", "DUIA u+i", "DUIA for users and for items.", Self::Duia, Parts { items: true, ..duia }),
             Self::Uhse => ("uhse", "UHSE", "PLE, and the history's items by their clusters.", Self::Ple, Parts { uhse: true, ..ranker }),

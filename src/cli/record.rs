@@ -67,6 +67,8 @@ impl Record {
             }
             Event::Failed(failure) => self.failure = Some(failure),
             Event::Reseeded { first_fill: true, .. } | Event::Stage(_) | Event::Field(_) | Event::State(_) => {}
+            // Answers to a watcher's files, which the terminal gives before the run.
+            Event::Loaded { .. } | Event::Refused(_) => {}
         }
     }
 }

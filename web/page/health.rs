@@ -237,10 +237,12 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
 
 #[component]
 fn LossCard(run: Run, term: Term) -> impl IntoView {
-    // Those that have this loss; all until the first figures come.
+    // Those that have this loss, which a rule has none of; all others until the first figures come.
     let shown = Memo::new(move |_| {
         let has = |at: usize| run.losses.with(|series| series.last().is_none_or(|(_, all)| all.get(at).and_then(term.value).is_some()));
-        run.roles().into_iter().enumerate().filter(|&(at, _)| has(at)).map(|(at, (variant, role))| (at, variant, role)).collect::<Vec<_>>()
+        let trained = |variant: Variant| variant.parts().rule.is_none();
+        let all = run.roles().into_iter().enumerate();
+        all.filter(|&(at, (variant, _))| trained(variant) && has(at)).map(|(at, (variant, role))| (at, variant, role)).collect::<Vec<_>>()
     });
     let figure = Signal::derive(move || {
         let line = |at: usize, role: Role| {
@@ -248,7 +250,8 @@ fn LossCard(run: Run, term: Term) -> impl IntoView {
             let point = |(step, all): &(u64, Vec<Losses>)| Some((*step as f64, f64::from((term.value)(all.get(at)?)?)));
             run.losses.with(|series| Line::plain(ink, dash, series.iter().filter_map(point)))
         };
-        Figure { lines: race::lines(run, line), steps: steps(run), least_span: 0.1, include: Vec::new(), unit: Unit::Decimals(2) }
+        let models = shown.get().into_iter().map(|(at, _, role)| (at, role));
+        Figure { lines: race::lines(models, line), steps: steps(run), least_span: 0.1, include: Vec::new(), unit: Unit::Decimals(2) }
     });
     let newest = move |at: usize| run.losses.with(|series| text::loss(series.last().and_then(|(_, all)| all.get(at)).and_then(term.value)));
     let keys = move || {

@@ -155,8 +155,8 @@ pub fn style(role: Role, front: Ink) -> (Ink, Dash) {
 }
 
 /// A line of each model, those of the background first and thin.
-pub fn lines(run: Run, line: impl Fn(usize, Role) -> Line) -> Vec<Line> {
-    let mut lines: Vec<(Role, Line)> = run.roles().into_iter().enumerate().map(|(at, (_, role))| (role, line(at, role))).collect();
+pub fn lines(models: impl Iterator<Item = (usize, Role)>, line: impl Fn(usize, Role) -> Line) -> Vec<Line> {
+    let mut lines: Vec<(Role, Line)> = models.map(|(at, role)| (role, line(at, role))).collect();
     lines.sort_by_key(|(role, _)| match role {
         Role::Other(_) => 0,
         Role::Baseline => 1,
@@ -175,7 +175,8 @@ fn areas(run: Run, group: Group) -> Figure {
         };
         run.evaluations.with(|series| Line::banded(ink, dash, on_panel(series.iter()).filter_map(points)))
     };
-    Figure { lines: lines(run, line), steps: total(run), least_span: 0.1, include: vec![0.5], unit: Unit::Decimals(2) }
+    let models = run.roles().into_iter().enumerate().map(|(at, (_, role))| (at, role));
+    Figure { lines: lines(models, line), steps: total(run), least_span: 0.1, include: vec![0.5], unit: Unit::Decimals(2) }
 }
 
 fn lifts(run: Run, group: Group) -> Figure {
