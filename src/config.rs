@@ -536,7 +536,7 @@ impl Config {
             version: VERSION,
             preset,
             seed: 7,
-            variants: Variants(vec![Variant::Ple, Variant::Uie]),
+            variants: Variants(vec![Variant::Ple, Variant::Duia]),
             users: 2_000,
             items: 8_400,
             categories: 200,

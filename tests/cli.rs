@@ -128,14 +128,14 @@ fn a_run_leaves_a_report_and_equal_seeds_give_equal_series() {
 
     let first = run("first", &[]);
     assert!(text(&first.stderr).contains("synthetic") && text(&first.stderr).contains("Device: CPU"));
-    assert!(text(&first.stdout).contains("UIE minus PLE") && text(&first.stdout).contains("hit rate"));
+    assert!(text(&first.stdout).contains("DUIA minus PLE") && text(&first.stdout).contains("hit rate"));
     let report: Value = serde_json::from_str(&read("first", "report.json")).unwrap();
     assert_eq!((&report["schema"], &report["data"]["origin"]), (&2.into(), &"synthetic".into()));
-    assert_eq!((&report["clusters"][0]["variant"], &report["clusters"][0]["side"]), (&"uie".into(), &"users".into()));
+    assert_eq!((&report["clusters"][0]["variant"], &report["clusters"][0]["side"]), (&"duia".into(), &"users".into()));
     assert_eq!((&report["steps"], &report["whole_test_set"]), (&report["planned_steps"], &true.into()));
     assert!(report["failure"].is_null() && report["clusters"][0]["hit_rate_1"].is_number());
     let names: Vec<&str> = report["models"].as_array().unwrap().iter().filter_map(|model| model["name"].as_str()).collect();
-    assert_eq!(names, ["PLE", "UIE"]);
+    assert_eq!(names, ["PLE", "DUIA"]);
     for model in report["models"].as_array().unwrap() {
         let area = model["score"]["auc"]["all"]["value"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&area));
@@ -149,7 +149,7 @@ fn a_run_leaves_a_report_and_equal_seeds_give_equal_series() {
     assert!(quiet.stderr.is_empty(), "{}", text(&quiet.stderr));
     run("third", &["--seed", "8"]);
     let series = ["first", "second", "third"].map(|out| read(out, "series.csv"));
-    assert!(series[0].starts_with("step,variant,metric,value,standard_error,positives\n") && series[0].contains("uie,test.auc.low,"));
+    assert!(series[0].starts_with("step,variant,metric,value,standard_error,positives\n") && series[0].contains("duia,test.auc.low,"));
     assert_eq!(series[0], series[1]);
     assert_ne!(series[0], series[2]);
 

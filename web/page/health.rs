@@ -133,10 +133,14 @@ pub fn Health() -> impl IntoView {
             <div class="panel-head">
                 <h2 id="health-title">"Are the clusters healthy, are the models learning?"</h2>
                 <ClusterChoice run />
-                <p class="how">
-                    {move || match positives.get() {
-                        Some(positives) => {
-                            format!("Clusters are measured on {} test positives with memories frozen; losses are those of the training batch.", text::count(positives))
+                <p class="how" data-testid="clusters-shown">
+                    {move || match run.shown_clusters().zip(positives.get()) {
+                        Some((clusters, positives)) => {
+                            format!(
+                                "Clusters of {}, measured on {} test positives with memories frozen; losses are those of the training batch.",
+                                name(clusters),
+                                text::count(positives),
+                            )
                         }
                         None => "The first figures come with the first evaluation after the centres are filled.".into(),
                     }}
@@ -154,14 +158,18 @@ pub fn Health() -> impl IntoView {
     }
 }
 
+/// Whose clusters, in words.
+fn name((variant, side): Clusters) -> String {
+    match side {
+        Side::Users => format!("{}: users", variant.name()),
+        Side::Items => format!("{}: items", variant.name()),
+    }
+}
+
 /// Which clusters are shown, where there are several.
 #[component]
 fn ClusterChoice(run: Run) -> impl IntoView {
     let all = Memo::new(move |_| run.all_clusters());
-    let name = |(variant, side): Clusters| match side {
-        Side::Users => format!("{}: users", variant.name()),
-        Side::Items => format!("{}: items", variant.name()),
-    };
     let options = move || {
         let option = |clusters: Clusters| {
             let text = name(clusters);

@@ -53,8 +53,9 @@ pub fn Help(dialog: HelpDialog) -> impl IntoView {
             <dl class="keys">{keys}</dl>
             <h3>"What is on trial"</h3>
             <p>
-                "PLE is a plain multi-task recommender. UIE is the same model, and it also sees the two cluster centres nearest to the user, "
-                "each tuned to that user by a small gate. Both train on the same rows in the same order from the same seed, so their difference is "
+                "PLE is a plain multi-task recommender. DUIA is the same model, and it also sees the two cluster centres nearest to the user and a "
+                "memory of which clusters take what the user took, each tuned to that user by a small gate, and the clusters of the items that "
+                "the user took last. Both train on the same rows in the same order from the same seed, so their difference is "
                 "paired: its interval is narrower than those of the curves."
             </p>
             <h3>"Links"</h3>
