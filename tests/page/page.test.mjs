@@ -124,6 +124,14 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
     await reader.close();
   });
 
+  test("a race without clusters of users promises none", async () => {
+    const reader = await open(browser, site, `${SHORT}&sample=off&variants=ple,uhse`);
+    await reader.until("the items' clusters", async () => /UHSE: items/.test(await reader.text("clusters-shown")));
+    await reader.page.getByText("No clusters of users in this race").waitFor();
+    assert.equal(await reader.part("loss-clustering").count(), 0, "no loss that no model has");
+    await reader.close();
+  });
+
   test("a model goes on from weights that the terminal trained, and a file that does not fit changes nothing", async (context) => {
     if (!(await hasTerminal())) return context.skip("the terminal's program is not built: `cargo build --release`");
     const settings = "users=300&items=1200&categories=40&rows=30000&evaluate_every=10&panel=256&seed=7";

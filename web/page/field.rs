@@ -138,18 +138,24 @@ fn Waiting(session: Session) -> impl IntoView {
         let steps = run.progress.with(|progress| progress.steps);
         (steps > 0).then(|| session.address.with(|address| address.config.warm_up_steps(steps)))
     });
+    let clusterless =
+        Memo::new(move |_| run.variants.with(|all| !all.is_empty() && !all.iter().any(|model| model.parts().has_user_centres())));
+    let warming = move || {
+        let when = at.get().map_or_else(String::new, |step| format!(" at step {step}"));
+        format!("At first all users look alike. The centres are filled with users' vectors{when}.")
+    };
     move || {
         shown.get().then(|| {
-            let when = at.get().map_or_else(String::new, |step| format!(" at step {step}"));
-            let heading = match run.phase.get() {
-                Phase::Paused => "Press Play",
-                Phase::Playing => "Warming up the towers",
-                phase => phase.words(),
+            let (heading, text) = match (clusterless.get(), run.phase.get()) {
+                (true, _) => ("No clusters of users in this race", "Under Models, add UIE or DUIA to see users find theirs.".into()),
+                (_, Phase::Paused) => ("Press Play", warming()),
+                (_, Phase::Playing) => ("Warming up the towers", warming()),
+                (_, phase) => (phase.words(), warming()),
             };
             view! {
                 <p class="waiting">
                     <strong>{heading}</strong>
-                    {format!("At first all users look alike. The centres are filled with users' vectors{when}.")}
+                    {text}
                 </p>
             }
         })

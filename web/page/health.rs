@@ -1,6 +1,6 @@
 //! Whether the clustering works and the models learn: hit rates, spread, stops and losses, each as a small chart.
 
-use duia::config::Variant;
+use duia::config::{Parts, UserCentres, Variant};
 use duia::message::{ClusterHealth, Losses, Origin, Side};
 use leptos::prelude::*;
 
@@ -93,33 +93,54 @@ const CARDS: [Card; 5] = [
 struct Term {
     name: &'static str,
     how: &'static str,
+    /// Whether a model of these parts has it.
+    has: fn(Parts) -> bool,
     value: fn(&Losses) -> Option<f32>,
 }
 
 const TERMS: [Term; 7] = [
-    Term { name: "Ranking loss", how: "Cross entropies of the tasks.", value: |losses| Some(losses.mtl) },
-    Term { name: "Auxiliary loss", how: "Eq. 1: the towers whose user vectors are clustered.", value: |losses| losses.auxiliary },
+    Term {
+        name: "Ranking loss",
+        how: "Cross entropies of the tasks.",
+        has: |parts| parts.rule.is_none(),
+        value: |losses| Some(losses.mtl),
+    },
+    Term {
+        name: "Auxiliary loss",
+        how: "Eq. 1: the towers whose user vectors are clustered.",
+        has: Parts::has_towers,
+        value: |losses| losses.auxiliary,
+    },
     Term {
         name: "Clustering loss",
         how: "Eq. 4 and 5: distance of users to centres and to children.",
+        has: |parts| parts.uie == Some(UserCentres::Learned),
         value: |losses| Some(losses.uie_l1? + losses.uie_l2?),
     },
     Term {
         name: "Behaviour loss",
         how: "Eq. 9 and 10: distance of memories to what their users took.",
+        has: |parts| parts.upbe,
         value: |losses| Some(losses.upbe_l1? + losses.upbe_l2?),
     },
     Term {
         name: "Item clustering loss",
         how: "Eq. 13 and 14: distance of items to centres and to children.",
+        has: Parts::has_item_centres,
         value: |losses| Some(losses.uhse_l1? + losses.uhse_l2?),
     },
     Term {
         name: "Items' behaviour loss",
         how: "Eq. 9 and 10 on the item side.",
+        has: |parts| parts.items,
         value: |losses| losses.items.map(|[first, second]| first + second),
     },
-    Term { name: "Added loss", how: "What PLE+CL or PLE+TL adds to the ranking loss.", value: |losses| losses.adaptation },
+    Term {
+        name: "Added loss",
+        how: "What PLE+CL or PLE+TL adds to the ranking loss.",
+        has: |parts| parts.contrastive || parts.transfer,
+        value: |losses| losses.adaptation,
+    },
 ];
 
 /// The whole part.
@@ -201,11 +222,9 @@ fn ClusterChoice(run: Run) -> impl IntoView {
     }
 }
 
-/// Whether a model has this loss. What every run has stays in its place from the start, so that nothing jumps.
+/// Whether a model of the race has this loss.
 fn is_there(run: Run, term: Term) -> bool {
-    let always = Losses { auxiliary: Some(0.0), uie_l1: Some(0.0), uie_l2: Some(0.0), ..Losses::default() };
-    (term.value)(&always).is_some()
-        || run.losses.with(|series| series.last().is_some_and(|(_, all)| all.iter().any(|one| (term.value)(one).is_some())))
+    run.variants.with(|all| all.iter().any(|variant| (term.has)(variant.parts())))
 }
 
 #[component]
@@ -245,12 +264,9 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
 
 #[component]
 fn LossCard(run: Run, term: Term) -> impl IntoView {
-    // Those that have this loss, which a rule has none of; all others until the first figures come.
     let shown = Memo::new(move |_| {
-        let has = |at: usize| run.losses.with(|series| series.last().is_none_or(|(_, all)| all.get(at).and_then(term.value).is_some()));
-        let trained = |variant: Variant| variant.parts().rule.is_none();
-        let all = run.roles().into_iter().enumerate();
-        all.filter(|&(at, (variant, _))| trained(variant) && has(at)).map(|(at, (variant, role))| (at, variant, role)).collect::<Vec<_>>()
+        let all = run.roles().into_iter().enumerate().map(|(at, (variant, role))| (at, variant, role));
+        all.filter(|(_, variant, _)| (term.has)(variant.parts())).collect::<Vec<_>>()
     });
     let figure = Signal::derive(move || {
         let line = |at: usize, role: Role| {
