@@ -513,6 +513,13 @@ pub struct Config {
     pub stop_rule: StopRule,
     /// Where the learned scale of the enhancement vectors starts (A12).
     pub enhancement_scale: f64,
+    /// Share of the training requests from which all that is lent to a side is withheld, a side at a time. A ranker that always
+    /// has the lent vectors leans on them, and its embeddings stay behind: without this even a user's own vector, lent to
+    /// himself, makes PLE worse (docs/results.md).
+    pub withheld_share: f64,
+    /// Whether a running mean is taken out of what is lent, and out of the vectors that it is fitted to. Vectors of a tower share
+    /// a large common part, which says nothing of anybody.
+    pub lent_centred: bool,
 
     /// Steps between two evaluations on the panel.
     pub evaluate_every: u64,
@@ -581,6 +588,8 @@ impl Config {
             cluster_share: 0.3,
             stop_rule: StopRule::Either,
             enhancement_scale: 0.1,
+            withheld_share: 0.3,
+            lent_centred: true,
             evaluate_every: 25,
             panel: 2_048,
             streaming_test: false,
@@ -663,6 +672,7 @@ impl Config {
         within("reseed_expect", self.reseed_expect, 1.0, 10_000.0)?;
         within("cluster_share", self.cluster_share, 0.001, 1.0)?;
         within("enhancement_scale", self.enhancement_scale, 0.0, 10.0)?;
+        within("withheld_share", self.withheld_share, 0.0, 0.95)?;
         Ok(())
     }
 

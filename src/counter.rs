@@ -33,6 +33,8 @@ pub enum Stream {
     Views,
     /// Everything that is drawn in a simulation of an online experiment.
     Simulation,
+    /// From which requests the lent vectors are withheld in training.
+    Withheld,
 }
 
 /// One stream of counter-based numbers.

@@ -169,7 +169,7 @@ async fn trial(device: &Device, config: &Config) -> Result<Vec<f32>, TrainError>
     let dataset = Dataset::open(Arc::new(Generator::new(&small)), &small)?;
     let layout = Layout::new(dataset.vocabulary(), small.history);
     let variants: Vec<_> = trained(&small.variants.0).collect();
-    let mut loader = Loader::new(layout, &variants, small.seed, device);
+    let mut loader = Loader::new(layout, &variants, &small, device);
     let mut replay = dataset.replay();
     let mut rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(&small, variant, layout, device)).collect();
     let mut losses = Vec::new();

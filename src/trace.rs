@@ -30,7 +30,7 @@ pub async fn record(config: &Config, variant: Variant, source: Arc<dyn Source>, 
     let device = Device::flex();
     let dataset = Dataset::open(source, config)?;
     let layout = Layout::new(dataset.vocabulary(), config.history);
-    let (mut loader, mut replay) = (Loader::new(layout, &[variant], config.seed, &device), dataset.replay());
+    let (mut loader, mut replay) = (Loader::new(layout, &[variant], config, &device), dataset.replay());
     let mut ranker = Ranker::new(config, variant, layout, &device);
     let mut initial = Gathering::default();
     ranker.gather("initial.", &mut initial);
@@ -70,6 +70,9 @@ async fn record_step(ranker: &mut Ranker, batch: &DeviceBatch, step: u64, planne
     if let Some(views) = &batch.fields(ranker.variant()).views {
         gathering.integers("batch.views", views.tensor());
     }
+    let (requests, samples) = (batch.host.requests, batch.host.samples());
+    gathering.floats("batch.kept.users", batch.kept.users.clone().reshape([requests]));
+    gathering.floats("batch.kept.items", batch.kept.items.clone().reshape([samples]));
     let graph = ranker.graph(batch);
     gather_pass(&graph, &mut gathering);
     let gradients = ranker.backward(&graph);

@@ -120,7 +120,7 @@ impl Race {
             replay: dataset.replay(),
             panel: dataset.panel(config.panel).into_iter().map(Arc::new).collect(),
             steps: dataset.train_steps(),
-            loader: Loader::new(layout, &variants, config.seed, device),
+            loader: Loader::new(layout, &variants, &config, device),
             parallel: watch.is_cpu(),
             plane: Plane::default(),
             frame_hits: Vec::new(),

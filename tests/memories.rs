@@ -254,7 +254,7 @@ fn the_losses_of_a_batch_are_the_oracles_in_every_variant_before_and_after_the_f
             let batch = trained.next();
             let batch = trained.with_a_third_candidate(&batch);
             let on_device = trained.load(batch.clone());
-            let oracle = oracle(&trained);
+            let oracle = oracle(&trained).withholding(&on_device.kept);
             assert_eq!(oracle.user_centres.is_some(), variant.parts().uie.is_some() && warm_up == FILLED);
             let (mtl, auxiliary) = oracle.losses(&batch, &oracle.tell(&batch));
             let graph = trained.ranker.graph(&on_device);
@@ -287,13 +287,66 @@ fn test_scores_are_the_oracles_with_every_item_looked_up_anew() {
 }
 
 #[test]
+fn what_is_lent_is_withheld_from_a_share_of_the_requests_a_side_at_a_time() {
+    let share = |withheld_share: f64| {
+        let mut trained = ready(&Config { withheld_share, ..config() }, Variant::DuiaItems);
+        let (mut users, mut items, mut both) = (0.0, 0.0, 0.0);
+        for _ in 0..40 {
+            let batch = trained.next();
+            let kept = trained.load(batch).kept;
+            let (of_users, of_items) = (block_on(read(kept.users)), block_on(read(kept.items)));
+            for (user, items_of) in of_users.iter().zip(of_items.chunks(2)) {
+                assert_eq!(items_of[0], items_of[1], "one answer a request");
+                users += user / 1_280.0;
+                items += items_of[0] / 1_280.0;
+                both += user * items_of[0] / 1_280.0;
+            }
+        }
+        [users, items, both]
+    };
+    share(0.0).into_iter().for_each(|kept| assert!((kept - 1.0).abs() < 1e-9, "{kept}"));
+    for (kept, expected) in share(0.4).into_iter().zip([0.6, 0.6, 0.36]) {
+        assert!((kept - expected).abs() < 0.05, "{kept} is not {expected}");
+    }
+}
+
+#[test]
+fn running_means_are_those_of_what_was_lent_before_the_step() {
+    let mut trained = ready(&config(), Variant::DuiaItems);
+    let m = trained.config.memory_width();
+    let of = |trained: &Trained, side: Side| -> Vec<Vec<f64>> {
+        block_on(read(trained.ranker.means(side).unwrap().rows())).chunks(m).map(<[f64]>::to_vec).collect()
+    };
+    let (before, batch) = (oracle(&trained), trained.next());
+    let told = before.tell(&batch);
+    let at = [of(&trained, Side::Users), of(&trained, Side::Items)];
+    let (lent, others) = before.lent(&batch, &told);
+    trained.step_on(batch);
+    for (side, index) in [(Side::Users, 0), (Side::Items, 1)] {
+        let after = of(&trained, side);
+        let vectors = lent[index][0].len();
+        assert_eq!(after.len(), vectors + 1);
+        for (vector, after) in after.iter().enumerate() {
+            let rows: Vec<&Vec<f64>> = match vector {
+                last if last == vectors => others[index].iter().collect(),
+                vector => lent[index].iter().map(|row| &row[vector]).filter(|row| row.iter().any(|&x| x != 0.0)).collect(),
+            };
+            assert!(!rows.is_empty());
+            let mean = |k: usize| rows.iter().map(|row| row[k]).sum::<f64>() / rows.len() as f64;
+            let expected: Vec<f64> = (0..m).map(|k| 0.95 * at[index][vector][k] + 0.05 * mean(k)).collect();
+            assert_close(after, &expected, 1e-5);
+        }
+    }
+}
+
+#[test]
 fn gradients_of_personal_vectors_are_finite_differences_of_the_whole_model() {
     let mut trained = ready(&config(), Variant::DuiaItems);
     let batch = trained.next();
     let on_device = trained.load(batch.clone());
     let graph = trained.ranker.graph(&on_device);
     let leaves = trained.ranker.backward(&graph).leaves;
-    let oracle = oracle(&trained);
+    let oracle = oracle(&trained).withholding(&on_device.kept);
     let mtl = |oracle: &Oracle| oracle.losses(&batch, &oracle.tell(&batch)).0;
     let m = trained.config.memory_width();
     let (users, items) = (block_on(read(leaves.users.unwrap())), block_on(read(leaves.items.unwrap())));
@@ -507,8 +560,8 @@ fn an_empty_history_has_no_centres() {
     let mut batch = trained.next();
     batch.history_items.fill(NO_ROW);
     batch.history_categories.fill(NO_ROW);
-    let oracle = oracle(&trained);
     let on_device = trained.load(batch.clone());
+    let oracle = oracle(&trained).withholding(&on_device.kept);
     let graph = trained.ranker.graph(&on_device);
     assert_close(&block_on(read(graph.mtl)), &[oracle.losses(&batch, &oracle.tell(&batch)).0], 1e-4);
 }

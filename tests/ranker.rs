@@ -15,7 +15,7 @@ use duia::model::auxiliary::{self, Towers};
 use duia::model::batch::FEW;
 use duia::model::contrastive::info_nce;
 use duia::model::dense::{Init, Linear, Mlp};
-use duia::model::enhancement::{Enhancement, Gate, Lendings};
+use duia::model::enhancement::{Enhancement, Gate, Lendings, Means};
 use duia::model::network::Network;
 use duia::model::ple::{Ple, PleSizes};
 use duia::model::transfer::Transfer;
@@ -219,7 +219,11 @@ fn the_gate_is_gate_nu_starts_as_the_identity_and_stops_the_gradient_of_what_is_
     let on_graph = tensor::<3>(&lent, [2, 3, M], &device()).require_grad();
     let of_user = tensor::<2>(&personal, [3, M], &device()).require_grad();
     let delta = gate.forward(on_graph.clone(), of_user.clone());
-    let oracle = EnhancementOracle { gates: (0..2).map(|g| [layer(&gate.hidden, g), layer(&gate.out, g)]).collect(), scale: Vec::new() };
+    let oracle = EnhancementOracle {
+        gates: (0..2).map(|g| [layer(&gate.hidden, g), layer(&gate.out, g)]).collect(),
+        scale: Vec::new(),
+        means: Vec::new(),
+    };
     let of_row = |row: usize, personal: &[f64]| oracle.delta(row / 3, &lent[row * M..][..M], &personal[row % 3 * M..][..M]);
     let all = |personal: &[f64]| -> Vec<f64> { (0..6).flat_map(|row| of_row(row, personal)).collect() };
     let got = block_on(read(delta.clone()));
@@ -245,7 +249,10 @@ fn enhancement_is_the_oracles(n: usize, others: usize) {
     let (gated, plain) = (numbers(74, 2 * n * M, 1.0), numbers(75, n * M, 1.0));
     let (personal, other) = (numbers(76, n * M, 1.0), numbers(77, others * M, 1.0));
     let module = enhancement();
-    let oracle = EnhancementOracle::new(&module);
+    let (mut means, of_means) = (Means::new(3, M, &Device::flex()), numbers(80, 4 * M, 0.5));
+    means.restore(tensor::<2>(&of_means, [4, M], &device()).inner());
+    let kept: Vec<f64> = (0..n).map(|r| f64::from(u8::from(r % 3 != 1))).collect();
+    let oracle = EnhancementOracle::new(&module, &means);
     let (chosen, chosen_fits) = (numbers(78, n * 3 * M, 1.0), numbers(79, SAMPLES * 3, 1.0));
     let row = |table: &[f64], row: usize| table[row * M..][..M].to_vec();
     // Vectors of every row, then the fits of every sample; the gates' z stays what it was.
@@ -253,7 +260,7 @@ fn enhancement_is_the_oracles(n: usize, others: usize) {
         let forward = |r: usize, o: usize| {
             let z = [row(&gated, r), row(&gated, n + r), row(plain, r)];
             let lent = [row(lent, r), row(lent, n + r), row(plain, r)];
-            oracle.forward(&lent, &z, &row(personal, r), &row(&other, o))
+            oracle.forward(&lent, &z, &row(personal, r), &row(&other, o), kept[r] == 0.0)
         };
         let vectors = (0..n).flat_map(|r| forward(r, r * others / n).0);
         let fits = (0..SAMPLES).flat_map(|s| forward(s * n / SAMPLES, s * others / SAMPLES).1);
@@ -261,8 +268,13 @@ fn enhancement_is_the_oracles(n: usize, others: usize) {
     };
     let (lent, bare) = (tensor::<3>(&gated, [2, n, M], &device()).require_grad(), tensor::<3>(&plain, [1, n, M], &device()).require_grad());
     let own = tensor::<2>(&personal, [n, M], &device()).require_grad();
-    let lendings = Lendings { gated: Some(lent.clone()), plain: Some(bare.clone()), personal: Some(own.clone()) };
-    let features = module.forward(lendings, tensor(&other, [others, M], &device()), REQUESTS);
+    let lendings = Lendings {
+        gated: Some(lent.clone()),
+        plain: Some(bare.clone()),
+        personal: Some(own.clone()),
+        kept: Some(tensor::<2>(&kept, [n, 1], &device()).inner()),
+    };
+    let features = module.forward(lendings, tensor::<2>(&other, [others, M], &device()).inner(), REQUESTS, Some(&means));
     let got = [block_on(read(features.vectors.clone())), block_on(read(features.fits.clone()))].concat();
     assert_close(&got, &told(&gated, &plain, &personal, &oracle), 1e-5);
 
@@ -300,8 +312,11 @@ fn a_stopped_users_zero_stays_zero() {
         gated: Some(Tensor::zeros([2, 1, M], &device())),
         plain: Some(Tensor::zeros([1, 1, M], &device())),
         personal: Some(Tensor::ones([1, M], &device())),
+        kept: None,
     };
-    let features = enhancement().forward(lendings, Tensor::ones([CANDIDATES, M], &device()), 1);
+    let mut means = Means::new(3, M, &Device::flex());
+    means.restore(Tensor::ones([4, M], &Device::flex()));
+    let features = enhancement().forward(lendings, Tensor::ones([CANDIDATES, M], &Device::flex()) * 2.0, 1, Some(&means));
     assert_eq!(block_on(read(features.vectors)), [0.0; 3 * M]);
     assert_eq!(block_on(read(features.fits)), [0.0; 3 * CANDIDATES]);
 }

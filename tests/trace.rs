@@ -430,7 +430,7 @@ fn trained(config: &Config) -> (Ranker, Layout, Vec<Batch>, Vec<u32>) {
     let dataset = Dataset::open(source(config), config).unwrap();
     let layout = Layout::new(dataset.vocabulary(), config.history);
     let mut replay = dataset.replay();
-    let mut loader = Loader::new(layout, &[VARIANT], config.seed, &device);
+    let mut loader = Loader::new(layout, &[VARIANT], config, &device);
     let mut ranker = Ranker::new(config, VARIANT, layout, &device);
     for step in 1..=6 {
         ranker.step(&loader.load(Arc::new(replay.next_train().unwrap())));

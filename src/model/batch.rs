@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::table::{Ids, SINGLE, Touched};
-use crate::config::Variant;
+use crate::config::{Config, Variant};
 use crate::counter::{Counter, Stream};
 use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS};
 use crate::data::rows::{Bags, RowPlanner, Segment};
@@ -169,6 +169,15 @@ impl Dense {
     }
 }
 
+/// To whom memories lend in training: 1, or 0 from whom everything is withheld.
+#[derive(Clone)]
+pub struct Kept {
+    /// `[requests, 1]`, on the user side.
+    pub users: Tensor<2>,
+    /// `[samples, 1]`, on the item side; one answer a request.
+    pub items: Tensor<2>,
+}
+
 /// A training batch on the device.
 #[derive(Clone)]
 pub struct DeviceBatch {
@@ -191,6 +200,8 @@ pub struct DeviceBatch {
     pub low_active: Tensor<2>,
     /// `[requests, 1]`: 1 for the first request of each low-active user that has a history: who takes part in the contrast.
     pub contrasted: Tensor<2>,
+    /// To whom memories lend.
+    pub kept: Kept,
     /// The batch as the host knows it.
     pub host: Arc<Batch>,
 }
@@ -254,13 +265,15 @@ pub struct Loader {
     users: RowPlanner,
     items: RowPlanner,
     random: Counter,
+    withheld: Counter,
+    withheld_share: f64,
     batches: u64,
     device: Device,
 }
 
 impl Loader {
     /// A loader for some variants.
-    pub fn new(layout: Layout, variants: &[Variant], seed: u64, device: &Device) -> Self {
+    pub fn new(layout: Layout, variants: &[Variant], config: &Config, device: &Device) -> Self {
         // Whole histories are also what a batch's dense part is cut from, and a race of rules alone has no variant that reads any.
         let mut views = vec![View::Whole];
         for view in variants.iter().map(|&variant| View::of(variant)) {
@@ -275,7 +288,9 @@ impl Loader {
             fields: RowPlanner::new(layout.rows()),
             users: RowPlanner::new(v.users as usize),
             items: RowPlanner::new(v.items as usize),
-            random: Counter::new(seed, Stream::Views),
+            random: Counter::new(config.seed, Stream::Views),
+            withheld: Counter::new(config.seed, Stream::Withheld),
+            withheld_share: config.withheld_share,
             batches: 0,
             device: device.clone(),
         }
@@ -303,8 +318,22 @@ impl Loader {
             positive: floats(&positive, &device),
             low_active: flags(batch.low_active.iter().copied(), &device),
             contrasted: flags(contrasted, &device),
+            kept: self.kept(&batch),
             fields,
             host: batch,
+        }
+    }
+
+    /// Draws to whom this batch's memories lend.
+    fn kept(&self, batch: &Batch) -> Kept {
+        let side = |lane: u64| {
+            let draws = self.withheld.lane(2 * self.batches + lane);
+            move |request: usize| draws.uniform(request as u64) >= self.withheld_share
+        };
+        let (users, items) = (side(0), side(1));
+        Kept {
+            users: flags((0..batch.requests).map(users), &self.device),
+            items: flags((0..batch.samples()).map(|sample| items(sample / batch.candidates)), &self.device),
         }
     }
 

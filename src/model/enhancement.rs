@@ -2,7 +2,7 @@
 //! centres and memories of behaviours lend, and the form in which it enters (A12).
 
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, activation::relu, activation::sigmoid};
+use burn::tensor::{Device, Tensor, activation::relu, activation::sigmoid};
 
 use super::dense::{Init, Linear};
 
@@ -10,6 +10,8 @@ use super::dense::{Init, Linear};
 const GATE_START: f64 = 0.01;
 /// Keeps the root mean square of a zero vector from dividing by zero.
 const TINY: f32 = 1e-6;
+/// Weight of the newest batch in the running means.
+const MEAN_RATE: f32 = 0.05;
 
 /// One side's enhancement: the user's, or the item's in DUIA for users and items.
 #[derive(Module, Debug)]
@@ -37,6 +39,8 @@ pub struct Lendings {
     pub plain: Option<Tensor<3>>,
     /// `[n, m]`: the personal vectors, where anything is gated.
     pub personal: Option<Tensor<2>>,
+    /// `[n, 1]`: 1, or 0 from whom everything is withheld; none outside training.
+    pub kept: Option<Tensor<2>>,
 }
 
 /// What the ranker receives of a side.
@@ -45,6 +49,78 @@ pub struct Features {
     pub vectors: Tensor<2>,
     /// `[samples, vectors]`: each vector's cosine with the other side's vector, scaled.
     pub fits: Tensor<2>,
+    /// What the running means learn from.
+    pub given: Given,
+}
+
+/// What a batch lent to a side, off the graph.
+#[derive(Clone)]
+pub struct Given {
+    /// `[vectors, n, m]`, behind the gates.
+    lent: Tensor<3>,
+    /// `[vectors, n, 1]`: 1 where something was lent.
+    open: Tensor<3>,
+    /// `[n', m]`: the other side's vectors.
+    other: Tensor<2>,
+}
+
+impl Given {
+    /// `e` `[vectors, n, m]`, which is [`Given::lent`] on or off the graph, and the other side's vectors, both without their
+    /// running mean. Zero stays zero, and what is not `kept` `[n, 1]` becomes zero.
+    fn centred(&self, e: Tensor<3>, kept: Option<Tensor<2>>, means: Option<&Means>) -> (Tensor<3>, Tensor<2>) {
+        let training = e.is_autodiff();
+        let lift = |tensor: Tensor<3>| if training { Tensor::from_inner(tensor) } else { tensor };
+        let kept = kept.map(|kept| kept.unsqueeze_dim::<3>(0));
+        let (e, other) = match (means, kept) {
+            (Some(means), kept) => {
+                let open = kept.into_iter().fold(self.open.clone(), |open, kept| open * kept);
+                ((e - lift(means.lent.clone())) * lift(open), self.other.clone() - means.other.clone())
+            }
+            (None, Some(kept)) => (e * lift(kept), self.other.clone()),
+            (None, None) => (e, self.other.clone()),
+        };
+        (e, if training { Tensor::from_inner(other) } else { other })
+    }
+}
+
+/// Running means of what is lent to a side and of the vectors that it is fitted to. A row of a batch never sees its own share
+/// of them: they move after the step (A15).
+#[derive(Clone)]
+pub struct Means {
+    /// `[vectors, 1, m]`, of those who were lent something; zero until somebody was.
+    lent: Tensor<3>,
+    /// `[1, m]`; zero until the first step.
+    other: Tensor<2>,
+}
+
+impl Means {
+    /// Before the first step, for so many vectors `m` wide.
+    pub fn new(vectors: usize, m: usize, device: &Device) -> Self {
+        Self { lent: Tensor::zeros([vectors, 1, m], device), other: Tensor::zeros([1, m], device) }
+    }
+
+    /// `[vectors + 1, m]`: of what is lent, vector by vector, then of the other side's vectors.
+    pub fn rows(&self) -> Tensor<2> {
+        let [vectors, _, m] = self.lent.dims();
+        Tensor::cat(vec![self.lent.clone().reshape([vectors, m]), self.other.clone()], 0)
+    }
+
+    /// Puts back what [`Means::rows`] gave.
+    pub fn restore(&mut self, rows: Tensor<2>) {
+        let [vectors, _, m] = self.lent.dims();
+        self.lent = rows.clone().slice([0..vectors, 0..m]).reshape([vectors, 1, m]);
+        self.other = rows.slice([vectors..vectors + 1, 0..m]);
+    }
+
+    /// Moves towards the means of a batch.
+    pub fn learn(&mut self, given: Given) {
+        let count = given.open.sum_dim(1);
+        let of_batch = given.lent.sum_dim(1) / count.clone().clamp_min(1.0);
+        // A vector that was lent to nobody keeps its mean.
+        let rate = count.clamp_max(1.0) * MEAN_RATE;
+        self.lent = self.lent.clone() + (of_batch - self.lent.clone()) * rate;
+        self.other = self.other.clone() * (1.0 - MEAN_RATE) + given.other.mean_dim(0) * MEAN_RATE;
+    }
 }
 
 impl Gate {
@@ -71,10 +147,11 @@ impl Enhancement {
         Self { gate: (gated > 0).then(|| Gate::new(init, name, gated, m)), scale: init.constant([gated + plain, m + 1], scale as f32) }
     }
 
-    /// `e = delta * lent`, normalised and scaled, and its fit to the `other` side's vectors `[n', m]` (gradient stopped): a
+    /// `e = delta * lent`, normalised and scaled, and its fit to the `other` side's vectors `[n', m]` (off the graph): a
     /// quantised user says nothing about an item by itself, so the ranker also sees how an item fits what the cluster lends
     /// (A12). Of `n` and `n'` one counts requests and the other samples, request-major; `requests` says how many there are.
-    pub fn forward(&self, lendings: Lendings, other: Tensor<2>, requests: usize) -> Features {
+    /// `means`, where there are any, are taken out first.
+    pub fn forward(&self, lendings: Lendings, other: Tensor<2>, requests: usize, means: Option<&Means>) -> Features {
         let gated = match (&self.gate, lendings.gated, lendings.personal) {
             (Some(gate), Some(lent), Some(personal)) => Some(gate.forward(lent.clone(), personal) * lent),
             _ => None,
@@ -82,6 +159,11 @@ impl Enhancement {
         let mut parts: Vec<Tensor<3>> = gated.into_iter().chain(lendings.plain).collect();
         let e = if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 0) };
         let [vectors, n, m] = e.dims();
+        let training = e.is_autodiff();
+        let lent = if training { e.clone().inner() } else { e.clone() };
+        let open = lent.clone().square().sum_dim(2).greater_scalar(0.0).float();
+        let given = Given { lent, open, other };
+        let (e, other) = given.centred(e, lendings.kept, means);
         // Root mean squares, not a full layer norm: a stopped user's zero stays zero.
         let normed = e.clone() / (e.square().mean_dim(2) + TINY).sqrt();
         let others = other.dims()[0];
@@ -93,6 +175,6 @@ impl Enhancement {
         let of_fit = self.scale.val().slice([0..vectors, 0..1, m..m + 1]).reshape([vectors, 1]);
         let fits = fit.reshape([vectors, samples]) * of_fit;
         let scaled = normed * self.scale.val().slice([0..vectors, 0..1, 0..m]);
-        Features { vectors: scaled.swap_dims(0, 1).reshape([n, vectors * m]), fits: fits.swap_dims(0, 1) }
+        Features { vectors: scaled.swap_dims(0, 1).reshape([n, vectors * m]), fits: fits.swap_dims(0, 1), given }
     }
 }

@@ -58,7 +58,8 @@ impl Vectors {
         if parts.items { Self { gated: 2 * LEVELS, plain: 0, flags: 2 } } else { Self::default() }
     }
 
-    fn count(self) -> usize {
+    /// All of them.
+    pub fn count(self) -> usize {
         self.gated + self.plain
     }
 }

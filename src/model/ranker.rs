@@ -18,11 +18,11 @@ use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, ExecutionError, Gradients, IndexingUpdateOp, Int, Tensor, activation::log_sigmoid, activation::sigmoid};
 
 use super::auxiliary::{self, Towers};
-use super::batch::{Dense, DeviceBatch, Layout, TestBatch};
+use super::batch::{Dense, DeviceBatch, Kept, Layout, TestBatch};
 use super::contrastive::{self, Correlations};
-use super::enhancement::{Features, Lendings};
+use super::enhancement::{Features, Given, Lendings, Means};
 use super::ghca::{ClusterLosses, Memory, Reseeded};
-use super::network::{LEVELS, Network};
+use super::network::{LEVELS, Network, Vectors};
 use super::table::{Ids, RowTable};
 use super::transfer;
 use super::uhse::{Assignments, FrozenAssignments};
@@ -137,6 +137,8 @@ struct Pass {
     towers: Option<Towers>,
     users: Option<Chosen>,
     items: Option<Chosen>,
+    /// What was lent to the users and to the items.
+    given: [Option<Given>; 2],
 }
 
 /// Centres chosen for vectors.
@@ -220,6 +222,8 @@ pub struct Ranker {
     item_centres: Option<Memory>,
     user_behaviours: Option<Behaviours>,
     item_behaviours: Option<Behaviours>,
+    user_means: Option<Means>,
+    item_means: Option<Means>,
     assignments: Option<Assignments>,
     correlations: Option<Correlations>,
     steps: u64,
@@ -240,6 +244,7 @@ impl Ranker {
         };
         let has_personal = parts.uie.is_some() || parts.upbe || parts.towers || parts.wide;
         let item_centres = parts.has_item_centres().then(|| Memory::items(config, device));
+        let means = |vectors: Vectors| (config.lent_centred && vectors.count() > 0).then(|| Means::new(vectors.count(), m, device));
         Self {
             network: Network::new(config, variant, &device.clone().autodiff()),
             optimizer: adam(),
@@ -251,6 +256,8 @@ impl Ranker {
             item_behaviours: parts.items.then(|| Behaviours::new(config, items, device)),
             assignments: item_centres.as_ref().filter(|_| parts.uhse).map(|memory| Assignments::new(items, memory.levels(), device)),
             item_centres,
+            user_means: means(Vectors::of_users(parts)),
+            item_means: means(Vectors::of_items(parts)),
             correlations: None,
             variant,
             parts,
@@ -329,6 +336,14 @@ impl Ranker {
         }
     }
 
+    /// The running means of what is lent to a side.
+    pub fn means(&self, side: Side) -> Option<&Means> {
+        match side {
+            Side::Users => self.user_means.as_ref(),
+            Side::Items => self.item_means.as_ref(),
+        }
+    }
+
     /// Each item's centre, as it last passed.
     pub fn assignments(&self) -> Option<&Assignments> {
         self.assignments.as_ref()
@@ -370,6 +385,9 @@ impl Ranker {
             if let Some(behaviours) = self.behaviours(side) {
                 into.floats(format!("{prefix}{name}_behaviours"), behaviours.rows());
             }
+            if let Some(means) = self.means(side) {
+                into.floats(format!("{prefix}{name}_means"), means.rows());
+            }
         }
         if let Some(assignments) = &self.assignments {
             into.floats(format!("{prefix}item_assignments"), assignments.rows());
@@ -407,6 +425,11 @@ impl Ranker {
                 behaviours.restore(state.tensor(&format!("{name}_behaviours"), &device)?);
             }
         }
+        for (name, means) in [("user", &mut self.user_means), ("item", &mut self.item_means)] {
+            if let Some(means) = means {
+                means.restore(state.tensor(&format!("{name}_means"), &device)?);
+            }
+        }
         if let Some(assignments) = &mut self.assignments {
             assignments.restore(state.tensor("item_assignments", &device)?, state.floats("item_assignments.born")?.to_vec());
         }
@@ -431,6 +454,7 @@ impl Ranker {
             users: &batch.users.ids,
             items: &batch.items.ids,
             low_active: &batch.low_active,
+            kept: Some(&batch.kept),
             assignments: self.assignments.as_ref().map(Assignments::frozen),
         };
         let pass = self.forward(&self.network, &leaves, &context);
@@ -545,7 +569,7 @@ impl Ranker {
             users: self.user_vectors.as_ref().map(|table| table.pool(users)),
             items: self.item_vectors.as_ref().map(|table| table.pool(items)),
         };
-        let context = Context { dense, users, items, low_active, assignments: frozen.assignments.clone() };
+        let context = Context { dense, users, items, low_active, kept: None, assignments: frozen.assignments.clone() };
         let pass = self.forward(&frozen.network, &leaves, &context);
         let [_, samples, _] = pass.logits.dims();
         let (users, items) = self.sights(&pass, batch.requests);
@@ -573,25 +597,27 @@ impl Ranker {
             }
             Towers { v_user: auxiliary.user(lift(of_user)), v_item: auxiliary.item(lift(of_item)) }
         });
-        let (mut users, mut items) = (None, None);
+        let (mut users, mut items, mut given_to) = (None, None, [None, None]);
         if let Some(towers) = &towers {
             let v = Towers { v_user: off_graph(towers.v_user.clone()), v_item: off_graph(towers.v_item.clone()) };
             let [requests, _] = v.v_user.dims();
             if let Some(enhancement) = &network.users {
                 let (lendings, flags) = self.user_lendings(&v, leaves, context, &mut users, training);
-                let Features { vectors, fits } = enhancement.forward(lendings, lift(v.v_item.clone()), requests);
+                let Features { vectors, fits, given } = enhancement.forward(lendings, v.v_item.clone(), requests, self.user_means.as_ref());
+                given_to[0] = Some(given);
                 request.push(vectors);
                 request.extend(flags.into_iter().map(lift));
                 candidate.push(fits);
             }
             if let Some(enhancement) = &network.items {
                 let (lendings, flags) = self.item_lendings(&v, leaves, context, &mut items, training);
-                let Features { vectors, fits } = enhancement.forward(lendings, lift(v.v_user.clone()), requests);
+                let Features { vectors, fits, given } = enhancement.forward(lendings, v.v_user.clone(), requests, self.item_means.as_ref());
+                given_to[1] = Some(given);
                 candidate.extend([vectors, fits]);
                 candidate.extend(flags.into_iter().map(lift));
             }
         }
-        Pass { logits: network.ple.forward(joined(request), joined(candidate)), towers, users, items }
+        Pass { logits: network.ple.forward(joined(request), joined(candidate)), towers, users, items, given: given_to }
     }
 
     /// What the user side is lent, and its flags: by centres (UIE), by the memory of behaviours (UPBE), by the history's item
@@ -629,7 +655,15 @@ impl Ranker {
             plain.push(lift_3(encoded, training));
             flags.push(has);
         }
-        (Lendings { gated: stacked(gated), plain: stacked(plain), personal: leaves.users.clone() }, flags)
+        (
+            Lendings {
+                gated: stacked(gated),
+                plain: stacked(plain),
+                personal: leaves.users.clone(),
+                kept: context.kept.map(|kept| kept.users.clone()),
+            },
+            flags,
+        )
     }
 
     /// What the item side is lent, and its flags: by item centres, and by the memory of who consumed it (A20).
@@ -653,7 +687,15 @@ impl Ranker {
             gated.push(lift_3(memory, training));
             flags.push(has);
         }
-        (Lendings { gated: stacked(gated), plain: None, personal: leaves.items.clone() }, flags)
+        (
+            Lendings {
+                gated: stacked(gated),
+                plain: None,
+                personal: leaves.items.clone(),
+                kept: context.kept.map(|kept| kept.items.clone()),
+            },
+            flags,
+        )
     }
 
     /// Eq. 6 of the nearest centres of `v` `[n, m]`, or nothing before there are any.
@@ -730,6 +772,11 @@ impl Ranker {
             items: None,
             adaptation: None,
         };
+        for (means, given) in [&mut self.user_means, &mut self.item_means].into_iter().zip(pass.given) {
+            if let (Some(means), Some(given)) = (means, given) {
+                means.learn(given);
+            }
+        }
         let positive = batch.positive.clone();
         if let Some(towers) = pass.towers {
             let v = Towers { v_user: off_graph(towers.v_user), v_item: first_candidates(off_graph(towers.v_item), requests) };
@@ -788,6 +835,8 @@ struct Context<'a> {
     users: &'a Ids,
     items: &'a Ids,
     low_active: &'a Tensor<2>,
+    /// From whom nothing is withheld; none outside training.
+    kept: Option<&'a Kept>,
     assignments: Option<FrozenAssignments>,
 }
 

@@ -84,7 +84,7 @@ async fn train(
     let layout = Layout::new(dataset.vocabulary(), run.history);
     let variants: Vec<Variant> = trained(&run.variants.0).collect();
     let mut rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(run, variant, layout, device)).collect();
-    let mut loader = Loader::new(layout, &variants, run.seed, device);
+    let mut loader = Loader::new(layout, &variants, run, device);
     let (mut replay, steps) = (dataset.replay(), dataset.train_steps());
     for step in 1..=if rankers.is_empty() { 0 } else { steps } {
         let Some(batch) = replay.next_train() else { break };
@@ -109,7 +109,7 @@ fn arms(run: &Config, dataset: &Dataset, visitors: &Visitors, rankers: Vec<Ranke
         None => rankers.next().map(|ranker| {
             Scorer::Model(Box::new(Online {
                 ranker,
-                loader: Loader::new(layout, &[variant], run.seed, device),
+                loader: Loader::new(layout, &[variant], run, device),
                 categories: categories.clone(),
                 frozen: None,
                 step: dataset.train_steps(),

@@ -8,8 +8,9 @@ use duia::data::Vocabulary;
 use duia::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS};
 use duia::kernels::Levels;
 use duia::message::Side;
+use duia::model::batch::Kept;
 use duia::model::dense::{Linear, Mlp};
-use duia::model::enhancement::Enhancement;
+use duia::model::enhancement::{Enhancement, Means};
 use duia::model::ghca::Memory;
 use duia::model::ple::Ple;
 use duia::model::ranker::Ranker;
@@ -131,18 +132,20 @@ pub struct EnhancementOracle {
     pub gates: Vec<[Layer; 2]>,
     /// By vector: `m` scales, then that of the fit.
     pub scale: Vec<Vec<f64>>,
+    /// By vector its running mean, then that of the other side's vectors.
+    pub means: Vec<Vec<f64>>,
 }
 
 impl EnhancementOracle {
-    /// What a module holds.
-    pub fn new(enhancement: &Enhancement) -> Self {
+    /// What a module holds, and its running means.
+    pub fn new(enhancement: &Enhancement, means: &Means) -> Self {
         let mut all = parameters(enhancement);
         let (shape, scale) = all.pop().expect("the scale");
         let gates = (0..all.first().map_or(0, |(shape, _)| shape[0])).map(|g| {
             let [hidden, out]: [Layer; 2] = stack(&all, g).try_into().expect("two layers");
             [hidden, out]
         });
-        Self { gates: gates.collect(), scale: chunks(scale, shape[2]) }
+        Self { gates: gates.collect(), scale: chunks(scale, shape[2]), means: chunks(block_on(read(means.rows())), shape[2] - 1) }
     }
 
     /// Gate NU: `2 sigmoid(relu(z W + b) W' + b')`, `z = [lent; personal]`.
@@ -154,13 +157,17 @@ impl EnhancementOracle {
     }
 
     /// The vectors `[vectors * m]` and their fits to `other` `[vectors]`. The gates see `z`, which is `lent` but for the
-    /// gradient: theirs is stopped.
-    pub fn forward(&self, lent: &[Vec<f64>], z: &[Vec<f64>], personal: &[f64], other: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    /// gradient: theirs is stopped. Where everything is withheld, nothing is left.
+    pub fn forward(&self, lent: &[Vec<f64>], z: &[Vec<f64>], personal: &[f64], other: &[f64], withheld: bool) -> (Vec<f64>, Vec<f64>) {
         let (mut vectors, mut fits) = (Vec::new(), Vec::new());
+        let of_other = self.means.last().expect("the other side's");
+        let other = normed(&other.iter().zip(of_other).map(|(x, mean)| x - mean).collect::<Vec<_>>());
         for (index, (lent, z)) in lent.iter().zip(z).enumerate() {
             let delta = if index < self.gates.len() { self.delta(index, z, personal) } else { vec![1.0; lent.len()] };
-            let e = normed(&delta.iter().zip(lent).map(|(d, x)| d * x).collect::<Vec<_>>());
-            fits.push(self.scale[index][e.len()] * dot(&e, &normed(other)) / e.len() as f64);
+            let e: Vec<f64> = delta.iter().zip(lent).map(|(d, x)| d * x).collect();
+            let open = !withheld && e.iter().any(|&x| x != 0.0);
+            let e = normed(&e.iter().zip(&self.means[index]).map(|(x, mean)| if open { x - mean } else { 0.0 }).collect::<Vec<_>>());
+            fits.push(self.scale[index][e.len()] * dot(&e, &other) / e.len() as f64);
             vectors.extend(e.iter().zip(&self.scale[index]).map(|(e, s)| e * s));
         }
         (vectors, fits)
@@ -293,6 +300,8 @@ pub struct Oracle {
     pub item_behaviours: Vec<Vec<f64>>,
     /// By item: level-2 centre and the step at which it was given.
     pub assignments: Vec<Vec<f64>>,
+    /// By sample: whether everything is withheld from its user and from its item. None from anybody where it is empty.
+    withheld: Vec<[bool; 2]>,
 }
 
 impl Oracle {
@@ -316,14 +325,22 @@ impl Oracle {
             ple: PleOracle::new(&network.ple, config.specific_experts, config.shared_experts).into(),
             towers: [user.to_vec(), item.to_vec()],
             transfer: network.transfer.as_ref().map_or(Vec::new(), |transfer| stack(&parameters(transfer), 0)),
-            users: network.users.as_ref().map(EnhancementOracle::new),
-            items: network.items.as_ref().map(EnhancementOracle::new),
+            users: network.users.as_ref().zip(ranker.means(Side::Users)).map(|(e, means)| EnhancementOracle::new(e, means)),
+            items: network.items.as_ref().zip(ranker.means(Side::Items)).map(|(e, means)| EnhancementOracle::new(e, means)),
             user_centres: centres(Side::Users),
             item_centres: centres(Side::Items),
             user_behaviours: memories(Side::Users),
             item_behaviours: memories(Side::Items),
             assignments: ranker.assignments().map_or(Vec::new(), |a| chunks(block_on(read(a.rows())), 2)),
+            withheld: Vec::new(),
         }
+    }
+
+    /// The same for a batch that trains, which withholds from some what is lent.
+    pub fn withholding(self, kept: &Kept) -> Self {
+        let (users, items) = (block_on(read(kept.users.clone())), block_on(read(kept.items.clone())));
+        let candidates = items.len() / users.len();
+        Self { withheld: items.iter().enumerate().map(|(s, &item)| [users[s / candidates] == 0.0, item == 0.0]).collect(), ..self }
     }
 
     fn embedding(&self, row: u32) -> &[f64] {
@@ -417,6 +434,7 @@ impl Oracle {
     fn features(&self, batch: &Batch, r: usize, s: usize, v_user: &[f64], v_item: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let parts = self.variant.parts();
         let (user, item) = (batch.user[r], batch.item[s]);
+        let [from_user, from_item] = self.withheld.get(s).copied().unwrap_or_default();
         let mut request = self.request_fields(batch, r);
         let mut candidate = self.candidate_fields(item, batch.category[s]);
         if parts.wide {
@@ -431,17 +449,40 @@ impl Oracle {
         let personal = |table: &[Vec<f64>], id: u32| table.get(id as usize).cloned().unwrap_or_default();
         if let Some(users) = &self.users {
             let (lent, flags) = self.lent_to_user(batch, r, v_user);
-            let (vectors, fits) = users.forward(&lent, &lent, &personal(&self.user_vectors, user), v_item);
+            let (vectors, fits) = users.forward(&lent, &lent, &personal(&self.user_vectors, user), v_item, from_user);
             request.extend([vectors, flags].concat());
             candidate.extend(fits);
         }
         if let Some(items) = &self.items {
             let lendings = [self.lent_by_centres(&self.item_centres, v_item), self.remembered(&self.item_behaviours, item)];
             let lent: Vec<Vec<f64>> = lendings.iter().flat_map(|(vectors, _)| vectors.clone()).collect();
-            let (vectors, fits) = items.forward(&lent, &lent, &personal(&self.item_vectors, item), v_user);
+            let (vectors, fits) = items.forward(&lent, &lent, &personal(&self.item_vectors, item), v_user, from_item);
             candidate.extend([vectors, fits, lendings.iter().map(|(_, flag)| *flag).collect()].concat());
         }
         (request, candidate)
+    }
+
+    /// What is lent to each user and to each item of a batch behind the gates, vector by vector, and what each is fitted to.
+    pub fn lent(&self, batch: &Batch, told: &Told) -> ([Vec<Vec<Vec<f64>>>; 2], [Vec<Vec<f64>>; 2]) {
+        let gated = |side: &Option<EnhancementOracle>, lent: Vec<Vec<f64>>, personal: &[f64]| -> Vec<Vec<f64>> {
+            let oracle = side.as_ref().expect("an enhancement");
+            let delta = |index: usize, x: &[f64]| match index < oracle.gates.len() {
+                true => oracle.delta(index, x, personal),
+                false => vec![1.0; x.len()],
+            };
+            lent.iter().enumerate().map(|(index, x)| delta(index, x).iter().zip(x).map(|(d, x)| d * x).collect()).collect()
+        };
+        let to_user = |r: usize| {
+            let (lent, _) = self.lent_to_user(batch, r, &told.v_user[r]);
+            gated(&self.users, lent, &self.user_vectors[batch.user[r] as usize])
+        };
+        let to_item = |s: usize| {
+            let (v, item) = (&told.v_item[s], batch.item[s]);
+            let [(centres, _), (memory, _)] = [self.lent_by_centres(&self.item_centres, v), self.remembered(&self.item_behaviours, item)];
+            gated(&self.items, centres.into_iter().chain(memory).collect(), &self.item_vectors[item as usize])
+        };
+        let lent = [(0..batch.requests).map(to_user).collect(), (0..batch.samples()).map(to_item).collect()];
+        (lent, [told.v_item.clone(), told.v_user.clone()])
     }
 
     /// The forward pass.

@@ -62,7 +62,7 @@ impl Trained {
         let device = Device::flex();
         let dataset = Dataset::open(Arc::new(Generator::new(config)), config).unwrap();
         let layout = Layout::new(dataset.vocabulary(), config.history);
-        let loader = Loader::new(layout, &[variant], config.seed, &device);
+        let loader = Loader::new(layout, &[variant], config, &device);
         let ranker = Ranker::new(config, variant, layout, &device);
         let mut new = Self { ranker, config: config.clone(), replay: dataset.replay(), dataset, layout, loader, step: 0 };
         (0..FILLED).for_each(|_| new.step());
@@ -155,6 +155,8 @@ pub fn state(ranker: &Ranker) -> BTreeMap<&'static str, Vec<u32>> {
     add("item hits", ranker.memory(Side::Items).map(|memory| bits(memory.hits())));
     add("user behaviours", ranker.behaviours(Side::Users).map(|behaviours| bits(behaviours.rows())));
     add("item behaviours", ranker.behaviours(Side::Items).map(|behaviours| bits(behaviours.rows())));
+    add("user means", ranker.means(Side::Users).map(|means| bits(means.rows())));
+    add("item means", ranker.means(Side::Items).map(|means| bits(means.rows())));
     add("assignments", ranker.assignments().map(|assignments| bits(assignments.rows())));
     all
 }
