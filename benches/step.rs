@@ -36,7 +36,7 @@ impl Runner {
         let batches = std::iter::from_fn(|| replay.next_train()).take(60).map(Arc::new).collect();
         let device = Device::flex();
         let mut runner = Self {
-            loader: Loader::new(layout, &[variant], &config, &device),
+            loader: Loader::new(layout, &[variant], config, &device),
             ranker: Ranker::new(config, variant, layout, &device),
             batches,
             next: 0,

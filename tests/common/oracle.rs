@@ -17,6 +17,9 @@ use duia::model::ranker::Ranker;
 
 use super::{block_on, dot, linear, mean, mlp, read, sigmoid, softmax};
 
+/// Vectors, one a row.
+type Rows = Vec<Vec<f64>>;
+
 /// Weight `[inputs, outputs]` and bias.
 pub type Layer = (Vec<f64>, Vec<f64>);
 
@@ -463,8 +466,8 @@ impl Oracle {
     }
 
     /// What is lent to each user and to each item of a batch behind the gates, vector by vector, and what each is fitted to.
-    pub fn lent(&self, batch: &Batch, told: &Told) -> ([Vec<Vec<Vec<f64>>>; 2], [Vec<Vec<f64>>; 2]) {
-        let gated = |side: &Option<EnhancementOracle>, lent: Vec<Vec<f64>>, personal: &[f64]| -> Vec<Vec<f64>> {
+    pub fn lent(&self, batch: &Batch, told: &Told) -> ([Vec<Rows>; 2], [Rows; 2]) {
+        let gated = |side: &Option<EnhancementOracle>, lent: Rows, personal: &[f64]| -> Rows {
             let oracle = side.as_ref().expect("an enhancement");
             let delta = |index: usize, x: &[f64]| match index < oracle.gates.len() {
                 true => oracle.delta(index, x, personal),
