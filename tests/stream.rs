@@ -144,7 +144,9 @@ fn what_nobody_taught_between_is_scored_as_with_frozen_memories() {
 #[test]
 fn who_learns_nothing_gains_nothing_and_who_learns_does_not_stay() {
     let longer = Config { rows: 2_048, train_share: 0.5, ..config() };
-    let still = Config { learning_rate: 1e-7, rho: 0.0, lambda: 0.0, eta: 0.0, memory_start: MemoryStart::Zero, ..longer.clone() };
+    // Running means of what is lent move at no configured rate.
+    let rates = Config { learning_rate: 1e-7, rho: 0.0, lambda: 0.0, eta: 0.0, ..longer.clone() };
+    let still = Config { memory_start: MemoryStart::Zero, lent_centred: false, ..rates };
     let change = |config: &Config| -> Vec<f64> {
         let (events, _) = generated(config);
         let areas = |kind| scores(&events, kind).into_iter().map(|score| score.auc.all.value).collect::<Vec<f64>>();
