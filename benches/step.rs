@@ -1,7 +1,7 @@
 //! What a training step costs on the CPU, at the browser's sizes: samples a second of each variant beside a step of PLE,
 //! and the ratio of step times for tables of 20,000 and 2,000,000 rows, measured in turns in one run.
 //!
-//! `cargo bench --bench step`; one thread, as a worker in a browser has.
+//! `cargo bench --bench step`; one thread, as a worker in a browser has, and the allocator of `duia`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,9 @@ use duia::model::batch::{Layout, Loader};
 use duia::model::ranker::Ranker;
 use duia::platform::block_on;
 use duia::train::{trained, turn_clocks};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Steps of a measured round.
 const STEPS: usize = 40;
@@ -31,7 +34,7 @@ struct Runner {
 impl Runner {
     fn new(config: &Config, variant: Variant) -> Self {
         let dataset = Dataset::open(Arc::new(Generator::new(config)), config).expect("the generator's rows fit the protocol");
-        let layout = Layout::new(dataset.vocabulary(), config.history);
+        let layout = Layout::new(dataset.vocabulary(), &config);
         let mut replay = dataset.replay();
         let batches = std::iter::from_fn(|| replay.next_train()).take(60).map(Arc::new).collect();
         let device = Device::flex();
