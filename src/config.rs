@@ -109,6 +109,8 @@ pub struct Parts {
     pub wide: bool,
     /// Sanity row: the auxiliary model's user vector itself instead of a centre.
     pub towers: bool,
+    /// Sanity row: the ranker pools the whole history too.
+    pub long: bool,
 }
 
 impl Parts {
@@ -122,6 +124,7 @@ impl Parts {
         transfer: false,
         wide: false,
         towers: false,
+        long: false,
     };
 
     /// Whether the auxiliary towers are trained.
@@ -158,6 +161,8 @@ pub enum Variant {
     Transfer,
     /// Sanity row: PLE with as many parameters as DUIA.
     Wide,
+    /// Sanity row: PLE that pools the whole history, as the auxiliary towers do, beside the recent one.
+    Long,
     /// Sanity row: PLE with the auxiliary model's vectors and no cluster.
     Towers,
     /// Sanity row: UIE with random frozen centres.
@@ -174,12 +179,14 @@ pub enum Variant {
     DuiaItems,
     /// PLE with UHSE alone (Table 7).
     Uhse,
+    /// DUIA on a PLE that pools the whole history itself.
+    DuiaLong,
 }
 
 impl Variant {
     /// All variants, in the order in which reports and charts show them. With `Variant::entry` below, the one place
     /// to touch for a new one.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Popularity,
         Self::CategoryRepeat,
         Self::Truth,
@@ -187,6 +194,7 @@ impl Variant {
         Self::Contrastive,
         Self::Transfer,
         Self::Wide,
+        Self::Long,
         Self::Towers,
         Self::RandomCentres,
         Self::KMeansCentres,
@@ -195,6 +203,7 @@ impl Variant {
         Self::Duia,
         Self::DuiaItems,
         Self::Uhse,
+        Self::DuiaLong,
     ];
 
     /// The paper's ladder, Table 4: each rung adds a part to the one before.
@@ -242,6 +251,13 @@ impl Variant {
             Self::Wide => {
                 ("ple-wide", "PLE, wider", "Sanity: PLE with as many parameters as DUIA.", Self::Ple, Parts { wide: true, ..ranker })
             }
+            Self::Long => (
+                "ple-long",
+                "PLE, whole history",
+                "Sanity: PLE that pools the whole history too, as the towers do.",
+                Self::Ple,
+                Parts { long: true, ..ranker },
+            ),
             Self::Towers => (
                 "ple-towers",
                 "PLE, towers",
@@ -267,6 +283,13 @@ impl Variant {
             Self::Upbe => ("uie-upbe", "UIE+UPBE", "UIE, and a memory of which clusters take what the user took.", Self::Uie, upbe),
             Self::Duia => ("duia", "DUIA", "UIE, UPBE, and the history's items by their clusters.", Self::Upbe, duia),
             Self::DuiaItems => ("duia-items", "DUIA u+i", "DUIA for users and for items.", Self::Duia, Parts { items: true, ..duia }),
+            Self::DuiaLong => (
+                "duia-long",
+                "DUIA, whole history",
+                "DUIA on a PLE that pools the whole history itself.",
+                Self::Long,
+                Parts { long: true, ..duia },
+            ),
             Self::Uhse => ("uhse", "UHSE", "PLE, and the history's items by their clusters.", Self::Ple, Parts { uhse: true, ..ranker }),
         }
     }
@@ -435,10 +458,13 @@ pub struct Config {
     pub train_share: f64,
     /// How many times the training rows are gone through, in time order each time (A23 says once).
     pub passes: u32,
-    /// Behaviours of a user's history that the models see, at most 50 in the paper's protocol. Histories are pooled to a mean
-    /// (A18), in which what is newest drowns: at the browser's sizes PLE is better with 3 than with 20 on the generator and
-    /// by far on real rows (`duia sweep length`, docs/results.md).
+    /// Behaviours of a user's history that are kept, at most 50 in the paper's protocol (A18): the window of the auxiliary
+    /// towers and of UHSE.
     pub history: usize,
+    /// The newest of them that the ranker itself pools to a mean, in which what is newest drowns: on the generator PLE is best
+    /// with 1, on 655 real users with 3 (`duia sweep recent`, docs/results.md). What a ranker gains that pools the whole history
+    /// beside them says the variant `ple-long`.
+    pub recent: usize,
     /// How negatives are drawn.
     pub negatives: Negatives,
     /// Share of the users called low-active: the bottom of the training behaviours (A22).
@@ -489,7 +515,7 @@ pub struct Config {
     pub memory_start: MemoryStart,
     /// What "most similar" means.
     pub similarity: Similarity,
-    /// Whether the running mean of the user vectors is taken out before the search and the sign test.
+    /// Whether running means of both sides' vectors are taken out before the searches and the sign test (A5).
     pub centred: bool,
     /// How a pull becomes a move.
     pub centre_step: CentreStep,
@@ -513,10 +539,12 @@ pub struct Config {
     pub stop_rule: StopRule,
     /// Where the learned scale of the enhancement vectors starts (A12).
     pub enhancement_scale: f64,
-    /// Share of the training requests from which all that is lent to a side is withheld, a side at a time. A ranker that always
+    /// Share of the training requests from which all that is lent to the user side is withheld. A ranker that always
     /// has the lent vectors leans on them, and its embeddings stay behind: without this even a user's own vector, lent to
     /// himself, makes PLE worse (docs/results.md).
     pub withheld_share: f64,
+    /// The same share on the item side, which leans harder: half was too little and none cost .0125 (docs/results.md).
+    pub withheld_share_items: f64,
     /// Whether a running mean is taken out of what is lent, and out of the vectors that it is fitted to. Vectors of a tower share
     /// a large common part, which says nothing of anybody.
     pub lent_centred: bool,
@@ -552,7 +580,8 @@ impl Config {
             item_groups: 24,
             train_share: 0.8,
             passes: 1,
-            history: 3,
+            history: 50,
+            recent: 1,
             negatives: Negatives::Uniform,
             low_active_share: 0.32,
             batch: 512,
@@ -576,7 +605,7 @@ impl Config {
             eta: 0.05,
             memory_start: MemoryStart::Touch,
             similarity: Similarity::Cosine,
-            centred: false,
+            centred: true,
             centre_step: CentreStep::Mean,
             centre_start: CentreStart::Data,
             sigma_in_graph: false,
@@ -587,8 +616,9 @@ impl Config {
             reseed_expect: 20.0,
             cluster_share: 0.3,
             stop_rule: StopRule::Either,
-            enhancement_scale: 0.1,
-            withheld_share: 0.3,
+            enhancement_scale: 0.05,
+            withheld_share: 0.6,
+            withheld_share_items: 0.85,
             lent_centred: true,
             evaluate_every: 25,
             panel: 2_048,
@@ -606,7 +636,6 @@ impl Config {
                 rows: 100_000_000,
                 user_groups: 256,
                 item_groups: 400,
-                history: 50,
                 batch: 4_096,
                 learning_rate: 1e-3,
                 embedding: 32,
@@ -648,6 +677,7 @@ impl Config {
         whole("item_groups", self.item_groups.into(), 1, u64::from(self.categories))?;
         whole("passes", self.passes.into(), 1, 1_000)?;
         whole("history", self.history as u64, 1, 50)?;
+        whole("recent", self.recent as u64, 1, self.history as u64)?;
         whole("batch", self.batch as u64, 8, 65_536)?;
         if !self.batch.is_multiple_of(2) {
             return Err(ConfigError::new("batch", self.batch, "an even number: each positive comes with its negative"));
@@ -673,6 +703,7 @@ impl Config {
         within("cluster_share", self.cluster_share, 0.001, 1.0)?;
         within("enhancement_scale", self.enhancement_scale, 0.0, 10.0)?;
         within("withheld_share", self.withheld_share, 0.0, 0.95)?;
+        within("withheld_share_items", self.withheld_share_items, 0.0, 0.95)?;
         Ok(())
     }
 

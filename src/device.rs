@@ -167,7 +167,7 @@ async fn trial(device: &Device, config: &Config) -> Result<Vec<f32>, TrainError>
         ..config.clone()
     };
     let dataset = Dataset::open(Arc::new(Generator::new(&small)), &small)?;
-    let layout = Layout::new(dataset.vocabulary(), small.history);
+    let layout = Layout::new(dataset.vocabulary(), &small);
     let variants: Vec<_> = trained(&small.variants.0).collect();
     let mut loader = Loader::new(layout, &variants, &small, device);
     let mut replay = dataset.replay();

@@ -29,7 +29,7 @@ pub async fn record(config: &Config, variant: Variant, source: Arc<dyn Source>, 
     }
     let device = Device::flex();
     let dataset = Dataset::open(source, config)?;
-    let layout = Layout::new(dataset.vocabulary(), config.history);
+    let layout = Layout::new(dataset.vocabulary(), config);
     let (mut loader, mut replay) = (Loader::new(layout, &[variant], config, &device), dataset.replay());
     let mut ranker = Ranker::new(config, variant, layout, &device);
     let mut initial = Gathering::default();

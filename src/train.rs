@@ -112,7 +112,7 @@ impl Race {
         config.validate()?;
         let dataset = Dataset::open(source, &config)?;
         require_truth(&config, &dataset)?;
-        let layout = Layout::new(dataset.vocabulary(), config.history);
+        let layout = Layout::new(dataset.vocabulary(), &config);
         let variants: Vec<Variant> = trained(&config.variants.0).collect();
         let rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(&config, variant, layout, device)).collect();
         Ok(Self {

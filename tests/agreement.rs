@@ -45,7 +45,7 @@ type Trajectories = BTreeMap<String, Trajectory>;
 async fn trajectories(device: &Device, variants: &[Variant]) -> Trajectories {
     let config = Config { users: 500, items: 2_000, categories: 60, rows: 8_000, warm_up: 5, ..Config::default() };
     let dataset = Dataset::open(Arc::new(Generator::new(&config)), &config).unwrap();
-    let layout = Layout::new(dataset.vocabulary(), config.history);
+    let layout = Layout::new(dataset.vocabulary(), &config);
     let (mut loader, mut replay) = (Loader::new(layout, variants, &config, device), dataset.replay());
     let mut rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(&config, variant, layout, device)).collect();
     let mut all: Vec<Trajectory> = variants.iter().map(|_| Trajectory::default()).collect();

@@ -415,11 +415,11 @@ fn view_ids(variant: Variant) -> Vec<(Batch, Vec<Vec<[i32; 2]>>)> {
         let batch = trained.next();
         let on_device = trained.load(batch.clone());
         let ids: Vec<i32> = on_device.fields(variant).views.as_ref().unwrap().flat().into_data().try_into_vec().unwrap();
-        let h = batch.history;
+        let h = if variant == Variant::Contrastive { trained.config.recent } else { batch.history };
         let views = ids.chunks(2 * h).map(|view| (0..h).map(|place| [view[place], view[h + place]]).collect());
         (batch, views.collect())
     };
-    (0..40).map(|_| of_batch()).collect()
+    (0..60).map(|_| of_batch()).collect()
 }
 
 /// What a place of a history is as ids of the table; -1 for padding.
@@ -453,13 +453,30 @@ fn views_drop_three_values_in_ten_of_low_active_users_and_nobody_else_has_any() 
 }
 
 #[test]
-fn the_short_history_is_the_newest_few() {
+fn the_short_history_is_the_newest_few_and_the_other_one_all_of_it() {
     for (batch, views) in view_ids(Variant::Transfer) {
-        for (r, view) in views.iter().enumerate() {
+        assert_eq!(views.len(), 2 * batch.requests);
+        for (index, view) in views.iter().enumerate() {
+            let r = index / 2;
             for (at, seen) in view.iter().enumerate() {
-                assert_eq!(*seen, if at < FEW { place(&batch, r, at) } else { [-1, -1] });
+                assert_eq!(*seen, if at < FEW || index % 2 == 1 { place(&batch, r, at) } else { [-1, -1] });
             }
         }
+    }
+}
+
+#[test]
+fn only_its_own_variants_learn_from_the_whole_history() {
+    for variant in [Variant::Long, Variant::DuiaLong, Variant::Ple, Variant::Duia] {
+        let mut trained = Trained::new(&config(), variant);
+        // Late enough for histories that are longer than what the ranker pools.
+        let batch = (0..30).map(|_| trained.next()).last().unwrap();
+        let views = trained.load(batch.clone()).fields(variant).views.as_ref().map(|ids| ids.flat());
+        assert_eq!(views.is_some(), variant.parts().long);
+        let ids = views.map_or(Vec::new(), |ids| ids.into_data().try_into_vec::<i32>().unwrap());
+        let whole = (0..batch.requests).flat_map(|r| (0..2).flat_map(move |kind| (0..8).map(move |at| (r, at, kind))));
+        let expected: Vec<i32> = whole.map(|(r, at, kind)| place(&batch, r, at)[kind]).collect();
+        assert!(ids.is_empty() || ids == expected);
     }
 }
 
@@ -505,8 +522,8 @@ fn the_transfer_loss_of_a_batch_sees_the_short_and_the_whole_history() {
     let (requests, views) = (rows_of(graph.leaves.requests.clone()), rows_of(graph.leaves.views.clone().unwrap()));
     let distance = |r: usize| {
         let counts: Vec<f64> = batch.counts[r * 4..][..4].iter().map(|&x| f64::from(x)).collect();
-        let few = mlp(&[requests[r][..2 * d].to_vec(), views[r].clone(), counts.clone()].concat(), tower, false);
-        let many = mlp(&[requests[r].clone(), counts].concat(), tower, false);
+        let with = |history: &[f64]| mlp(&[&requests[r][..2 * d], history, &counts[..]].concat(), tower, false);
+        let (few, many) = (with(&views[r][..2 * d]), with(&views[r][2 * d..]));
         linear(&few, &lead.0, &lead.1).iter().zip(&many).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / many.len() as f64
     };
     let high: Vec<usize> = (0..batch.requests).filter(|&r| !batch.low_active[r]).collect();

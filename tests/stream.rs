@@ -144,9 +144,9 @@ fn what_nobody_taught_between_is_scored_as_with_frozen_memories() {
 #[test]
 fn who_learns_nothing_gains_nothing_and_who_learns_does_not_stay() {
     let longer = Config { rows: 2_048, train_share: 0.5, ..config() };
-    // Running means of what is lent move at no configured rate.
+    // Running means move at no configured rate.
     let rates = Config { learning_rate: 1e-7, rho: 0.0, lambda: 0.0, eta: 0.0, ..longer.clone() };
-    let still = Config { memory_start: MemoryStart::Zero, lent_centred: false, ..rates };
+    let still = Config { memory_start: MemoryStart::Zero, lent_centred: false, centred: false, ..rates };
     let change = |config: &Config| -> Vec<f64> {
         let (events, _) = generated(config);
         let areas = |kind| scores(&events, kind).into_iter().map(|score| score.auc.all.value).collect::<Vec<f64>>();
@@ -155,7 +155,7 @@ fn who_learns_nothing_gains_nothing_and_who_learns_does_not_stay() {
     let (still, learning) = (change(&still), change(&longer));
     for (place, variant) in Variant::ALL.into_iter().enumerate() {
         let parts = variant.parts();
-        // A first touch raises the flag of a memory, whatever the rates, and UHSE's live table fills.
+        // A touch makes a memory count for more, whatever the rates, and UHSE's live table fills.
         if !parts.upbe && !parts.uhse {
             assert!(still[place].abs() < 1e-4, "{variant:?}: {}", still[place]);
         }

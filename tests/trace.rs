@@ -32,6 +32,7 @@ fn config() -> Config {
         rows: 1_000,
         batch: 48,
         history: 5,
+        recent: 2,
         embedding: 4,
         expert_1: widths("6"),
         expert_2: widths("5"),
@@ -117,8 +118,9 @@ impl Trace {
         (0..step).any(|earlier| self.has(earlier, "users.first_fill"))
     }
 
-    /// Rows of the embedding table that enter each pooled vector of a step, and with what weight: candidates' and requests'.
-    fn pooled(&self, step: usize) -> [Vec<Vec<Bag>>; 2] {
+    /// Rows of the embedding table that enter each pooled vector of a step, and with what weight: candidates', requests' and
+    /// whole histories'.
+    fn pooled(&self, step: usize) -> [Vec<Vec<Bag>>; 3] {
         let (items, users) = (self.before(0, "item_behaviours").len(), self.before(0, "user_behaviours").len());
         let buckets = 16;
         let categories = self.before(0, "embeddings.weight").len() - items - users - buckets;
@@ -131,15 +133,17 @@ impl Trace {
         };
         let (users, buckets) = (self.ids(step, "batch.user"), self.ids(step, "batch.activity"));
         let (of_items, of_categories) = (self.rows(step, "batch.history_items"), self.rows(step, "batch.history_categories"));
+        let (recent, whole) = (self.config.recent, self.config.history);
+        let history = |r: usize, newest: usize| [bag(&of_items[r][..newest], 0), bag(&of_categories[r][..newest], items)];
         let requests = (0..users.len()).map(|r| {
             let single = [first_user + users[r], first_bucket + buckets[r]].map(|row| vec![(row, 1.0)]);
-            single.into_iter().chain([bag(&of_items[r], 0), bag(&of_categories[r], items)]).collect()
+            single.into_iter().chain(history(r, recent)).collect()
         });
-        [candidates.collect(), requests.collect()]
+        [candidates.collect(), requests.collect(), (0..users.len()).map(|r| history(r, whole).to_vec()).collect()]
     }
 
-    /// The pooled embeddings of the candidates and of the requests of a step.
-    fn features(&self, step: usize) -> [Rows; 2] {
+    /// The pooled embeddings of the candidates, of the requests and of the whole histories of a step.
+    fn features(&self, step: usize) -> [Rows; 3] {
         let table = self.before(step, "embeddings.weight");
         let pool = |rows: &Bag| -> Vec<f64> {
             (0..table[0].len()).map(|k| rows.iter().map(|&(row, weight)| weight * table[row][k]).sum()).collect()
@@ -215,7 +219,7 @@ fn ple(trace: &Trace, request: &[f64], candidate: &[f64]) -> [f64; 2] {
 #[test]
 fn the_forward_pass_of_the_first_step_is_ple_over_pooled_embeddings() {
     let trace = Trace::new();
-    let ([candidates, requests], counts) = (trace.features(0), trace.rows(0, "batch.counts"));
+    let ([candidates, requests, _], counts) = (trace.features(0), trace.rows(0, "batch.counts"));
     let logits: Vec<[f64; 2]> =
         (0..candidates.len()).map(|s| ple(&trace, &[requests[s / 2].clone(), counts[s / 2].clone()].concat(), &candidates[s])).collect();
     let by_task = |task: usize| logits.iter().map(|of_sample| of_sample[task]).collect::<Vec<_>>();
@@ -226,9 +230,10 @@ fn the_forward_pass_of_the_first_step_is_ple_over_pooled_embeddings() {
 fn every_step_has_the_towers_and_the_losses_of_the_paper() {
     let trace = Trace::new();
     for step in 0..STEPS {
-        let ([candidates, requests], counts) = (trace.features(step), trace.rows(step, "batch.counts"));
+        let ([candidates, requests, whole], counts) = (trace.features(step), trace.rows(step, "batch.counts"));
         let (user, item) = (trace.layers(step, "network.auxiliary.user.layers", 0), trace.layers(step, "network.auxiliary.item.layers", 0));
-        let v_user: Rows = requests.iter().zip(&counts).map(|(x, n)| mlp(&[x.clone(), n.clone()].concat(), &user, false)).collect();
+        let of_user = |r: usize| [&requests[r][..], &whole[r], &counts[r]].concat();
+        let v_user: Rows = (0..requests.len()).map(|r| mlp(&of_user(r), &user, false)).collect();
         let v_item: Rows = candidates.iter().map(|x| mlp(x, &item, false)).collect();
         assert_rows(&trace.rows(step, "v_user"), &v_user, 1e-5);
         assert_rows(&trace.rows(step, "v_item"), &v_item, 1e-5);
@@ -249,12 +254,16 @@ fn every_step_has_the_towers_and_the_losses_of_the_paper() {
     }
 }
 
+fn minus(rows: &Rows, mean: &[f64]) -> Rows {
+    rows.iter().map(|row| row.iter().zip(mean).map(|(x, mean)| x - mean).collect()).collect()
+}
+
 /// The mean step of centres (A4), and Eq. 4 and 5 as means over the samples that cluster.
-fn move_centres(centres: &Rows, v: &Rows, takes_part: &[bool], parents: usize, weight: f64) -> (Rows, [f64; 2]) {
+fn move_centres(centres: &Rows, v: &Rows, assigned: &[[usize; 2]], takes_part: &[bool], parents: usize, weight: f64) -> (Rows, [f64; 2]) {
     let mut pulls: Vec<(f64, Vec<f64>)> = vec![(0.0, vec![0.0; v[0].len()]); centres.len()];
     let mut losses = [0.0; 2];
-    for v in v.iter().zip(takes_part).filter(|(_, takes)| **takes).map(|(v, _)| v) {
-        for (level, row) in both(nearest(v, centres, parents), parents).into_iter().enumerate() {
+    for (sample, v) in v.iter().enumerate().filter(|(sample, _)| takes_part[*sample]) {
+        for (level, row) in both(assigned[sample], parents).into_iter().enumerate() {
             let sigma = sigmoid(dot(v, &centres[row]));
             let away: Vec<f64> = v.iter().zip(&centres[row]).map(|(v, mu)| v - mu).collect();
             losses[level] += sigma * dot(&away, &away);
@@ -270,34 +279,35 @@ fn move_centres(centres: &Rows, v: &Rows, takes_part: &[bool], parents: usize, w
     (moved.collect(), losses.map(|loss| loss / samples))
 }
 
-/// The memories of owners after a step (A13): `seekers` find centres, and what both agree on is pulled in.
-fn remember(memory: &Rows, owners: &[usize], owner_v: &Rows, seekers: &Rows, centres: &Rows, parents: usize, weight: f64) -> Rows {
+/// The memories of owners after a step (A13): what positives found among the `centres`, each nothing where it was not pulled in.
+fn remember(memory: &Rows, owners: &[usize], found: &[Option<[usize; 2]>], centres: &Rows, weight: f64) -> Rows {
     let m = centres[0].len();
     let mut after = memory.clone();
     for owner in 0..memory.len() {
-        let (row, fresh) = (&memory[owner], memory[owner][2 * m] == 0.0);
-        let mut pulls = Vec::new();
-        for positive in (0..owners.len()).filter(|&positive| owners[positive] == owner) {
-            let mu = both(nearest(&seekers[positive], centres, parents), parents).map(|row| &centres[row]);
-            if mu.iter().any(|mu| dot(mu, &owner_v[positive]) < 0.0) {
-                continue;
-            }
-            pulls.push(
-                (0..2)
-                    .flat_map(|level| {
-                        let own = &row[level * m..][..m];
-                        let sigma = sigmoid(dot(mu[level], own));
-                        (0..m).map(move |k| if fresh { mu[level][k] } else { 2.0 * weight * sigma * (mu[level][k] - own[k]) })
-                    })
-                    .collect::<Vec<f64>>(),
-            );
-        }
+        let row = &memory[owner];
+        let pull = |rows: [usize; 2]| -> Vec<f64> {
+            let of_level = |level: usize| {
+                let (mu, own) = (&centres[rows[level]], &row[level * m..][..m]);
+                let rate = f64::max(2.0 * weight * sigmoid(dot(mu, own)), 1.0 / (row[2 * m] + 1.0));
+                (0..m).map(move |k| rate * (mu[k] - own[k]))
+            };
+            (0..2).flat_map(of_level).collect()
+        };
+        let pulls: Vec<Vec<f64>> = (0..owners.len()).filter(|&p| owners[p] == owner).filter_map(|p| found[p]).map(pull).collect();
         if !pulls.is_empty() {
             (0..2 * m).for_each(|k| after[owner][k] += pulls.iter().map(|pull| pull[k]).sum::<f64>() / pulls.len() as f64);
-            after[owner][2 * m] = 1.0;
+            after[owner][2 * m] += 1.0;
         }
     }
     after
+}
+
+/// The running mean of memories after a step: a twentieth of the way towards those that were touched again.
+fn follow(mean: &[f64], memory: &Rows, owners: &[usize], found: &[Option<[usize; 2]>]) -> Vec<f64> {
+    let touched = (0..owners.len()).filter(|&p| found[p].is_some()).map(|p| &memory[owners[p]]);
+    let again: Vec<&Vec<f64>> = touched.filter(|row| row[mean.len()] > 0.0).collect();
+    let of_step = |k: usize| again.iter().map(|row| row[k]).sum::<f64>() / again.len() as f64;
+    mean.iter().enumerate().map(|(k, &mean)| if again.is_empty() { mean } else { mean + 0.05 * (of_step(k) - mean) }).collect()
 }
 
 #[test]
@@ -316,34 +326,58 @@ fn memories_move_by_their_own_rules_once_they_are_filled() {
         }
         let (v_user, all_items) = (trace.rows(step, "v_user"), trace.rows(step, "v_item"));
         let v_item: Rows = all_items.iter().step_by(2).cloned().collect();
+        // Searches and sign tests see vectors and centres without their running means.
+        let mean = |name: &str| trace.before(step, name).pop().unwrap();
+        let of_sides = [mean("user_centres.mean"), mean("item_centres.mean")];
+        let of_seekers = [mean("user_means"), mean("item_means")];
+        let seen_centres = [minus(&user_centres, &of_sides[0]), minus(&item_centres, &of_sides[1])];
+        let search = |v: &Rows, side: usize, mean: &[f64]| -> Vec<[usize; 2]> {
+            minus(v, mean).iter().map(|v| nearest(v, &seen_centres[side], [users, items][side])).collect()
+        };
+        let agree = |v: &Rows, side: usize, assigned: &[[usize; 2]]| -> Vec<bool> {
+            let rows = assigned.iter().map(|&assigned| both(assigned, [users, items][side]));
+            minus(v, &of_sides[side])
+                .iter()
+                .zip(rows)
+                .map(|(v, rows)| rows.iter().all(|&row| dot(v, &seen_centres[side][row]) >= 0.0))
+                .collect()
+        };
         let pairs = |name: &str| trace.rows(step, name).into_iter().map(|pair| [pair[0] as usize, pair[1] as usize]).collect::<Vec<_>>();
-        assert_eq!(pairs("users.assigned"), v_user.iter().map(|v| nearest(v, &user_centres, users)).collect::<Vec<_>>());
-        assert_eq!(pairs("items.assigned"), all_items.iter().map(|v| nearest(v, &item_centres, items)).collect::<Vec<_>>());
-        let stops = v_user
-            .iter()
-            .zip(pairs("users.assigned"))
-            .map(|(v, assigned)| f64::from(u8::from(both(assigned, users).iter().any(|&row| dot(v, &user_centres[row]) < 0.0))));
-        assert_eq!(trace.at(step, "users.stopped"), stops.collect::<Vec<_>>());
-        stopped += trace.at(step, "users.stopped").iter().sum::<f64>();
+        let of_users = search(&v_user, 0, &of_sides[0]);
+        assert_eq!(pairs("users.assigned"), of_users);
+        assert_eq!(pairs("items.assigned"), search(&all_items, 1, &of_sides[1]));
+        let stops: Vec<f64> = agree(&v_user, 0, &of_users).into_iter().map(|agrees| f64::from(u8::from(!agrees))).collect();
+        assert_eq!(trace.at(step, "users.stopped"), stops);
+        stopped += stops.iter().sum::<f64>();
 
         let clustered: Vec<bool> = trace.at(step, "batch.clustered").iter().map(|&flag| flag > 0.0).collect();
-        let (after, [l1, l2]) = move_centres(&user_centres, &v_user, &clustered, users, rho);
+        let (after, [l1, l2]) = move_centres(&user_centres, &v_user, &of_users, &clustered, users, rho);
         assert_rows(&trace.rows(step, "after.user_centres"), &after, 1e-5);
         assert_close(&[trace.at(step, "loss.uie_l1"), trace.at(step, "loss.uie_l2")].concat(), &[l1, l2], 1e-5);
-        let (after, [l1, l2]) = move_centres(&item_centres, &v_item, &vec![true; v_item.len()], items, eta);
+        let of_items = search(&v_item, 1, &of_sides[1]);
+        let (after, [l1, l2]) = move_centres(&item_centres, &v_item, &of_items, &vec![true; v_item.len()], items, eta);
         assert_rows(&trace.rows(step, "after.item_centres"), &after, 1e-5);
         assert_close(&[trace.at(step, "loss.uhse_l1"), trace.at(step, "loss.uhse_l2")].concat(), &[l1, l2], 1e-5);
         moved += usize::from(after != item_centres);
 
         let (owners, consumed) = (trace.ids(step, "batch.user"), trace.ids(step, "batch.item").into_iter().step_by(2).collect::<Vec<_>>());
-        let after = remember(&user_memory, &owners, &v_user, &v_item, &user_centres, users, lambda);
-        assert_rows(&trace.rows(step, "after.user_behaviours"), &after, 1e-5);
-        behaved += usize::from(after != user_memory);
-        let after = remember(&item_memory, &consumed, &v_item, &v_user, &item_centres, items, lambda);
-        assert_rows(&trace.rows(step, "after.item_behaviours"), &after, 1e-5);
+        let sides = [
+            ("user", &owners, &v_user, &v_item, &user_memory, &user_centres),
+            ("item", &consumed, &v_item, &v_user, &item_memory, &item_centres),
+        ];
+        for (side, (name, owners, own, seekers, memory, centres)) in sides.into_iter().enumerate() {
+            let sought = search(seekers, side, &of_seekers[side]);
+            let open = agree(own, side, &sought);
+            let found: Vec<_> = sought.iter().zip(open).map(|(&found, open)| open.then(|| both(found, [users, items][side]))).collect();
+            let after = remember(memory, owners, &found, centres, lambda);
+            assert_rows(&trace.rows(step, &format!("after.{name}_behaviours")), &after, 1e-5);
+            let mean = follow(&mean(&format!("{name}_behaviours.mean")), memory, owners, &found);
+            assert_close(&trace.at(step, &format!("after.{name}_behaviours.mean")), &mean, 1e-5);
+            behaved += usize::from(after != *memory);
+        }
         let entries = trace.rows(step, "after.item_assignments");
-        for (item, v) in consumed.iter().zip(&v_item) {
-            assert_eq!(entries[*item], [nearest(v, &item_centres, items)[1] as f64, (step + 1) as f64]);
+        for (item, assigned) in consumed.iter().zip(&of_items) {
+            assert_eq!(entries[*item], [assigned[1] as f64, (step + 1) as f64]);
         }
     }
     assert!(moved > 3 && behaved > 3, "steps with centres that moved: {moved}, with memories: {behaved}; stopped users: {stopped}");
@@ -428,7 +462,7 @@ fn a_trace_of_what_cannot_be_traced_is_refused() {
 fn trained(config: &Config) -> (Ranker, Layout, Vec<Batch>, Vec<u32>) {
     let device = Device::flex();
     let dataset = Dataset::open(source(config), config).unwrap();
-    let layout = Layout::new(dataset.vocabulary(), config.history);
+    let layout = Layout::new(dataset.vocabulary(), &config);
     let mut replay = dataset.replay();
     let mut loader = Loader::new(layout, &[VARIANT], config, &device);
     let mut ranker = Ranker::new(config, VARIANT, layout, &device);

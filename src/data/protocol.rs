@@ -365,7 +365,7 @@ impl Replay {
     }
 
     fn next_batch(&mut self, end: u64) -> Option<Batch> {
-        let mut batch = self.inner.empty_batch();
+        let mut batch = Batch { pass: self.pass.min(self.inner.passes - 1), ..self.inner.empty_batch() };
         while !batch.is_full() && self.row < end && self.advance(Some(&mut batch)) {}
         (batch.filled() > 0).then(|| {
             batch.pad();
@@ -570,14 +570,17 @@ mod tests {
                 let clustered = shared(&|batch, r| batch.clustered[r] as u32);
                 assert!((0.5..0.75).contains(&clustered), "{clustered}");
             }
-            assert_eq!(test_batches(&dataset), test_batches(&first));
+            // A test batch says that it belongs to the last pass.
+            let last = dataset.inner.passes - 1;
+            let expected: Vec<Batch> = test_batches(&first).into_iter().map(|batch| Batch { pass: last, ..batch }).collect();
+            assert_eq!(test_batches(&dataset), expected);
             assert_eq!(dataset.panel(50), first.panel(50));
             let mut replay = dataset.replay();
             while replay.next_train().is_some() {}
-            assert_eq!(test_batches(&first), std::iter::from_fn(|| replay.next_test()).collect::<Vec<_>>());
+            assert_eq!(expected, std::iter::from_fn(|| replay.next_test()).collect::<Vec<_>>());
             // A test that has begun ends training, whatever passes were left.
             let mut replay = dataset.replay();
-            assert!(replay.next_train().is_some() && replay.next_test() == test_batches(&first).into_iter().next());
+            assert!(replay.next_train().is_some() && replay.next_test() == expected.into_iter().next());
             assert_eq!(replay.next_train(), None);
         }
     }

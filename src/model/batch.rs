@@ -14,7 +14,7 @@ use crate::data::{Behaviour, Vocabulary};
 
 /// Embedded fields of a candidate: item, category.
 pub const CANDIDATE_FIELDS: usize = 2;
-/// Embedded fields of a request: user, activity bucket, pooled history items, pooled history categories.
+/// Embedded fields of a request: user, activity bucket, pooled recent items, pooled recent categories.
 pub const REQUEST_FIELDS: usize = 4;
 /// Probability that a view of the contrastive model drops a history value (section 4 of the design).
 const VIEW_DROP: f64 = 0.3;
@@ -26,12 +26,13 @@ pub const FEW: usize = 5;
 pub struct Layout {
     vocabulary: Vocabulary,
     history: usize,
+    recent: usize,
 }
 
 impl Layout {
-    /// The layout for a data set and a history window.
-    pub fn new(vocabulary: Vocabulary, history: usize) -> Self {
-        Self { vocabulary, history }
+    /// The layout for a data set and the history windows of a configuration.
+    pub fn new(vocabulary: Vocabulary, config: &Config) -> Self {
+        Self { vocabulary, history: config.history, recent: config.recent }
     }
 
     /// How many of each id there are.
@@ -67,18 +68,34 @@ impl Layout {
         let mut ids = Vec::with_capacity(batch.requests * self.request_bags().slots());
         for r in 0..batch.requests {
             ids.extend([users + batch.user[r], activity + batch.activity[r]]);
-            ids.extend(self.history(batch, r, |_| true));
+            ids.extend(self.history(batch, r, self.recent, |_| true));
         }
         ids
     }
 
     fn request_bags(&self) -> Bags {
-        Bags { singles: 2, bags: 2, bag_len: self.history }
+        Bags { singles: 2, bags: 2, bag_len: self.recent }
     }
 
-    /// History ids of a request, items and then categories; places that are not kept are padding.
-    fn history<'a>(&self, batch: &'a Batch, request: usize, keep: impl Fn(usize) -> bool + Copy + 'a) -> impl Iterator<Item = u32> + 'a {
-        let window = request * self.history..(request + 1) * self.history;
+    /// Ids of whole histories: of each request the items, then the categories.
+    fn whole_histories(&self, batch: &Batch) -> Vec<u32> {
+        (0..batch.requests).flat_map(|r| self.history(batch, r, self.history, |_| true)).collect()
+    }
+
+    fn whole_bags(&self) -> Bags {
+        Bags { singles: 0, bags: 2, bag_len: self.history }
+    }
+
+    /// Ids of the `newest` of a request's history, items and then categories; places that are not kept are padding.
+    fn history<'a>(
+        &self,
+        batch: &'a Batch,
+        request: usize,
+        newest: usize,
+        keep: impl Fn(usize) -> bool + Copy + 'a,
+    ) -> impl Iterator<Item = u32> + 'a {
+        let start = request * self.history;
+        let window = start..start + newest;
         let categories = self.first_category();
         let kept = move |(place, id): (usize, u32)| if keep(place) { id } else { NO_ROW };
         let items = batch.history_items[window.clone()].iter().copied();
@@ -95,32 +112,36 @@ impl Layout {
             let lane = random.lane((2 * r + view) as u64);
             move |place: usize| batch.low_active[r] && lane.uniform(place as u64) >= VIEW_DROP
         };
-        views.flat_map(|(r, view)| self.history(batch, r, keep(r, view)).collect::<Vec<_>>()).collect()
+        views.flat_map(|(r, view)| self.history(batch, r, self.recent, keep(r, view)).collect::<Vec<_>>()).collect()
     }
 
-    /// Ids of each request's history, cut to its newest [`FEW`].
-    fn short_histories(&self, batch: &Batch) -> Vec<u32> {
-        (0..batch.requests).flat_map(|r| self.history(batch, r, |place| place < FEW).collect::<Vec<_>>()).collect()
+    /// Ids of each request's history, cut to its newest [`FEW`] and then whole.
+    fn short_and_whole_histories(&self, batch: &Batch) -> Vec<u32> {
+        let cut = |r: usize, few: usize| self.history(batch, r, self.history, move |place| place < few);
+        (0..batch.requests).flat_map(|r| cut(r, FEW).chain(cut(r, self.history)).collect::<Vec<_>>()).collect()
     }
 }
 
-/// Histories as a variant sees them beside the whole ones.
+/// Histories that a variant learns embeddings from beside the recent ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum View {
-    /// The whole history alone.
-    Whole,
+    /// None.
+    Recent,
     /// Two views with dropped values.
     Contrastive,
-    /// The history cut short.
-    Short,
+    /// The history cut short, and the whole of it.
+    ShortAndWhole,
+    /// The whole of it.
+    Whole,
 }
 
 impl View {
     fn of(variant: Variant) -> Self {
         match variant.parts() {
             parts if parts.contrastive => Self::Contrastive,
-            parts if parts.transfer => Self::Short,
-            _ => Self::Whole,
+            parts if parts.transfer => Self::ShortAndWhole,
+            parts if parts.long => Self::Whole,
+            _ => Self::Recent,
         }
     }
 }
@@ -130,9 +151,9 @@ impl View {
 pub struct Fields {
     /// `[samples]` of item and category.
     pub candidates: Ids,
-    /// `[requests]` of user, activity, history items, history categories.
+    /// `[requests]` of user, activity, recent items, recent categories.
     pub requests: Ids,
-    /// More bags of history a request: two views of items and categories, or one that is cut short.
+    /// More bags of history a request, items and categories of each: two views, the short and the whole one, or the whole one.
     pub views: Option<Ids>,
     /// The plan of all of them, in this order.
     pub touched: Touched,
@@ -154,18 +175,24 @@ pub struct Dense {
     pub counts: Tensor<2>,
     /// `[samples, 1]`, for the item tower where the configuration gives it the count.
     pub item_count: Tensor<2>,
-    /// `[requests, history]`: items, negative for padding.
-    pub history: Tensor<2, Int>,
+    /// Whole histories, `[requests]` of items, categories.
+    pub history: Ids,
 }
 
 impl Dense {
-    fn new(batch: &Batch, requests: &Ids, device: &Device) -> Self {
-        let items = requests.tensor().slice([0..batch.requests, 2..2 + batch.history]);
+    fn new(layout: &Layout, batch: &Batch, device: &Device) -> Self {
         Self {
             counts: Tensor::from_data(TensorData::new(batch.counts.clone(), [batch.requests, Behaviour::COUNT]), device),
             item_count: Tensor::from_data(TensorData::new(batch.item_count.clone(), [batch.samples(), 1]), device),
-            history: items,
+            history: Ids::new(Segment { ids: &layout.whole_histories(batch), bags: layout.whole_bags() }, device),
         }
+    }
+
+    /// `[requests, history]`: items of the whole histories, negative for padding.
+    pub fn history_items(&self) -> Tensor<2, Int> {
+        let ids = self.history.tensor();
+        let [requests, slots] = ids.dims();
+        ids.slice([0..requests, 0..slots / 2])
     }
 }
 
@@ -250,7 +277,7 @@ impl TestBatch {
             candidates: Ids::new(Segment { ids: &candidates, bags: layout.candidate_bags() }, device),
             users: Ids::single(&batch.user, device),
             items: Ids::single(&batch.item, device),
-            dense: Dense::new(batch, &requests, device),
+            dense: Dense::new(layout, batch, device),
             low_active: flags(batch.low_active.iter().copied(), device),
             requests,
         }
@@ -266,7 +293,8 @@ pub struct Loader {
     items: RowPlanner,
     random: Counter,
     withheld: Counter,
-    withheld_share: f64,
+    /// Of users and of items.
+    withheld_shares: [f64; 2],
     batches: u64,
     device: Device,
 }
@@ -274,8 +302,7 @@ pub struct Loader {
 impl Loader {
     /// A loader for some variants.
     pub fn new(layout: Layout, variants: &[Variant], config: &Config, device: &Device) -> Self {
-        // Whole histories are also what a batch's dense part is cut from, and a race of rules alone has no variant that reads any.
-        let mut views = vec![View::Whole];
+        let mut views = Vec::new();
         for view in variants.iter().map(|&variant| View::of(variant)) {
             if !views.contains(&view) {
                 views.push(view);
@@ -290,7 +317,7 @@ impl Loader {
             items: RowPlanner::new(v.items as usize),
             random: Counter::new(config.seed, Stream::Views),
             withheld: Counter::new(config.seed, Stream::Withheld),
-            withheld_share: config.withheld_share,
+            withheld_shares: [config.withheld_share, config.withheld_share_items],
             batches: 0,
             device: device.clone(),
         }
@@ -312,7 +339,7 @@ impl Loader {
             users: rows(&mut self.users, &batch.user, &device),
             items: rows(&mut self.items, &batch.item, &device),
             consumed: rows(&mut self.items, &consumed, &device),
-            dense: Dense::new(&batch, &fields[0].1.requests, &device),
+            dense: Dense::new(&self.layout, &batch, &device),
             labels: Tensor::from_data(TensorData::new(batch.labels.clone(), [TASKS, batch.samples(), 1]), &device),
             clustered: floats(&batch.clustered, &device),
             positive: floats(&positive, &device),
@@ -326,9 +353,9 @@ impl Loader {
 
     /// Draws to whom this batch's memories lend.
     fn kept(&self, batch: &Batch) -> Kept {
-        let side = |lane: u64| {
-            let draws = self.withheld.lane(2 * self.batches + lane);
-            move |request: usize| draws.uniform(request as u64) >= self.withheld_share
+        let side = |lane: usize| {
+            let draws = self.withheld.lane(2 * self.batches + lane as u64);
+            move |request: usize| draws.uniform(request as u64) >= self.withheld_shares[lane]
         };
         let (users, items) = (side(0), side(1));
         Kept {
@@ -339,16 +366,18 @@ impl Loader {
 
     fn fields(&mut self, view: View, batch: &Batch) -> Fields {
         let (candidates, requests) = (self.layout.candidates(&batch.item, &batch.category), self.layout.requests(batch));
+        let (recent, whole) = (Bags { singles: 0, bags: 4, bag_len: self.layout.recent }, self.layout.whole_bags());
         let views = match view {
-            View::Whole => None,
-            View::Contrastive => Some((self.layout.contrastive_views(batch, self.random.lane(self.batches)), 4)),
-            View::Short => Some((self.layout.short_histories(batch), 2)),
+            View::Recent => None,
+            View::Contrastive => Some((self.layout.contrastive_views(batch, self.random.lane(self.batches)), recent)),
+            View::ShortAndWhole => Some((self.layout.short_and_whole_histories(batch), Bags { bags: 4, ..whole })),
+            View::Whole => Some((self.layout.whole_histories(batch), whole)),
         };
         let mut segments = vec![
             Segment { ids: &candidates, bags: self.layout.candidate_bags() },
             Segment { ids: &requests, bags: self.layout.request_bags() },
         ];
-        segments.extend(views.iter().map(|(ids, bags)| Segment { ids, bags: Bags { singles: 0, bags: *bags, bag_len: batch.history } }));
+        segments.extend(views.iter().map(|(ids, bags)| Segment { ids, bags: *bags }));
         let mut ids: Vec<Ids> = segments.iter().map(|&segment| Ids::new(segment, &self.device)).collect();
         let touched = Touched::new(&mut self.fields, &segments, &self.device);
         let views = (ids.len() > 2).then(|| ids.remove(2));

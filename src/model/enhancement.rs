@@ -112,6 +112,11 @@ impl Means {
         self.other = rows.slice([vectors..vectors + 1, 0..m]);
     }
 
+    /// `[1, m]`: the running mean of the other side's vectors.
+    pub fn of_others(&self) -> Tensor<2> {
+        self.other.clone()
+    }
+
     /// Moves towards the means of a batch.
     pub fn learn(&mut self, given: Given) {
         let count = given.open.sum_dim(1);

@@ -21,7 +21,7 @@ const RANDOM_START: f64 = 0.01;
 const RESEED_UNTIL: f64 = 0.8;
 /// Rounds of k-means (the sanity row of frozen centres).
 const LLOYD_ROUNDS: usize = 10;
-/// Weight of the newest batch in the running mean of vectors (`centred`).
+/// Weight of the newest batch in the running mean of vectors.
 const MEAN_RATE: f32 = 0.05;
 
 /// What tells the users' memory (Eq. 2-5) from the items' (Eq. 11-14).
@@ -150,7 +150,7 @@ impl Memory {
         self.hits.clone()
     }
 
-    /// `[1, m]`: the running mean of the vectors that clustered (option `centred`); zero until the first.
+    /// `[1, m]`: the running mean of the vectors of batches that learned; zero until the first.
     pub fn mean(&self) -> Tensor<2> {
         self.mean.clone()
     }
@@ -172,8 +172,21 @@ impl Memory {
     /// Eq. 2 and 3, the second restricted to the children of the first (A8): `[samples, 2]`, see
     /// [`nearest`].
     pub fn assign(&self, v: Tensor<2>) -> Tensor<2, Int> {
+        self.nearest(self.seen(v))
+    }
+
+    /// Eq. 7 and 8: the same for `seekers` `[samples, m]` of the other side, whose running mean `mean` `[1, m]` the search takes
+    /// out where it takes out its own.
+    pub fn sought(&self, seekers: Tensor<2>, mean: Option<Tensor<2>>) -> Tensor<2, Int> {
+        self.nearest(match mean.filter(|_| self.config.centred) {
+            Some(mean) => seekers - mean,
+            None => seekers,
+        })
+    }
+
+    fn nearest(&self, seen: Tensor<2>) -> Tensor<2, Int> {
         let kind = integers(vec![0], &self.device);
-        nearest(self.seen(v), self.seen(self.centres.clone()), kind, self.kind.levels, self.config.similarity == Similarity::Cosine)
+        nearest(seen, self.seen(self.centres.clone()), kind, self.kind.levels, self.config.similarity == Similarity::Cosine)
     }
 
     /// Rows of [`Memory::centres`] for assignments `[samples, 2]`: both levels, `[2 * samples]`, level 1 first.
@@ -206,9 +219,7 @@ impl Memory {
         }
         let [rows, m] = self.centres.dims();
         let first = self.kind.levels.first;
-        if self.config.centred {
-            self.mean = self.mean.clone() * (1.0 - MEAN_RATE) + v.clone().mean_dim(0) * MEAN_RATE;
-        }
+        self.mean = self.mean.clone() * (1.0 - MEAN_RATE) + v.clone().mean_dim(0) * MEAN_RATE;
         let pull = centre_pull(v, self.centres.clone(), assigned, clustered, self.kind.levels, self.config.sigma_in_graph);
         let count = pull.clone().slice([0..rows, m..m + 1]);
         let samples = count.clone().slice([0..first]).sum().clamp_min(1.0);

@@ -41,7 +41,7 @@ pub struct Vectors {
     pub gated: usize,
     /// Those that do not.
     pub plain: usize,
-    /// Bits beside them: stopped, has a memory, has a history with centres.
+    /// Bits beside them: stopped, has a history with centres.
     pub flags: usize,
 }
 
@@ -50,12 +50,12 @@ impl Vectors {
     pub fn of_users(parts: Parts) -> Self {
         let (lends, behaves) = (usize::from(parts.uie.is_some() || parts.towers), usize::from(parts.upbe));
         let history = usize::from(parts.uhse);
-        Self { gated: LEVELS * (lends + behaves), plain: LEVELS * history, flags: lends + behaves + history }
+        Self { gated: LEVELS * (lends + behaves), plain: LEVELS * history, flags: lends + history }
     }
 
     /// Of the item side: what centres lend, and the memory of behaviours.
     pub fn of_items(parts: Parts) -> Self {
-        if parts.items { Self { gated: 2 * LEVELS, plain: 0, flags: 2 } } else { Self::default() }
+        if parts.items { Self { gated: 2 * LEVELS, plain: 0, flags: 1 } } else { Self::default() }
     }
 
     /// All of them.
@@ -84,9 +84,18 @@ impl Inputs {
         Self {
             request: REQUEST_FIELDS * d + Behaviour::COUNT,
             candidate: CANDIDATE_FIELDS * d,
-            more_request: users.count() * m + users.flags + m * usize::from(parts.transfer) + m * usize::from(parts.wide),
+            more_request: users.count() * m
+                + users.flags
+                + m * usize::from(parts.transfer)
+                + m * usize::from(parts.wide)
+                + 2 * d * usize::from(parts.long),
             more_candidate: items.count() * m + items.flags + users.count() + items.count(),
         }
+    }
+
+    /// A request's and the whole history, items and categories.
+    fn of_user_tower(self, config: &Config) -> usize {
+        self.request + 2 * config.embedding
     }
 
     fn shared(self) -> usize {
@@ -111,7 +120,7 @@ impl Network {
             ple: Ple::new(&init, &sizes(config, parts), inputs.both(), inputs.shared()),
             auxiliary: parts.has_towers().then(|| {
                 let of_item = inputs.candidate + usize::from(config.item_count);
-                Auxiliary::new(&init, &config.auxiliary.0, inputs.request, of_item)
+                Auxiliary::new(&init, &config.auxiliary.0, inputs.of_user_tower(config), of_item)
             }),
             users: side("users", Vectors::of_users(parts)),
             items: side("items", Vectors::of_items(parts)),
@@ -143,7 +152,7 @@ fn sizes(config: &Config, parts: Parts) -> PleSizes {
 fn dense_parameters(config: &Config, parts: Parts) -> usize {
     let (inputs, m) = (Inputs::new(config, parts), config.memory_width());
     let tower = |from: usize| config.auxiliary.0.iter().fold((0, from), |(sum, from), &to| (sum + (from + 1) * to, to)).0;
-    let towers = tower(inputs.request) + tower(inputs.candidate + usize::from(config.item_count));
+    let towers = tower(inputs.of_user_tower(config)) + tower(inputs.candidate + usize::from(config.item_count));
     let gate = (2 * m + 1) * m + (m + 1) * m;
     let side = |vectors: Vectors| vectors.gated * gate + vectors.count() * (m + 1);
     let ranker = sizes(config, Parts { wide: false, ..parts }).parameters(inputs.both().iter().sum());

@@ -48,9 +48,9 @@ const REFRESH_CHUNK: usize = 16_384;
 pub struct Leaves {
     /// `[samples, 2 * embedding]`: item, category.
     pub candidates: Tensor<2>,
-    /// `[requests, 4 * embedding]`: user, activity, history items, history categories.
+    /// `[requests, 4 * embedding]`: user, activity, recent items, recent categories.
     pub requests: Tensor<2>,
-    /// `[requests, 2 or 4 * embedding]`: histories of views, in the two adaptations.
+    /// `[requests, 2 or 4 * embedding]`: histories of views, in the two adaptations and in PLE with the whole history.
     pub views: Option<Tensor<2>>,
     /// `[requests, m]`: personal vectors.
     pub users: Option<Tensor<2>>,
@@ -227,6 +227,7 @@ pub struct Ranker {
     assignments: Option<Assignments>,
     correlations: Option<Correlations>,
     steps: u64,
+    pass: u32,
     losses: Option<StepLosses>,
     last: Option<LastStep>,
 }
@@ -265,6 +266,7 @@ impl Ranker {
             layout,
             device: device.clone(),
             steps: 0,
+            pass: 0,
             losses: None,
             last: None,
         }
@@ -384,6 +386,7 @@ impl Ranker {
             }
             if let Some(behaviours) = self.behaviours(side) {
                 into.floats(format!("{prefix}{name}_behaviours"), behaviours.rows());
+                into.floats(format!("{prefix}{name}_behaviours.mean"), behaviours.mean());
             }
             if let Some(means) = self.means(side) {
                 into.floats(format!("{prefix}{name}_means"), means.rows());
@@ -422,7 +425,8 @@ impl Ranker {
                 memory.restore(state.tensor(&name(""), &device)?, hits, state.tensor(&name(".mean"), &device)?, filled, step);
             }
             if let Some(behaviours) = behaviours {
-                behaviours.restore(state.tensor(&format!("{name}_behaviours"), &device)?);
+                let part = |part: &str| state.tensor(&format!("{name}_behaviours{part}"), &device);
+                behaviours.restore(part("")?, part(".mean")?);
             }
         }
         for (name, means) in [("user", &mut self.user_means), ("item", &mut self.item_means)] {
@@ -478,8 +482,14 @@ impl Ranker {
         self.apply(batch, graph, gradients);
     }
 
-    /// What the first batch of all decides: which features the contrastive views mask together.
+    /// What the first batch of all decides, which features the contrastive views mask together; and what the first batch of a
+    /// further pass does: a memory of behaviours that knew the last pass would hold each row's own label before the row is
+    /// scored (A15), so it begins anew as histories do.
     pub fn prepare(&mut self, batch: &DeviceBatch) {
+        if batch.host.pass > self.pass {
+            self.pass = batch.host.pass;
+            [&mut self.user_behaviours, &mut self.item_behaviours].into_iter().flatten().for_each(Behaviours::clear);
+        }
         if self.parts.contrastive && self.correlations.is_none() {
             self.correlations = Some(Correlations::new(&batch.host));
         }
@@ -585,12 +595,17 @@ impl Ranker {
         if self.parts.wide {
             request.extend(leaves.users.clone());
         }
+        // On the graph in training, where the variant learns from it.
+        let whole = || self.embeddings.pool(&context.dense.history);
         if let Some(transfer) = &network.transfer {
-            let whole = Tensor::cat(vec![leaves.requests.clone(), counts], 1);
-            request.push(transfer.features(whole, lift(context.low_active.clone())));
+            let history = leaves.views.clone().map_or_else(whole, |views| halves(views)[1].clone());
+            request.push(transfer.features(with_history(&leaves.requests, history, &counts), lift(context.low_active.clone())));
+        }
+        if self.parts.long {
+            request.push(leaves.views.clone().unwrap_or_else(whole));
         }
         let towers = network.auxiliary.as_ref().map(|auxiliary| {
-            let of_user = Tensor::cat(vec![off_graph(leaves.requests.clone()), context.dense.counts.clone()], 1);
+            let of_user = Tensor::cat(vec![off_graph(leaves.requests.clone()), whole(), context.dense.counts.clone()], 1);
             let mut of_item = off_graph(leaves.candidates.clone());
             if self.config.item_count {
                 of_item = Tensor::cat(vec![of_item, context.dense.item_count.clone()], 1);
@@ -645,13 +660,12 @@ impl Ranker {
             flags.push(stopped);
         }
         if let Some(behaviours) = &self.user_behaviours {
-            let (memory, has) = behaviours.look_up(context.users);
-            gated.push(lift_3(memory, training));
-            flags.push(has);
+            let (own, mean) = own_centres(&self.user_centres, chosen, &nothing);
+            gated.push(lift_3(behaviours.lend(context.users, own, mean), training));
         }
         if let (Some(assignments), Some(memory)) = (&context.assignments, &self.item_centres) {
             let (encoded, has) =
-                if memory.is_filled() { assignments.encode(memory, context.dense.history.clone()) } else { nothing.clone().into() };
+                if memory.is_filled() { assignments.encode(memory, context.dense.history_items()) } else { nothing.clone().into() };
             plain.push(lift_3(encoded, training));
             flags.push(has);
         }
@@ -683,9 +697,8 @@ impl Ranker {
             flags.push(stopped);
         }
         if let Some(behaviours) = &self.item_behaviours {
-            let (memory, has) = behaviours.look_up(context.items);
-            gated.push(lift_3(memory, training));
-            flags.push(has);
+            let (own, mean) = own_centres(&self.item_centres, chosen, &nothing);
+            gated.push(lift_3(behaviours.lend(context.items, own, mean), training));
         }
         (
             Lendings {
@@ -741,11 +754,9 @@ impl Ranker {
             return Some((contrastive.loss(requests, views, counts, weights, correlations, random), contrastive::WEIGHT));
         }
         let transfer = self.network.transfer.as_ref()?;
-        let [n, columns] = requests.dims();
-        let own = requests.clone().slice([0..n, 0..columns / 2]);
-        let short = Tensor::cat(vec![own, views, counts.clone()], 1);
+        let [short, whole] = halves(views).map(|history| with_history(&requests, history, &counts));
         let low = Tensor::from_inner(batch.low_active.clone());
-        Some((transfer.loss(short, Tensor::cat(vec![requests, counts], 1), low), transfer::WEIGHT))
+        Some((transfer.loss(short, whole, low), transfer::WEIGHT))
     }
 
     /// The ranker's gradient in the centres, summed over the samples that chose each (option A3); none by default.
@@ -772,20 +783,16 @@ impl Ranker {
             items: None,
             adaptation: None,
         };
-        for (means, given) in [&mut self.user_means, &mut self.item_means].into_iter().zip(pass.given) {
-            if let (Some(means), Some(given)) = (means, given) {
-                means.learn(given);
-            }
-        }
         let positive = batch.positive.clone();
         if let Some(towers) = pass.towers {
             let v = Towers { v_user: off_graph(towers.v_user), v_item: first_candidates(off_graph(towers.v_item), requests) };
-            let met = |memory: &Option<Memory>, seeker: &Tensor<2>, owner: &Tensor<2>| {
+            let met = |memory: &Option<Memory>, seeker: &Tensor<2>, means: &Option<Means>, owner: &Tensor<2>| {
                 let memory = memory.as_ref().filter(|memory| memory.is_filled())?;
-                Some(Met::new(memory, seeker.clone(), owner.clone(), positive.clone()))
+                let mean = means.as_ref().map(Means::of_others);
+                Some(Met::new(memory, seeker.clone(), mean, owner.clone(), positive.clone()))
             };
-            let by_users = self.user_behaviours.as_ref().and_then(|_| met(&self.user_centres, &v.v_item, &v.v_user));
-            let by_items = self.item_behaviours.as_ref().and_then(|_| met(&self.item_centres, &v.v_user, &v.v_item));
+            let by_users = self.user_behaviours.as_ref().and_then(|_| met(&self.user_centres, &v.v_item, &self.user_means, &v.v_user));
+            let by_items = self.item_behaviours.as_ref().and_then(|_| met(&self.item_centres, &v.v_user, &self.item_means, &v.v_item));
             let [from_users, from_items] = centres;
             let assigned = |sight: &Option<Sight>| sight.as_ref()?.chosen.as_ref().map(|chosen| chosen.0.clone());
             if let (Some(memory), Some(assigned)) = (&mut self.user_centres, assigned(&users)) {
@@ -802,6 +809,11 @@ impl Ranker {
             }
             if let (Some(behaviours), Some(met)) = (&mut self.item_behaviours, by_items) {
                 losses.items = Some(behaviours.learn(met, &batch.consumed.ids, &batch.consumed.touched));
+            }
+        }
+        for (means, given) in [&mut self.user_means, &mut self.item_means].into_iter().zip(pass.given) {
+            if let (Some(means), Some(given)) = (means, given) {
+                means.learn(given);
             }
         }
         self.last = Some(LastStep { users, items, host: batch.host.clone() });
@@ -854,9 +866,25 @@ impl Nothing {
     }
 }
 
+impl Nothing {
+    /// `[1, m]`
+    fn mean(&self) -> Tensor<2> {
+        let [_, _, m] = self.vectors.dims();
+        Tensor::zeros([1, m], &self.vectors.device())
+    }
+}
+
 impl From<Nothing> for (Tensor<3>, Tensor<2>) {
     fn from(nothing: Nothing) -> Self {
         (nothing.vectors, nothing.flag)
+    }
+}
+
+/// The chosen centres themselves and the mean of their side, or nothing before there are any.
+fn own_centres(memory: &Option<Memory>, chosen: &Option<Chosen>, nothing: &Nothing) -> (Tensor<3>, Tensor<2>) {
+    match (memory, chosen) {
+        (Some(memory), Some(chosen)) => (chosen.mu.clone(), memory.mean()),
+        _ => (nothing.vectors.clone(), nothing.mean()),
     }
 }
 
@@ -874,6 +902,18 @@ fn lend_from(memory: &Memory, v: Tensor<2>, mu: Tensor<3>, config: &Config) -> L
 fn first_candidates(v_item: Tensor<2>, requests: usize) -> Tensor<2> {
     let [samples, m] = v_item.dims();
     v_item.reshape([requests, samples / requests * m]).slice([0..requests, 0..m])
+}
+
+/// The first and the last half of the columns.
+fn halves(tensor: Tensor<2>) -> [Tensor<2>; 2] {
+    let [n, columns] = tensor.dims();
+    [0..columns / 2, columns / 2..columns].map(|half| tensor.clone().slice([0..n, half]))
+}
+
+/// A request's fields with another history `[requests, 2 * embedding]` in the place of the recent one, and the counts.
+fn with_history(requests: &Tensor<2>, history: Tensor<2>, counts: &Tensor<2>) -> Tensor<2> {
+    let [own, _] = halves(requests.clone());
+    Tensor::cat(vec![own, history, counts.clone()], 1)
 }
 
 fn lift_3(tensor: Tensor<3>, training: bool) -> Tensor<3> {

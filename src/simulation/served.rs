@@ -81,7 +81,7 @@ async fn train(
     watch: &Watch,
     sink: &mut dyn FnMut(Notice),
 ) -> Result<Vec<Ranker>, TrainError> {
-    let layout = Layout::new(dataset.vocabulary(), run.history);
+    let layout = Layout::new(dataset.vocabulary(), run);
     let variants: Vec<Variant> = trained(&run.variants.0).collect();
     let mut rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(run, variant, layout, device)).collect();
     let mut loader = Loader::new(layout, &variants, run, device);
@@ -101,7 +101,7 @@ async fn train(
 
 /// The arms of the run's variants, in their order.
 fn arms(run: &Config, dataset: &Dataset, visitors: &Visitors, rankers: Vec<Ranker>, device: &Device, watch: &Watch) -> Vec<Served> {
-    let layout = Layout::new(dataset.vocabulary(), run.history);
+    let layout = Layout::new(dataset.vocabulary(), run);
     let categories: Arc<[u32]> = (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect();
     let mut rankers = rankers.into_iter();
     let mut scorer = |variant: Variant| match variant.parts().rule {

@@ -118,7 +118,10 @@ fn first_level(ple: &Ple, experts: usize, gates: usize) -> (Vec<Vec<Layer>>, Vec
 /// `sigmoid(mu . v) mu` of both levels or, where a dot is negative, nothing (Eq. 6, the literal "or" of A10); and whether
 /// it stopped.
 pub fn lent(v: &[f64], mu: &[Vec<f64>; 2]) -> ([Vec<f64>; 2], f64) {
-    let stopped = mu.iter().any(|mu| dot(mu, v) < 0.0);
+    lent_unless(mu.iter().any(|mu| dot(mu, v) < 0.0), v, mu)
+}
+
+fn lent_unless(stopped: bool, v: &[f64], mu: &[Vec<f64>; 2]) -> ([Vec<f64>; 2], f64) {
     let weight = |mu: &[f64]| if stopped { 0.0 } else { sigmoid(dot(mu, v)) };
     (mu.clone().map(|mu| mu.iter().map(|x| weight(&mu) * x).collect()), f64::from(u8::from(stopped)))
 }
@@ -183,18 +186,42 @@ pub struct Centres {
     levels: Levels,
     /// Level 1, then the children of each in turn.
     pub rows: Vec<Vec<f64>>,
+    /// Running mean of the vectors of the centres' side.
+    mean: Vec<f64>,
+    /// What the search and the sign test take out of vectors of the centres' own side, and what of the other side's.
+    means: [Vec<f64>; 2],
+}
+
+fn minus(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
 }
 
 impl Centres {
     /// What a memory holds.
     pub fn new(memory: &Memory) -> Self {
         let m = memory.centres().dims()[1];
-        Self { levels: memory.levels(), rows: chunks(block_on(read(memory.centres())), m) }
+        let none = vec![0.0; m];
+        let mean = block_on(read(memory.mean()));
+        Self { levels: memory.levels(), rows: chunks(block_on(read(memory.centres())), m), mean, means: [none.clone(), none] }
+    }
+
+    /// The same with running means taken out: that of the vectors that clustered, and the other side's.
+    pub fn centred(self, others: Option<&Means>) -> Self {
+        let [_, other] = &self.means;
+        let others = others.map_or(other.clone(), |means| block_on(read(means.of_others())));
+        Self { means: [self.mean.clone(), others], ..self }
     }
 
     /// Rows of the most similar first-level centre by cosine and of the most similar of its own children (Eq. 2, 3).
     pub fn nearest(&self, v: &[f64]) -> [usize; 2] {
-        let similarity = |row: usize| dot(v, &self.rows[row]) / dot(&self.rows[row], &self.rows[row]).sqrt();
+        self.search(&minus(v, &self.means[0]))
+    }
+
+    fn search(&self, v: &[f64]) -> [usize; 2] {
+        let similarity = |row: usize| {
+            let mu = minus(&self.rows[row], &self.means[0]);
+            dot(v, &mu) / dot(&mu, &mu).sqrt()
+        };
         let best = |rows: std::ops::Range<usize>| rows.max_by(|&a, &b| similarity(a).total_cmp(&similarity(b))).expect("centres");
         let parent = best(0..self.levels.first);
         let children = self.levels.first + parent * self.levels.children;
@@ -204,6 +231,16 @@ impl Centres {
     /// Both chosen centres.
     pub fn chosen(&self, v: &[f64]) -> [Vec<f64>; 2] {
         self.nearest(v).map(|row| self.rows[row].clone())
+    }
+
+    /// Both centres that a vector of the other side finds (Eq. 7, 8).
+    pub fn sought(&self, v: &[f64]) -> [Vec<f64>; 2] {
+        self.search(&minus(v, &self.means[1])).map(|row| self.rows[row].clone())
+    }
+
+    /// Whether neither of two centres is negatively correlated with a vector of their side (A10).
+    pub fn agree(&self, mu: &[Vec<f64>; 2], v: &[f64]) -> bool {
+        mu.iter().all(|mu| dot(&minus(mu, &self.means[0]), &minus(v, &self.means[0])) >= 0.0)
     }
 
     /// Both centres of an item that was given level-2 centre `child`.
@@ -239,15 +276,27 @@ pub struct Seeking {
     pub seeker: Vec<f64>,
 }
 
-/// UPBE: `rows` `[mu_1 | mu_2 | has]` after a step's positives (Eq. 7 to 10, A13, A14), and Eq. 9 and 10 before it.
-/// With `copies` the first touch takes over what it meets.
-pub fn behave(rows: &[Vec<f64>], centres: &Centres, positives: &[Seeking], lambda: f64, copies: bool) -> (Vec<Vec<f64>>, [f64; 2]) {
+/// UPBE: `rows` `[mu_1 | mu_2 | touches]` after a step's positives (Eq. 7 to 10, A13, A14), and Eq. 9 and 10 before it.
+/// With `averages` the first touches make the mean of what they meet. `mean` moves a twentieth towards the memories that were
+/// touched again.
+pub fn behave(
+    rows: &[Vec<f64>],
+    mean: &mut [f64],
+    centres: &Centres,
+    positives: &[Seeking],
+    lambda: f64,
+    averages: bool,
+) -> (Vec<Vec<f64>>, [f64; 2]) {
     let chosen: Vec<(usize, [Vec<f64>; 2])> = positives
         .iter()
-        .map(|p| (p.owner, p, centres.chosen(&p.seeker)))
-        .filter(|(_, p, mu)| mu.iter().all(|mu| dot(mu, &p.vector) >= 0.0))
+        .map(|p| (p.owner, p, centres.sought(&p.seeker)))
+        .filter(|(_, p, mu)| centres.agree(mu, &p.vector))
         .map(|(owner, _, mu)| (owner, mu))
         .collect();
+    let again: Vec<&Vec<f64>> = chosen.iter().map(|(owner, _)| &rows[*owner]).filter(|row| row[mean.len()] > 0.0).collect();
+    for (k, mean) in mean.iter_mut().enumerate().filter(|_| !again.is_empty()) {
+        *mean += 0.05 * (again.iter().map(|row| row[k]).sum::<f64>() / again.len() as f64 - *mean);
+    }
     let (mut after, mut loss) = (rows.to_vec(), [0.0; 2]);
     for (owner, row) in rows.iter().enumerate() {
         let own: Vec<&[Vec<f64>; 2]> = chosen.iter().filter(|(other, _)| *other == owner).map(|(_, mu)| mu).collect();
@@ -261,14 +310,13 @@ pub fn behave(rows: &[Vec<f64>], centres: &Centres, positives: &[Seeking], lambd
             for mu in own.iter().map(|mu| &mu[level]) {
                 let sigma = sigmoid(dot(mu, memory));
                 loss[level] += sigma * mu.iter().zip(memory).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / chosen.len() as f64;
-                for k in 0..m {
-                    let by = if !copies || row[2 * m] > 0.5 { 2.0 * lambda * sigma * (mu[k] - memory[k]) } else { mu[k] };
-                    move_by[k] += by / own.len() as f64;
-                }
+                let least = if averages { 1.0 / (row[2 * m] + 1.0) } else { 0.0 };
+                let rate = f64::max(2.0 * lambda * sigma, least);
+                (0..m).for_each(|k| move_by[k] += rate * (mu[k] - memory[k]) / own.len() as f64);
             }
             after[owner][level * m..][..m].iter_mut().zip(move_by).for_each(|(x, by)| *x += by);
         }
-        after[owner][2 * m] = 1.0;
+        after[owner][2 * m] += 1.0;
     }
     (after, loss)
 }
@@ -301,6 +349,8 @@ pub struct Oracle {
     pub item_centres: Option<Centres>,
     pub user_behaviours: Vec<Vec<f64>>,
     pub item_behaviours: Vec<Vec<f64>>,
+    /// Running means of the memories of both sides.
+    pub behaviour_means: [Vec<f64>; 2],
     /// By item: level-2 centre and the step at which it was given.
     pub assignments: Vec<Vec<f64>>,
     /// By sample: whether everything is withheld from its user and from its item. None from anybody where it is empty.
@@ -317,7 +367,11 @@ impl Oracle {
         let memories = |side: Side| ranker.behaviours(side).map_or(Vec::new(), |b| chunks(block_on(read(b.rows())), 2 * m + 1));
         let towers = network.auxiliary.as_ref().map_or(Vec::new(), |auxiliary| stack(&parameters(auxiliary), 0));
         let (user, item) = towers.split_at(towers.len() / 2);
-        let centres = |side: Side| ranker.memory(side).filter(|memory| memory.is_filled()).map(Centres::new);
+        let centres = |side: Side| {
+            let memory = ranker.memory(side).filter(|memory| memory.is_filled())?;
+            let raw = Centres::new(memory);
+            Some(if config.centred { raw.centred(ranker.means(side)) } else { raw })
+        };
         Self {
             vocabulary,
             config: config.clone(),
@@ -334,6 +388,8 @@ impl Oracle {
             item_centres: centres(Side::Items),
             user_behaviours: memories(Side::Users),
             item_behaviours: memories(Side::Items),
+            behaviour_means: [Side::Users, Side::Items]
+                .map(|side| ranker.behaviours(side).map_or(Vec::new(), |b| block_on(read(b.mean())))),
             assignments: ranker.assignments().map_or(Vec::new(), |a| chunks(block_on(read(a.rows())), 2)),
             withheld: Vec::new(),
         }
@@ -355,29 +411,28 @@ impl Oracle {
         [self.embedding(item), self.embedding(self.vocabulary.items + category)].concat()
     }
 
-    /// User, activity, mean history item, mean history category, counts.
-    fn request_fields(&self, batch: &Batch, r: usize) -> Vec<f64> {
-        let categories = self.vocabulary.items;
-        let users = categories + self.vocabulary.categories;
-        let buckets = users + self.vocabulary.users;
-        assert!(batch.activity[r] < ACTIVITY_BUCKETS);
-        let window = r * batch.history..(r + 1) * batch.history;
+    /// Mean item and mean category of the newest so many of a history.
+    fn newest(&self, batch: &Batch, r: usize, newest: usize) -> Vec<f64> {
+        let window = r * batch.history..r * batch.history + newest;
         let pooled = |ids: &[u32], first: u32| {
             let rows: Vec<&[f64]> = ids.iter().filter(|&&id| id != NO_ROW).map(|&id| self.embedding(first + id)).collect();
             if rows.is_empty() { vec![0.0; self.config.embedding] } else { mean(&rows) }
         };
-        [
-            self.embedding(users + batch.user[r]).to_vec(),
-            self.embedding(buckets + batch.activity[r]).to_vec(),
-            pooled(&batch.history_items[window.clone()], 0),
-            pooled(&batch.history_categories[window], categories),
-            batch.counts[r * 4..][..4].iter().map(|&x| x.into()).collect(),
-        ]
-        .concat()
+        [pooled(&batch.history_items[window.clone()], 0), pooled(&batch.history_categories[window], self.vocabulary.items)].concat()
+    }
+
+    /// User and activity, any histories, counts.
+    fn with_histories(&self, batch: &Batch, r: usize, histories: &[usize]) -> Vec<f64> {
+        let users = self.vocabulary.items + self.vocabulary.categories;
+        let buckets = users + self.vocabulary.users;
+        assert!(batch.activity[r] < ACTIVITY_BUCKETS);
+        let own = [self.embedding(users + batch.user[r]), self.embedding(buckets + batch.activity[r])].concat();
+        let histories = histories.iter().flat_map(|&newest| self.newest(batch, r, newest));
+        own.into_iter().chain(histories).chain(batch.counts[r * 4..][..4].iter().map(|&x| x.into())).collect()
     }
 
     fn v_user(&self, batch: &Batch, r: usize) -> Vec<f64> {
-        mlp(&self.request_fields(batch, r), &self.towers[0], false)
+        mlp(&self.with_histories(batch, r, &[self.config.recent, batch.history]), &self.towers[0], false)
     }
 
     /// The vector of an item (`item_count` is off).
@@ -388,12 +443,23 @@ impl Oracle {
     /// Vectors and a flag of centres, or nothing before there are any.
     fn lent_by_centres(&self, centres: &Option<Centres>, v: &[f64]) -> ([Vec<f64>; 2], f64) {
         let nothing = || ([vec![0.0; v.len()], vec![0.0; v.len()]], 0.0);
-        centres.as_ref().map_or_else(nothing, |centres| lent(v, &centres.chosen(v)))
+        centres.as_ref().map_or_else(nothing, |centres| {
+            let mu = centres.chosen(v);
+            lent_unless(!centres.agree(&mu, v), v, &mu)
+        })
     }
 
-    fn remembered(&self, rows: &[Vec<f64>], id: u32) -> ([Vec<f64>; 2], f64) {
+    /// A memory of behaviours and, the less it was touched, its owner's own centres, who is `v`; both without their means.
+    fn remembered(&self, side: Side, id: u32, v: &[f64]) -> [Vec<f64>; 2] {
+        let (rows, mean, centres) = match side {
+            Side::Users => (&self.user_behaviours, &self.behaviour_means[0], &self.user_centres),
+            Side::Items => (&self.item_behaviours, &self.behaviour_means[1], &self.item_centres),
+        };
         let (row, m) = (&rows[id as usize], self.config.memory_width());
-        ([row[..m].to_vec(), row[m..2 * m].to_vec()], row[2 * m])
+        let nothing = || [vec![0.0; m], vec![0.0; m]];
+        let own = centres.as_ref().map_or_else(nothing, |centres| centres.chosen(v).map(|mu| minus(&mu, &centres.mean)));
+        let (memory, touches) = (minus(&row[..2 * m], mean), row[2 * m]);
+        [0, 1].map(|level| (0..m).map(|k| (touches * memory[level * m + k] + own[level][k]) / (touches + 1.0)).collect())
     }
 
     /// UHSE: the mean of the history items' centres.
@@ -416,21 +482,32 @@ impl Oracle {
     /// What the user side is lent, and its flags.
     fn lent_to_user(&self, batch: &Batch, r: usize, v: &[f64]) -> (Vec<Vec<f64>>, Vec<f64>) {
         let parts = self.variant.parts();
-        let mut all = Vec::new();
+        let (mut all, mut flags) = (Vec::new(), Vec::new());
+        let mut add = |(vectors, flag): ([Vec<f64>; 2], Option<f64>)| {
+            all.extend(vectors);
+            flags.extend(flag);
+        };
+        let flagged = |(vectors, flag)| (vectors, Some(flag));
         if parts.uie.is_some() {
-            all.push(self.lent_by_centres(&self.user_centres, v));
+            add(flagged(self.lent_by_centres(&self.user_centres, v)));
         }
         if parts.towers {
-            all.push(lent(v, &[v.to_vec(), v.to_vec()]));
+            add(flagged(lent(v, &[v.to_vec(), v.to_vec()])));
         }
         if parts.upbe {
-            all.push(self.remembered(&self.user_behaviours, batch.user[r]));
+            add((self.remembered(Side::Users, batch.user[r], v), None));
         }
         if parts.uhse {
-            all.push(self.history(batch, r));
+            add(flagged(self.history(batch, r)));
         }
-        let (vectors, flags): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-        (vectors.into_iter().flatten().collect(), flags)
+        (all, flags)
+    }
+
+    /// What the item side is lent, and its flag.
+    fn lent_to_item(&self, item: u32, v: &[f64]) -> (Vec<Vec<f64>>, f64) {
+        let (lent, stopped) = self.lent_by_centres(&self.item_centres, v);
+        let memory = self.remembered(Side::Items, item, v);
+        (lent.into_iter().chain(memory).collect(), stopped)
     }
 
     /// The features of a request and of one of its candidates.
@@ -438,7 +515,7 @@ impl Oracle {
         let parts = self.variant.parts();
         let (user, item) = (batch.user[r], batch.item[s]);
         let [from_user, from_item] = self.withheld.get(s).copied().unwrap_or_default();
-        let mut request = self.request_fields(batch, r);
+        let mut request = self.with_histories(batch, r, &[self.config.recent]);
         let mut candidate = self.candidate_fields(item, batch.category[s]);
         if parts.wide {
             request.extend(&self.user_vectors[user as usize]);
@@ -446,8 +523,11 @@ impl Oracle {
         if parts.transfer {
             let low = f64::from(u8::from(batch.low_active[r]));
             let (lead, tower) = self.transfer.split_last().expect("the lead");
-            let v = mlp(&self.request_fields(batch, r), tower, false);
+            let v = mlp(&self.with_histories(batch, r, &[batch.history]), tower, false);
             request.extend(linear(&v, &lead.0, &lead.1).into_iter().map(|x| x * low));
+        }
+        if parts.long {
+            request.extend(self.newest(batch, r, batch.history));
         }
         let personal = |table: &[Vec<f64>], id: u32| table.get(id as usize).cloned().unwrap_or_default();
         if let Some(users) = &self.users {
@@ -457,10 +537,9 @@ impl Oracle {
             candidate.extend(fits);
         }
         if let Some(items) = &self.items {
-            let lendings = [self.lent_by_centres(&self.item_centres, v_item), self.remembered(&self.item_behaviours, item)];
-            let lent: Vec<Vec<f64>> = lendings.iter().flat_map(|(vectors, _)| vectors.clone()).collect();
+            let (lent, stopped) = self.lent_to_item(item, v_item);
             let (vectors, fits) = items.forward(&lent, &lent, &personal(&self.item_vectors, item), v_user, from_item);
-            candidate.extend([vectors, fits, lendings.iter().map(|(_, flag)| *flag).collect()].concat());
+            candidate.extend([vectors, fits, vec![stopped]].concat());
         }
         (request, candidate)
     }
@@ -481,8 +560,8 @@ impl Oracle {
         };
         let to_item = |s: usize| {
             let (v, item) = (&told.v_item[s], batch.item[s]);
-            let [(centres, _), (memory, _)] = [self.lent_by_centres(&self.item_centres, v), self.remembered(&self.item_behaviours, item)];
-            gated(&self.items, centres.into_iter().chain(memory).collect(), &self.item_vectors[item as usize])
+            let (lent, _) = self.lent_to_item(item, v);
+            gated(&self.items, lent, &self.item_vectors[item as usize])
         };
         let lent = [(0..batch.requests).map(to_user).collect(), (0..batch.samples()).map(to_item).collect()];
         (lent, [told.v_item.clone(), told.v_user.clone()])

@@ -29,6 +29,7 @@ pub fn config() -> Config {
         rows: 4_000,
         batch: 64,
         history: 8,
+        recent: 3,
         centres: 4,
         children: 3,
         item_centres: 5,
@@ -36,6 +37,8 @@ pub fn config() -> Config {
         warm_up: FILLED,
         reseed: false,
         cluster_share: 0.6,
+        withheld_share: 0.3,
+        withheld_share_items: 0.3,
         ..Config::default()
     }
 }
@@ -61,7 +64,7 @@ impl Trained {
     pub fn new(config: &Config, variant: Variant) -> Self {
         let device = Device::flex();
         let dataset = Dataset::open(Arc::new(Generator::new(config)), config).unwrap();
-        let layout = Layout::new(dataset.vocabulary(), config.history);
+        let layout = Layout::new(dataset.vocabulary(), config);
         let loader = Loader::new(layout, &[variant], config, &device);
         let ranker = Ranker::new(config, variant, layout, &device);
         let mut new = Self { ranker, config: config.clone(), replay: dataset.replay(), dataset, layout, loader, step: 0 };

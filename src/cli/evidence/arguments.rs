@@ -200,6 +200,8 @@ pub enum Axis {
     Size,
     /// From how many behaviours of a history on does DUIA pay?
     Length,
+    /// How many of the newest behaviours should the ranker itself pool?
+    Recent,
     /// From how many rows of the same users on does DUIA pay? Synthetic stream only.
     Rows,
     /// From how many passes over the training rows on does DUIA pay?
@@ -216,6 +218,7 @@ impl Axis {
             Self::HitRate => "hit-rate",
             Self::Size => "size",
             Self::Length => "length",
+            Self::Recent => "recent",
             Self::Rows => "rows",
             Self::Epochs => "epochs",
         }
@@ -229,6 +232,7 @@ impl Axis {
             Self::NfcUhse => "item NFC",
             Self::Size => "users",
             Self::Length => "history",
+            Self::Recent => "recent",
             Self::Rows => "rows",
             Self::Epochs => "passes",
         }

@@ -90,7 +90,8 @@ fn own_variants(axis: Axis) -> (&'static [Variant], bool) {
         Axis::NfcUie => (&[Variant::Uie], true),
         Axis::NfcUhse => (&[Variant::Uhse], true),
         Axis::HitRate => (&[Variant::Uie], false),
-        Axis::Width | Axis::Size | Axis::Length | Axis::Rows | Axis::Epochs => (&[Variant::Duia], true),
+        Axis::Width => (&[Variant::Duia], true),
+        Axis::Size | Axis::Length | Axis::Recent | Axis::Rows | Axis::Epochs => (&[Variant::Duia, Variant::Long, Variant::DuiaLong], true),
     }
 }
 
@@ -105,6 +106,7 @@ fn default_values(axis: Axis, config: &Config) -> Vec<u64> {
         Axis::Size if is_paper => vec![10_000, 50_000, 100_000, 500_000, 1_000_000],
         Axis::Size => vec![1_000, 2_000, 5_000, 10_000, 20_000],
         Axis::Length => vec![5, 10, 20, 50],
+        Axis::Recent => vec![1, 2, 3, 5, 10],
         Axis::Rows => quarter_to_four(config.rows),
         Axis::Epochs => vec![1, 2, 4],
     }
@@ -131,6 +133,7 @@ fn with_value(axis: Axis, config: &Config, value: u64) -> Result<Config, Refusal
             with(&with(config, "users", &text)?, "rows", &rows.to_string())
         }
         Axis::Length => with(config, "history", &text),
+        Axis::Recent => with(config, "recent", &text),
         Axis::Rows => with(config, "rows", &text),
         Axis::Epochs => with(config, "passes", &text),
     }

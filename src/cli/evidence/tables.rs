@@ -81,7 +81,7 @@ pub fn compared(done: &[Done]) -> Vec<Variant> {
 /// Whether a model is there to be beaten.
 pub fn is_sanity(variant: Variant) -> bool {
     let parts = variant.parts();
-    parts.rule.is_some() || parts.wide || parts.towers || matches!(parts.uie, Some(UserCentres::Random | UserCentres::KMeans))
+    parts.rule.is_some() || parts.wide || parts.towers || parts.long || matches!(parts.uie, Some(UserCentres::Random | UserCentres::KMeans))
 }
 
 /// Which rows, in a title. Synthetic rows are called so.
@@ -604,7 +604,7 @@ pub fn paper_sweep(axis: Axis) -> (&'static str, Variant, &'static [paper::Row])
         Axis::NfcUie => ("Table 7", Variant::Uie, &paper::TABLE_7_UIE),
         Axis::NfcUhse => ("Table 7", Variant::Uhse, &paper::TABLE_7_UHSE),
         Axis::Width => ("Table 8", Variant::Duia, &paper::TABLE_8),
-        Axis::HitRate | Axis::Size | Axis::Length | Axis::Rows | Axis::Epochs => ("", Variant::Duia, &[]),
+        Axis::HitRate | Axis::Size | Axis::Length | Axis::Recent | Axis::Rows | Axis::Epochs => ("", Variant::Duia, &[]),
     }
 }
 
@@ -616,6 +616,7 @@ fn sweep_title(axis: Axis, what: &str) -> String {
         Axis::HitRate => format!("{what} by level-1 user centres (NFC)"),
         Axis::Size => format!("{what} by the number of users"),
         Axis::Length => format!("{what} by the length of the history"),
+        Axis::Recent => format!("{what} by how much of the history the ranker itself pools"),
         Axis::Rows => format!("{what} by the number of rows"),
         Axis::Epochs => format!("{what} by passes over the training rows"),
     }
@@ -628,7 +629,8 @@ fn fixed(axis: Axis) -> &'static str {
         Axis::Rows => "Users and catalogue stay, so that every user has more rows.",
         Axis::NfcUie | Axis::NfcUhse | Axis::HitRate => "Level-2 centres of each level-1 centre stay as many.",
         Axis::Epochs => "Each pass has the rows in time order, with histories begun anew and negatives of its own.",
-        Axis::Width | Axis::Length => "",
+        Axis::Length => "The history is what towers and UHSE see, and ranker and towers of the rows with the whole history.",
+        Axis::Width | Axis::Recent => "",
     }
 }
 

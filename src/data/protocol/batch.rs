@@ -26,6 +26,8 @@ pub struct Batch {
     pub valid: usize,
     /// Behaviours of the history window.
     pub history: usize,
+    /// Passes over the training rows that came before; the test belongs to the last one.
+    pub pass: u32,
     /// `[requests]`: user.
     pub user: Vec<u32>,
     /// `[requests]`: the user's activity bucket, see [`activity_bucket`].
