@@ -34,7 +34,7 @@ struct Runner {
 impl Runner {
     fn new(config: &Config, variant: Variant) -> Self {
         let dataset = Dataset::open(Arc::new(Generator::new(config)), config).expect("the generator's rows fit the protocol");
-        let layout = Layout::new(dataset.vocabulary(), &config);
+        let layout = Layout::new(dataset.vocabulary(), config);
         let mut replay = dataset.replay();
         let batches = std::iter::from_fn(|| replay.next_train()).take(60).map(Arc::new).collect();
         let device = Device::flex();

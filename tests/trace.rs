@@ -462,7 +462,7 @@ fn a_trace_of_what_cannot_be_traced_is_refused() {
 fn trained(config: &Config) -> (Ranker, Layout, Vec<Batch>, Vec<u32>) {
     let device = Device::flex();
     let dataset = Dataset::open(source(config), config).unwrap();
-    let layout = Layout::new(dataset.vocabulary(), &config);
+    let layout = Layout::new(dataset.vocabulary(), config);
     let mut replay = dataset.replay();
     let mut loader = Loader::new(layout, &[VARIANT], config, &device);
     let mut ranker = Ranker::new(config, VARIANT, layout, &device);
