@@ -864,9 +864,7 @@ impl Nothing {
         let [n, m] = v.dims();
         Self { vectors: Tensor::zeros([LEVELS, n, m], &v.device()), flag: Tensor::zeros([n, 1], &v.device()) }
     }
-}
 
-impl Nothing {
     /// `[1, m]`
     fn mean(&self) -> Tensor<2> {
         let [_, _, m] = self.vectors.dims();
