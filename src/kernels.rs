@@ -142,6 +142,15 @@ trait RowKernels: Backend {
         ids: IntTensor<Self>,
         levels: Levels,
     ) -> FloatTensor<Self>;
+
+    #[fusion(dtype = entries, shape = Shape::new([own[0], 3]))]
+    fn count_shared(
+        entries: FloatTensor<Self>,
+        born: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        own: IntTensor<Self>,
+        levels: Levels,
+    ) -> FloatTensor<Self>;
 }
 
 /// The weighted sum of experts, on the autodiff graph.
@@ -287,6 +296,19 @@ pub fn pool_centres(centres: Tensor<2>, entries: Tensor<2>, born: Tensor<1>, ids
         entries.into_dispatch(),
         born.into_dispatch(),
         ids.into_dispatch(),
+        levels,
+    ))
+}
+
+/// How much of a bag is in a sample's own clusters: `[samples, 3]`, the entries of its bag that stand for its own level-1 centre,
+/// for its own level-2 centre, and for any. `entries`, `born` and `ids` `[bags, slots]` are as in [`pool_centres`], `own`
+/// `[samples, 2]` as [`nearest`] gives it, the samples of a bag in a row.
+pub fn count_shared(entries: Tensor<2>, born: Tensor<1>, ids: Tensor<2, Int>, own: Tensor<2, Int>, levels: Levels) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::count_shared(
+        entries.into_dispatch(),
+        born.into_dispatch(),
+        ids.into_dispatch(),
+        own.into_dispatch(),
         levels,
     ))
 }

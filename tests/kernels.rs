@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use common::*;
 use duia::data::protocol::NO_ROW;
 use duia::data::rows::{Bags, RowPlanner, Segment};
-use duia::kernels::{AdamStep, EPSILON, Levels, Mix, RowRule, centre_pull, mix, nearest, pool_centres};
+use duia::kernels::{AdamStep, EPSILON, Levels, Mix, RowRule, centre_pull, count_shared, mix, nearest, pool_centres};
 use duia::model::table::{BehaviourTable, Ids, RowTable, Touched, integers};
 
 const WIDTH: usize = 5;
@@ -218,7 +218,7 @@ pub async fn the_centres_of_a_bag_are_averaged_where_they_still_count(device: De
         tensor(&centres, [LEVELS.rows(), M], &device),
         tensor(entries.as_flattened(), [entries.len(), 2], &device),
         tensor(&born, [children], &device),
-        integers(ids, &device).reshape([bags.len(), 4]),
+        integers(ids.clone(), &device).reshape([bags.len(), 4]),
         LEVELS,
     );
     let expected = bags.iter().flat_map(|bag| {
@@ -232,6 +232,26 @@ pub async fn the_centres_of_a_bag_are_averaged_where_they_still_count(device: De
         [level(&|child| child / LEVELS.children), level(&|child| LEVELS.first + child), vec![1.0]].concat()
     });
     assert_close(&read(pooled).await, &expected.collect::<Vec<_>>(), 1e-6);
+
+    // Two samples a bag.
+    let own: Vec<i32> = (0..2 * bags.len() as i32).map(|sample| sample * 5 % children as i32).collect();
+    let pairs = own.iter().flat_map(|&child| [child / LEVELS.children as i32, child]).collect();
+    let counted = count_shared(
+        tensor(entries.as_flattened(), [entries.len(), 2], &device),
+        tensor(&born, [children], &device),
+        integers(ids, &device).reshape([bags.len(), 4]),
+        integers(pairs, &device).reshape([own.len(), 2]),
+        LEVELS,
+    );
+    let expected = own.iter().zip(bags.iter().flat_map(|bag| [bag, bag])).flat_map(|(&own, bag)| {
+        let known = bag.iter().filter(|&&item| item >= 0).map(|&item| entries[item as usize]);
+        let counting: Vec<i32> = known.filter(|[child, given]| *given >= born[*child as usize]).map(|[child, _]| child as i32).collect();
+        let parents = counting.iter().filter(|&&child| child / LEVELS.children as i32 == own / LEVELS.children as i32).count();
+        [parents, counting.iter().filter(|&&child| child == own).count(), counting.len()].map(|count| count as f64)
+    });
+    let expected: Vec<f64> = expected.collect();
+    assert!((0..2).all(|level| expected.chunks(3).any(|counts| counts[level] > 0.0)), "{expected:?}");
+    assert_close(&read(counted).await, &expected, 0.0);
 }
 
 pub async fn mixing_experts_and_both_its_gradients(device: Device) {

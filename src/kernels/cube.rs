@@ -287,6 +287,48 @@ fn pool_centres_kernel(
     output[ABSOLUTE_POS] = sum;
 }
 
+#[cube(launch_unchecked)]
+fn count_shared_kernel(
+    entries: &Tensor<f32>,
+    born: &Tensor<f32>,
+    ids: &Tensor<i32>,
+    own: &Tensor<i32>,
+    output: &mut Tensor<f32>,
+    samples: usize,
+    slots: usize,
+    per_bag: usize,
+    per_parent: usize,
+) {
+    if ABSOLUTE_POS >= samples {
+        terminate!();
+    }
+    let bag = ABSOLUTE_POS / per_bag;
+    let parent = usize::cast_from(own[2 * ABSOLUTE_POS]);
+    let own_child = usize::cast_from(own[2 * ABSOLUTE_POS + 1]);
+    let mut parents = 0.0f32;
+    let mut children = 0.0f32;
+    let mut known = 0.0f32;
+    for slot in 0..slots {
+        let id = ids[bag * slots + slot];
+        if id >= 0 {
+            let entry = 2 * usize::cast_from(id);
+            let child = usize::cast_from(entries[entry]);
+            if entries[entry + 1] >= born[child] {
+                known += 1.0f32;
+                if child / per_parent == parent {
+                    parents += 1.0f32;
+                }
+                if child == own_child {
+                    children += 1.0f32;
+                }
+            }
+        }
+    }
+    output[3 * ABSOLUTE_POS] = parents;
+    output[3 * ABSOLUTE_POS + 1] = children;
+    output[3 * ABSOLUTE_POS + 2] = known;
+}
+
 /// Where the gates of (stream, sample) begin.
 #[cube]
 fn gate_at(
@@ -603,6 +645,38 @@ impl RowKernels for CubeBackend {
                 levels.first,
                 levels.children,
                 width,
+            );
+        }
+        out
+    }
+
+    fn count_shared(
+        entries: FloatTensor<Self>,
+        born: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        own: IntTensor<Self>,
+        levels: Levels,
+    ) -> FloatTensor<Self> {
+        let (entries, ids, own) = (into_contiguous(entries), into_contiguous(ids), into_contiguous(own));
+        let [bags, slots]: [usize; 2] = dims(&ids);
+        let [samples, _]: [usize; 2] = dims(&own);
+        let out = output(&entries, Shape::new([samples, 3]), entries.dtype);
+        let (count, cube) = grid(&entries, samples);
+        // SAFETY: units beyond the samples end at once; ids are entries, and children are below `levels.rows()`.
+        unsafe {
+            count_shared_kernel::launch_unchecked(
+                &out.client.clone(),
+                count,
+                cube,
+                entries.into_tensor_arg(),
+                born.into_tensor_arg(),
+                ids.into_tensor_arg(),
+                own.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                samples,
+                slots,
+                samples / bags,
+                levels.children,
             );
         }
         out

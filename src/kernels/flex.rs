@@ -35,6 +35,21 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum::<f32>()
 }
 
+/// The column of `columns` `[v.len(), sums.len()]` with the largest product with `v`; the first where several have.
+fn most_similar(v: &[f32], columns: &[f32], sums: &mut [f32]) -> usize {
+    sums.fill(0.0);
+    for (x, row) in v.iter().zip(columns.chunks_exact(sums.len())) {
+        sums.iter_mut().zip(row).for_each(|(sum, mu)| *sum += x * mu);
+    }
+    let mut best = (0, f32::NEG_INFINITY);
+    for (column, &sum) in sums.iter().enumerate() {
+        if sum > best.1 {
+            best = (column, sum);
+        }
+    }
+    best.0
+}
+
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + libm::expf(-x))
 }
@@ -103,21 +118,21 @@ impl RowKernels for Flex {
         let [samples, m]: [usize; 2] = dims(&v);
         slice!(v, f32);
         slice!(centres, f32);
-        let keys: Vec<f32> = centres.chunks_exact(m).map(|mu| if cosine { 1.0 / (dot(mu, mu) + 1e-12).sqrt() } else { 1.0 }).collect();
-        let best = |v: &[f32], start: usize, count: usize| {
-            let mut best = (0, f32::NEG_INFINITY);
-            for c in 0..count {
-                let similarity = dot(v, &centres[(start + c) * m..][..m]) * keys[start + c];
-                if similarity > best.1 {
-                    best = (c, similarity);
-                }
-            }
-            best.0
+        let key = |mu: &[f32]| if cosine { 1.0 / (dot(mu, mu) + 1e-12).sqrt() } else { 1.0 };
+        // Column by column, so that the sums of all centres of a block grow side by side.
+        let columns = |rows: &[f32]| -> Vec<f32> {
+            let keys: Vec<f32> = rows.chunks_exact(m).map(key).collect();
+            (0..m).flat_map(|k| keys.iter().enumerate().map(move |(c, key)| key * rows[c * m + k])).collect()
         };
+        let (parents, children) = centres.split_at(levels.first * m);
+        let parents = columns(parents);
+        let children: Vec<f32> = children.chunks_exact(levels.children * m).flat_map(columns).collect();
+        let mut sums = vec![0.0f32; levels.first.max(levels.children)];
         let mut out = Vec::with_capacity(samples * 2);
         for v in v.chunks_exact(m) {
-            let parent = best(v, 0, levels.first);
-            let child = best(v, levels.first + parent * levels.children, levels.children);
+            let parent = most_similar(v, &parents, &mut sums[..levels.first]);
+            let of_parent = &children[parent * levels.children * m..][..levels.children * m];
+            let child = most_similar(v, of_parent, &mut sums[..levels.children]);
             out.extend([parent as i32, (parent * levels.children + child) as i32]);
         }
         Flex::int_from_data(TensorData::new(out, [samples, 2]).convert_dtype(DType::I32), &Default::default())
@@ -225,6 +240,34 @@ impl RowKernels for Flex {
             }
         }
         float(out, [samples, 2 * m + 1])
+    }
+
+    fn count_shared(
+        entries: FloatTensor<Self>,
+        born: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        own: IntTensor<Self>,
+        levels: Levels,
+    ) -> FloatTensor<Self> {
+        let ([bags, slots], [samples, _]): ([usize; 2], [usize; 2]) = (dims(&ids), dims(&own));
+        slice!(entries, f32);
+        slice!(born, f32);
+        slice!(ids, i32);
+        slice!(own, i32);
+        let (mut out, mut known) = (Vec::with_capacity(samples * 3), Vec::with_capacity(slots));
+        for (ids, own) in ids.chunks_exact(slots).zip(own.chunks_exact(samples / bags * 2)) {
+            let entry = |&id: &i32| (entries[2 * id as usize] as usize, entries[2 * id as usize + 1]);
+            let given = ids.iter().filter(|&&id| id >= 0).map(entry).filter(|&(child, given)| given >= born[child]);
+            known.clear();
+            known.extend(given.map(|(child, _)| child));
+            for own in own.chunks_exact(2) {
+                let (first, own) = (own[0] as usize * levels.children, own[1] as usize);
+                let parents = known.iter().filter(|&&child| child.wrapping_sub(first) < levels.children).count();
+                let children = known.iter().filter(|&&child| child == own).count();
+                out.extend([parents, children, known.len()].map(|count| count as f32));
+            }
+        }
+        float(out, [samples, 3])
     }
 }
 
