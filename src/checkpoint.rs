@@ -18,7 +18,7 @@ use crate::config::{Config, Variant};
 use crate::model::network::Network;
 
 /// Version of the names and shapes. A file of another version is refused with a sentence.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// The metadata entry that makes a safetensors file one of ours.
 const ENTRY: &str = "duia";

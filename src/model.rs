@@ -8,6 +8,8 @@
 //! | [`uie`] | what the nearest centres lend | 4.2, Eq. 6 |
 //! | [`upbe`] | memories of positive behaviours | 4.3, Eq. 7-10 |
 //! | [`uhse`] | item centres in the place of the history's items | 4.4 |
+//! | [`audience`] | user centres in the place of an item's consumers | 4.5 |
+//! | [`assignments`] | whose centre is which: what the two look up | 4.4, 4.5 |
 //! | [`enhancement`] | the generalization layer, and how all of it enters the ranker | 4.2 |
 //! | [`contrastive`], [`transfer`] | PLE with CL, PLE with TL: our adaptations | 5.2 |
 //! | [`table`] | row-sparse tables: embeddings, personal vectors, memories of behaviours | 4.1 |
@@ -15,6 +17,8 @@
 //! | [`network`] | the dense parameters of a variant | |
 //! | [`ranker`] | all of it together, and who receives whose gradient | Eq. 15 |
 
+pub mod assignments;
+pub mod audience;
 pub mod auxiliary;
 pub mod batch;
 pub mod contrastive;

@@ -235,20 +235,22 @@ fn the_gate_is_gate_nu_starts_as_the_identity_and_stops_the_gradient_of_what_is_
     assert_close(&block_on(read(of_user.grad(&gradients).unwrap())), &expected, 1e-4);
 }
 
-/// An enhancement of two gated vectors and a plain one, whose parameters are far from the identity that they start at.
-fn enhancement() -> Enhancement {
-    let mut enhancement = Enhancement::new(&Init::new(6, &device()), "users", 2, 1, M, 0.1);
-    let scale = floats(&numbers(73, 3 * (M + 1), 0.7));
-    enhancement.scale = Param::from_data(TensorData::new(scale, [3, 1, M + 1]), &device());
+/// An enhancement of two gated vectors and a plain one, fitted or not, whose parameters are far from the identity that they
+/// start at.
+fn enhancement(fitted: bool) -> Enhancement {
+    let mut enhancement = Enhancement::new(&Init::new(6, &device()), "users", 2, 1, M, fitted, 0.1);
+    let columns = M + usize::from(fitted);
+    let scale = floats(&numbers(73, 3 * columns, 0.7));
+    enhancement.scale = Param::from_data(TensorData::new(scale, [3, 1, columns]), &device());
     enhancement
 }
 
 /// One side's enhancement and its gradients: `n` rows that are lent to against `others` rows of the other side, of which one
 /// counts requests and the other samples.
-fn enhancement_is_the_oracles(n: usize, others: usize) {
+fn enhancement_is_the_oracles(n: usize, others: usize, fitted: bool) {
     let (gated, plain) = (numbers(74, 2 * n * M, 1.0), numbers(75, n * M, 1.0));
     let (personal, other) = (numbers(76, n * M, 1.0), numbers(77, others * M, 1.0));
-    let module = enhancement();
+    let module = enhancement(fitted);
     let (mut means, of_means) = (Means::new(3, M, &Device::flex()), numbers(80, 4 * M, 0.5));
     means.restore(tensor::<2>(&of_means, [4, M], &device()).inner());
     let kept: Vec<f64> = (0..n).map(|r| f64::from(u8::from(r % 3 != 1))).collect();
@@ -275,19 +277,22 @@ fn enhancement_is_the_oracles(n: usize, others: usize) {
         kept: Some(tensor::<2>(&kept, [n, 1], &device()).inner()),
     };
     let features = module.forward(lendings, tensor::<2>(&other, [others, M], &device()).inner(), REQUESTS, Some(&means));
-    let got = [block_on(read(features.vectors.clone())), block_on(read(features.fits.clone()))].concat();
+    let fits = features.fits.clone().map_or(Vec::new(), |fits| block_on(read(fits)));
+    assert_eq!(fits.len(), if fitted { 3 * SAMPLES } else { 0 });
+    let got = [block_on(read(features.vectors.clone())), fits].concat();
     assert_close(&got, &told(&gated, &plain, &personal, &oracle), 1e-5);
 
     let loss = (features.vectors * tensor(&chosen, [n, 3 * M], &device())).sum();
-    let gradients = (loss + (features.fits * tensor(&chosen_fits, [SAMPLES, 3], &device())).sum()).backward();
-    let all = [chosen, chosen_fits].concat();
+    let of_fits = features.fits.map(|fits| (fits * tensor(&chosen_fits, [SAMPLES, 3], &device())).sum());
+    let gradients = of_fits.into_iter().fold(loss, |loss, of_fits| loss + of_fits).backward();
+    let all = [chosen, if fitted { chosen_fits } else { Vec::new() }].concat();
     let slopes =
         |x: &[f64], f: &dyn Fn(&[f64]) -> Vec<f64>| -> Vec<f64> { (0..x.len()).map(|i| slope(|x| dot(&f(x), &all), x, i)).collect() };
     let in_lent = slopes(&gated, &|x| told(x, &plain, &personal, &oracle));
     let in_plain = slopes(&plain, &|x| told(&gated, x, &personal, &oracle));
     let in_personal = slopes(&personal, &|x| told(&gated, &plain, x, &oracle));
     let in_scale = slopes(&oracle.scale.concat(), &|x| {
-        let scale = x.chunks(M + 1).map(<[f64]>::to_vec).collect();
+        let scale = x.chunks(M + usize::from(fitted)).map(<[f64]>::to_vec).collect();
         told(&gated, &plain, &personal, &EnhancementOracle { scale, ..oracle.clone() })
     });
     assert_close(&block_on(read(lent.grad(&gradients).unwrap())), &in_lent, 2e-4);
@@ -298,12 +303,13 @@ fn enhancement_is_the_oracles(n: usize, others: usize) {
 
 #[test]
 fn the_user_sides_enhancement_is_the_oracles_with_its_gradients() {
-    enhancement_is_the_oracles(REQUESTS, SAMPLES);
+    enhancement_is_the_oracles(REQUESTS, SAMPLES, true);
 }
 
 #[test]
 fn the_item_sides_enhancement_is_the_oracles_with_its_gradients() {
-    enhancement_is_the_oracles(SAMPLES, REQUESTS);
+    enhancement_is_the_oracles(SAMPLES, REQUESTS, false);
+    enhancement_is_the_oracles(SAMPLES, REQUESTS, true);
 }
 
 #[test]
@@ -316,9 +322,9 @@ fn a_stopped_users_zero_stays_zero() {
     };
     let mut means = Means::new(3, M, &Device::flex());
     means.restore(Tensor::ones([4, M], &Device::flex()));
-    let features = enhancement().forward(lendings, Tensor::ones([CANDIDATES, M], &Device::flex()) * 2.0, 1, Some(&means));
+    let features = enhancement(true).forward(lendings, Tensor::ones([CANDIDATES, M], &Device::flex()) * 2.0, 1, Some(&means));
     assert_eq!(block_on(read(features.vectors)), [0.0; 3 * M]);
-    assert_eq!(block_on(read(features.fits)), [0.0; 3 * CANDIDATES]);
+    assert_eq!(block_on(read(features.fits.unwrap())), [0.0; 3 * CANDIDATES]);
 }
 
 /// InfoNCE on cosines at a temperature of 0.1, by the book.

@@ -232,7 +232,7 @@ fn every_step_has_the_towers_and_the_losses_of_the_paper() {
     for step in 0..STEPS {
         let ([candidates, requests, whole], counts) = (trace.features(step), trace.rows(step, "batch.counts"));
         let (user, item) = (trace.layers(step, "network.auxiliary.user.layers", 0), trace.layers(step, "network.auxiliary.item.layers", 0));
-        let of_user = |r: usize| [&requests[r][..], &whole[r], &counts[r]].concat();
+        let of_user = |r: usize| [&requests[r][..requests[r].len() / 2], &whole[r], &counts[r]].concat();
         let v_user: Rows = (0..requests.len()).map(|r| mlp(&of_user(r), &user, false)).collect();
         let v_item: Rows = candidates.iter().map(|x| mlp(x, &item, false)).collect();
         assert_rows(&trace.rows(step, "v_user"), &v_user, 1e-5);
@@ -379,6 +379,13 @@ fn memories_move_by_their_own_rules_once_they_are_filled() {
         for (item, assigned) in consumed.iter().zip(&of_items) {
             assert_eq!(entries[*item], [assigned[1] as f64, (step + 1) as f64]);
         }
+        let mut consumers = trace.before(step, "item_consumers");
+        let places = consumers.clone();
+        for (&item, assigned) in consumed.iter().zip(&of_users) {
+            let older = &places[item][..places[item].len() - 2];
+            consumers[item] = [&[assigned[1] as f64, (step + 1) as f64], older].concat();
+        }
+        assert_rows(&trace.rows(step, "after.item_consumers"), &consumers, 0.0);
     }
     assert!(moved > 3 && behaved > 3, "steps with centres that moved: {moved}, with memories: {behaved}; stopped users: {stopped}");
     assert!(

@@ -293,8 +293,7 @@ pub struct Loader {
     items: RowPlanner,
     random: Counter,
     withheld: Counter,
-    /// Of users and of items.
-    withheld_shares: [f64; 2],
+    withheld_share: f64,
     batches: u64,
     device: Device,
 }
@@ -317,7 +316,7 @@ impl Loader {
             items: RowPlanner::new(v.items as usize),
             random: Counter::new(config.seed, Stream::Views),
             withheld: Counter::new(config.seed, Stream::Withheld),
-            withheld_shares: [config.withheld_share, config.withheld_share_items],
+            withheld_share: config.withheld_share,
             batches: 0,
             device: device.clone(),
         }
@@ -355,7 +354,7 @@ impl Loader {
     fn kept(&self, batch: &Batch) -> Kept {
         let side = |lane: usize| {
             let draws = self.withheld.lane(2 * self.batches + lane as u64);
-            move |request: usize| draws.uniform(request as u64) >= self.withheld_shares[lane]
+            move |request: usize| draws.uniform(request as u64) >= self.withheld_share
         };
         let (users, items) = (side(0), side(1));
         Kept {

@@ -18,7 +18,8 @@ const MEAN_RATE: f32 = 0.05;
 pub struct Enhancement {
     /// One gate a gated vector; none where nothing is gated.
     gate: Option<Gate>,
-    /// `[vectors, 1, m + 1]`: the learned scale of each normalised vector and of its fit, small at first (A12).
+    /// `[vectors, 1, m + 1]`: the learned scale of each normalised vector and of its fit, small at first (A12); `[vectors, 1, m]`
+    /// where nothing is fitted.
     pub scale: Param<Tensor<3>>,
 }
 
@@ -47,8 +48,8 @@ pub struct Lendings {
 pub struct Features {
     /// `[n, vectors * m]`: the normalised vectors, scaled.
     pub vectors: Tensor<2>,
-    /// `[samples, vectors]`: each vector's cosine with the other side's vector, scaled.
-    pub fits: Tensor<2>,
+    /// `[samples, vectors]`: each vector's cosine with the other side's vector, scaled. None on a side without.
+    pub fits: Option<Tensor<2>>,
     /// What the running means learn from.
     pub given: Given,
 }
@@ -147,15 +148,16 @@ impl Gate {
 }
 
 impl Enhancement {
-    /// So many gated and plain vectors `m` wide.
-    pub fn new(init: &Init, name: &str, gated: usize, plain: usize, m: usize, scale: f64) -> Self {
-        Self { gate: (gated > 0).then(|| Gate::new(init, name, gated, m)), scale: init.constant([gated + plain, m + 1], scale as f32) }
+    /// So many gated and plain vectors `m` wide, `fitted` or not.
+    pub fn new(init: &Init, name: &str, gated: usize, plain: usize, m: usize, fitted: bool, scale: f64) -> Self {
+        let scale = init.constant([gated + plain, m + usize::from(fitted)], scale as f32);
+        Self { gate: (gated > 0).then(|| Gate::new(init, name, gated, m)), scale }
     }
 
-    /// `e = delta * lent`, normalised and scaled, and its fit to the `other` side's vectors `[n', m]` (off the graph): a
-    /// quantised user says nothing about an item by itself, so the ranker also sees how an item fits what the cluster lends
-    /// (A12). Of `n` and `n'` one counts requests and the other samples, request-major; `requests` says how many there are.
-    /// `means`, where there are any, are taken out first.
+    /// `e = delta * lent`, normalised and scaled, and on a side that is fitted its fit to the `other` side's vectors `[n', m]`
+    /// (off the graph): a quantised user says nothing about an item by itself, so the ranker also sees how an item fits what
+    /// the cluster lends (A12). Of `n` and `n'` one counts requests and the other samples, request-major; `requests` says how
+    /// many there are. `means`, where there are any, are taken out first.
     pub fn forward(&self, lendings: Lendings, other: Tensor<2>, requests: usize, means: Option<&Means>) -> Features {
         let gated = match (&self.gate, lendings.gated, lendings.personal) {
             (Some(gate), Some(lent), Some(personal)) => Some(gate.forward(lent.clone(), personal) * lent),
@@ -171,15 +173,20 @@ impl Enhancement {
         let (e, other) = given.centred(e, lendings.kept, means);
         // Root mean squares, not a full layer norm: a stopped user's zero stays zero.
         let normed = e.clone() / (e.square().mean_dim(2) + TINY).sqrt();
-        let others = other.dims()[0];
+        let [_, _, scales] = self.scale.dims();
+        let fits = (scales > m).then(|| self.fits(normed.clone(), other, requests));
+        let scaled = normed * self.scale.val().slice([0..vectors, 0..1, 0..m]);
+        Features { vectors: scaled.swap_dims(0, 1).reshape([n, vectors * m]), fits, given }
+    }
+
+    /// Cosines of vectors `[vectors, n, m]` of length root `m` with the other side's `[n', m]`, scaled: `[samples, vectors]`.
+    fn fits(&self, normed: Tensor<3>, other: Tensor<2>, requests: usize) -> Tensor<2> {
+        let ([vectors, n, m], [others, _]) = (normed.dims(), other.dims());
         let other = (other.clone() / (other.square().mean_dim(1) + TINY).sqrt()).reshape([1, requests, others / requests, m]);
-        let samples = n.max(others);
-        let fit = (normed.clone().reshape([vectors, requests, n / requests, m]) * other).mean_dim(3);
+        let fit = (normed.reshape([vectors, requests, n / requests, m]) * other).mean_dim(3);
         // Two dimensions all the way: with a third of length 1, burn's fusion on a GPU summed the wrong samples into the scale's
         // gradient.
         let of_fit = self.scale.val().slice([0..vectors, 0..1, m..m + 1]).reshape([vectors, 1]);
-        let fits = fit.reshape([vectors, samples]) * of_fit;
-        let scaled = normed * self.scale.val().slice([0..vectors, 0..1, 0..m]);
-        Features { vectors: scaled.swap_dims(0, 1).reshape([n, vectors * m]), fits: fits.swap_dims(0, 1), given }
+        (fit.reshape([vectors, n.max(others)]) * of_fit).swap_dims(0, 1)
     }
 }

@@ -15,8 +15,11 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::kind::Basic;
 use burn::tensor::{Device, ExecutionError, Gradients, IndexingUpdateOp, Int, Tensor, activation::log_sigmoid, activation::sigmoid};
 
+use super::assignments::{Assignments, FrozenAssignments};
+use super::audience::{self, CONSUMERS};
 use super::auxiliary::{self, Towers};
 use super::batch::{Dense, DeviceBatch, Kept, Layout, TestBatch};
 use super::contrastive::{self, Correlations};
@@ -25,7 +28,7 @@ use super::ghca::{ClusterLosses, Memory, Reseeded};
 use super::network::{LEVELS, Network, Vectors};
 use super::table::{Ids, RowTable};
 use super::transfer;
-use super::uhse::{Assignments, FrozenAssignments};
+use super::uhse;
 use super::uie::{Lent, lend};
 use super::upbe::{BehaviourLosses, Behaviours, Met};
 use crate::checkpoint::{CheckpointError, Description, FORMAT, Gathering, State};
@@ -135,6 +138,8 @@ pub struct StepGradients {
 struct Pass {
     logits: Tensor<3>,
     towers: Option<Towers>,
+    /// The candidates' item centres, `[samples, 2]`.
+    item_clusters: Option<Tensor<2, Int>>,
     users: Option<Chosen>,
     items: Option<Chosen>,
     /// What was lent to the users and to the items.
@@ -204,6 +209,7 @@ pub struct Scored {
 pub struct Frozen {
     network: Network,
     assignments: Option<FrozenAssignments>,
+    consumers: Option<FrozenAssignments>,
 }
 
 /// One variant in training.
@@ -224,7 +230,10 @@ pub struct Ranker {
     item_behaviours: Option<Behaviours>,
     user_means: Option<Means>,
     item_means: Option<Means>,
+    /// Each item's own centre.
     assignments: Option<Assignments>,
+    /// The user centres of each item's last consumers.
+    consumers: Option<Assignments>,
     correlations: Option<Correlations>,
     steps: u64,
     pass: u32,
@@ -244,7 +253,9 @@ impl Ranker {
             RowTable::new(rows, width, device, |i| (deviation * counter.normal(i)) as f32)
         };
         let has_personal = parts.uie.is_some() || parts.upbe || parts.towers || parts.wide;
+        let user_centres = parts.uie.map(|centres| Memory::users(config, centres, device));
         let item_centres = parts.has_item_centres().then(|| Memory::items(config, device));
+        let given = |memory: &Option<Memory>, places: usize| Some(Assignments::new(items, places, memory.as_ref()?.levels(), device));
         let means = |vectors: Vectors| (config.lent_centred && vectors.count() > 0).then(|| Means::new(vectors.count(), m, device));
         Self {
             network: Network::new(config, variant, &device.clone().autodiff()),
@@ -252,10 +263,11 @@ impl Ranker {
             embeddings: table(layout.rows(), config.embedding, config.embedding_std, embedding),
             user_vectors: has_personal.then(|| table(users, m, PERSONAL_START, personal)),
             item_vectors: parts.items.then(|| table(items, m, PERSONAL_START, personal.lane(1))),
-            user_centres: parts.uie.map(|centres| Memory::users(config, centres, device)),
             user_behaviours: parts.upbe.then(|| Behaviours::new(config, users, device)),
             item_behaviours: parts.items.then(|| Behaviours::new(config, items, device)),
-            assignments: item_centres.as_ref().filter(|_| parts.uhse).map(|memory| Assignments::new(items, memory.levels(), device)),
+            assignments: parts.uhse.then(|| given(&item_centres, 1)).flatten(),
+            consumers: parts.items.then(|| given(&user_centres, CONSUMERS)).flatten(),
+            user_centres,
             item_centres,
             user_means: means(Vectors::of_users(parts)),
             item_means: means(Vectors::of_items(parts)),
@@ -295,7 +307,11 @@ impl Ranker {
 
     /// Tells what depends on a side's centres that some were born again (A7).
     pub fn forget(&mut self, side: Side, reseeded: &Reseeded) {
-        if let (Side::Items, Some(assignments)) = (side, &mut self.assignments) {
+        let of_side = match side {
+            Side::Users => &mut self.consumers,
+            Side::Items => &mut self.assignments,
+        };
+        if let Some(assignments) = of_side {
             assignments.forget(reseeded, self.steps);
         }
     }
@@ -351,6 +367,11 @@ impl Ranker {
         self.assignments.as_ref()
     }
 
+    /// The user centres of each item's last consumers.
+    pub fn consumers(&self) -> Option<&Assignments> {
+        self.consumers.as_ref()
+    }
+
     /// Everything that the variant knows, in one read-back. `data` is what its rows are called.
     ///
     /// # Errors
@@ -392,9 +413,11 @@ impl Ranker {
                 into.floats(format!("{prefix}{name}_means"), means.rows());
             }
         }
-        if let Some(assignments) = &self.assignments {
-            into.floats(format!("{prefix}item_assignments"), assignments.rows());
-            into.floats(format!("{prefix}item_assignments.born"), assignments.born());
+        for (name, assignments) in [("item_assignments", &self.assignments), ("item_consumers", &self.consumers)] {
+            if let Some(assignments) = assignments {
+                into.floats(format!("{prefix}{name}"), assignments.rows());
+                into.floats(format!("{prefix}{name}.born"), assignments.born());
+            }
         }
     }
 
@@ -434,8 +457,10 @@ impl Ranker {
                 means.restore(state.tensor(&format!("{name}_means"), &device)?);
             }
         }
-        if let Some(assignments) = &mut self.assignments {
-            assignments.restore(state.tensor("item_assignments", &device)?, state.floats("item_assignments.born")?.to_vec());
+        for (name, assignments) in [("item_assignments", &mut self.assignments), ("item_consumers", &mut self.consumers)] {
+            if let Some(assignments) = assignments {
+                assignments.restore(state.tensor(name, &device)?, state.floats(&format!("{name}.born"))?.to_vec());
+            }
         }
         (self.steps, self.last) = (state.description.steps, None);
         Ok(())
@@ -454,12 +479,14 @@ impl Ranker {
         };
         let leaves = leaves.require_grad();
         let context = Context {
+            candidates: &fields.candidates,
             dense: &batch.dense,
             users: &batch.users.ids,
             items: &batch.items.ids,
             low_active: &batch.low_active,
             kept: Some(&batch.kept),
             assignments: self.assignments.as_ref().map(Assignments::frozen),
+            consumers: self.consumers.as_ref().map(Assignments::frozen),
         };
         let pass = self.forward(&self.network, &leaves, &context);
         let mtl = mtl_loss(pass.logits.clone(), Tensor::from_inner(batch.labels.clone()));
@@ -483,12 +510,13 @@ impl Ranker {
     }
 
     /// What the first batch of all decides, which features the contrastive views mask together; and what the first batch of a
-    /// further pass does: a memory of behaviours that knew the last pass would hold each row's own label before the row is
+    /// further pass does: what remembers behaviours of the last pass would hold each row's own label before the row is
     /// scored (A15), so it begins anew as histories do.
     pub fn prepare(&mut self, batch: &DeviceBatch) {
         if batch.host.pass > self.pass {
             self.pass = batch.host.pass;
             [&mut self.user_behaviours, &mut self.item_behaviours].into_iter().flatten().for_each(Behaviours::clear);
+            self.consumers.iter_mut().for_each(Assignments::clear);
         }
         if self.parts.contrastive && self.correlations.is_none() {
             self.correlations = Some(Correlations::new(&batch.host));
@@ -559,13 +587,14 @@ impl Ranker {
             (Some(assignments), ..) => Some(assignments.frozen()),
             _ => None,
         };
-        Frozen { network, assignments }
+        Frozen { network, assignments, consumers: self.consumers.as_ref().map(Assignments::frozen) }
     }
 
     /// A ranker to score with between steps of training, which sees the items' centres as training does: as they last passed.
     /// Looking every item up anew would have to be done after each step.
     pub fn live(&self) -> Frozen {
-        Frozen { network: self.network.valid(), assignments: self.assignments.as_ref().map(Assignments::frozen) }
+        let frozen = |assignments: &Option<Assignments>| assignments.as_ref().map(Assignments::frozen);
+        Frozen { network: self.network.valid(), assignments: frozen(&self.assignments), consumers: frozen(&self.consumers) }
     }
 
     /// Scores a test batch with a [`Ranker::frozen`] or [`Ranker::live`] self.
@@ -579,7 +608,9 @@ impl Ranker {
             users: self.user_vectors.as_ref().map(|table| table.pool(users)),
             items: self.item_vectors.as_ref().map(|table| table.pool(items)),
         };
-        let context = Context { dense, users, items, low_active, kept: None, assignments: frozen.assignments.clone() };
+        let Frozen { assignments, consumers, .. } = frozen;
+        let (assignments, consumers) = (assignments.clone(), consumers.clone());
+        let context = Context { candidates, dense, users, items, low_active, kept: None, assignments, consumers };
         let pass = self.forward(&frozen.network, &leaves, &context);
         let [_, samples, _] = pass.logits.dims();
         let (users, items) = self.sights(&pass, batch.requests);
@@ -603,36 +634,53 @@ impl Ranker {
         }
         if self.parts.long {
             request.push(leaves.views.clone().unwrap_or_else(whole));
+            candidate.push(lift(raw_shares(&context.dense.history, context.candidates)));
         }
         let towers = network.auxiliary.as_ref().map(|auxiliary| {
-            let of_user = Tensor::cat(vec![off_graph(leaves.requests.clone()), whole(), context.dense.counts.clone()], 1);
+            let own = off_graph(leaves.requests.clone());
+            let own = if self.config.towers_see_recent { own } else { halves(own)[0].clone() };
+            let of_user = Tensor::cat(vec![own, whole(), context.dense.counts.clone()], 1);
             let mut of_item = off_graph(leaves.candidates.clone());
             if self.config.item_count {
                 of_item = Tensor::cat(vec![of_item, context.dense.item_count.clone()], 1);
             }
             Towers { v_user: auxiliary.user(lift(of_user)), v_item: auxiliary.item(lift(of_item)) }
         });
-        let (mut users, mut items, mut given_to) = (None, None, [None, None]);
+        let (mut users, mut items, mut item_clusters, mut given_to) = (None, None, None, [None, None]);
         if let Some(towers) = &towers {
             let v = Towers { v_user: off_graph(towers.v_user.clone()), v_item: off_graph(towers.v_item.clone()) };
             let [requests, _] = v.v_user.dims();
+            item_clusters = clusters(&self.item_centres, &v.v_item);
             if let Some(enhancement) = &network.users {
                 let (lendings, flags) = self.user_lendings(&v, leaves, context, &mut users, training);
                 let Features { vectors, fits, given } = enhancement.forward(lendings, v.v_item.clone(), requests, self.user_means.as_ref());
                 given_to[0] = Some(given);
                 request.push(vectors);
                 request.extend(flags.into_iter().map(lift));
-                candidate.push(fits);
+                candidate.extend(fits);
+            }
+            if let Some(assignments) = &context.assignments {
+                candidate.push(lift(match &item_clusters {
+                    Some(own) => uhse::shares(assignments, context.dense.history_items(), own.clone()),
+                    None => Tensor::zeros([v.v_item.dims()[0], LEVELS], &self.device),
+                }));
             }
             if let Some(enhancement) = &network.items {
-                let (lendings, flags) = self.item_lendings(&v, leaves, context, &mut items, training);
-                let Features { vectors, fits, given } = enhancement.forward(lendings, v.v_user.clone(), requests, self.item_means.as_ref());
+                let (lendings, flags) = self.item_lendings(&v, leaves, context, item_clusters.as_ref(), &mut items, training);
+                let Features { vectors, given, .. } = enhancement.forward(lendings, v.v_user.clone(), requests, self.item_means.as_ref());
                 given_to[1] = Some(given);
-                candidate.extend([vectors, fits]);
+                candidate.push(vectors);
                 candidate.extend(flags.into_iter().map(lift));
             }
+            if let (Some(consumers), Some(memory)) = (&context.consumers, &self.user_centres) {
+                candidate.push(lift(match &users {
+                    Some(Chosen { assigned, .. }) => audience::shares(consumers, memory, context.items, assigned.clone()),
+                    None => Tensor::zeros([v.v_item.dims()[0], LEVELS], &self.device),
+                }));
+            }
         }
-        Pass { logits: network.ple.forward(joined(request), joined(candidate)), towers, users, items, given: given_to }
+        let logits = network.ple.forward(joined(request), joined(candidate));
+        Pass { logits, towers, item_clusters, users, items, given: given_to }
     }
 
     /// What the user side is lent, and its flags: by centres (UIE), by the memory of behaviours (UPBE), by the history's item
@@ -648,7 +696,8 @@ impl Ranker {
         let nothing = Nothing::of(&v.v_user);
         let (mut gated, mut plain, mut flags) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(memory) = &self.user_centres {
-            let (lent, stopped) = self.lend_centres(memory, &v.v_user, chosen, training, &nothing);
+            let clusters = clusters(&self.user_centres, &v.v_user);
+            let (lent, stopped) = self.lend_centres(memory, &v.v_user, clusters, chosen, training, &nothing);
             gated.push(lent);
             flags.push(stopped);
         }
@@ -664,8 +713,8 @@ impl Ranker {
             gated.push(lift_3(behaviours.lend(context.users, own, mean), training));
         }
         if let (Some(assignments), Some(memory)) = (&context.assignments, &self.item_centres) {
-            let (encoded, has) =
-                if memory.is_filled() { assignments.encode(memory, context.dense.history_items()) } else { nothing.clone().into() };
+            let items = context.dense.history_items();
+            let (encoded, has) = if memory.is_filled() { uhse::encode(memory, assignments, items) } else { nothing.clone().into() };
             plain.push(lift_3(encoded, training));
             flags.push(has);
         }
@@ -686,13 +735,14 @@ impl Ranker {
         v: &Towers,
         leaves: &Leaves,
         context: &Context<'_>,
+        clusters: Option<&Tensor<2, Int>>,
         chosen: &mut Option<Chosen>,
         training: bool,
     ) -> (Lendings, Vec<Tensor<2>>) {
         let nothing = Nothing::of(&v.v_item);
         let (mut gated, mut flags) = (Vec::new(), Vec::new());
         if let Some(memory) = &self.item_centres {
-            let (lent, stopped) = self.lend_centres(memory, &v.v_item, chosen, training, &nothing);
+            let (lent, stopped) = self.lend_centres(memory, &v.v_item, clusters.cloned(), chosen, training, &nothing);
             gated.push(lent);
             flags.push(stopped);
         }
@@ -711,19 +761,19 @@ impl Ranker {
         )
     }
 
-    /// Eq. 6 of the nearest centres of `v` `[n, m]`, or nothing before there are any.
+    /// Eq. 6 of the nearest centres `clusters` `[n, 2]` of `v` `[n, m]`, or nothing before there are any.
     fn lend_centres(
         &self,
         memory: &Memory,
         v: &Tensor<2>,
+        clusters: Option<Tensor<2, Int>>,
         chosen: &mut Option<Chosen>,
         training: bool,
         nothing: &Nothing,
     ) -> (Tensor<3>, Tensor<2>) {
-        if !memory.is_filled() {
+        let Some(assigned) = clusters else {
             return (lift_3(nothing.vectors.clone(), training), nothing.flag.clone());
-        }
-        let assigned = memory.assign(v.clone());
+        };
         let mu = memory.chosen(memory.rows_of(&assigned));
         let Lent { weighted, stopped } = lend_from(memory, v.clone(), mu.clone(), &self.config);
         let mut lent = lift_3(weighted, training);
@@ -801,8 +851,11 @@ impl Ranker {
             if let (Some(memory), Some(assigned)) = (&mut self.item_centres, assigned(&items)) {
                 losses.uhse = memory.learn(v.v_item, assigned.clone(), positive.clone(), from_items);
                 if let Some(assignments) = &mut self.assignments {
-                    assignments.write(&batch.consumed.touched, assigned, positive.clone(), self.steps);
+                    assignments.give(&batch.consumed.ids, &batch.consumed.touched, assigned, positive.clone(), self.steps);
                 }
+            }
+            if let (Some(consumers), Some(of_users)) = (&mut self.consumers, assigned(&users)) {
+                consumers.give(&batch.consumed.ids, &batch.consumed.touched, of_users, positive.clone(), self.steps);
             }
             if let (Some(behaviours), Some(met)) = (&mut self.user_behaviours, by_users) {
                 losses.upbe = Some(behaviours.learn(met, &batch.users.ids, &batch.users.touched));
@@ -827,10 +880,10 @@ impl Ranker {
             v: off_graph(towers.v_user.clone()),
             chosen: pass.users.clone().map(|chosen| (chosen.assigned, chosen.stopped)),
         });
-        let items = self.item_centres.as_ref().map(|memory| {
-            let v = first_candidates(off_graph(towers.v_item.clone()), requests);
-            let chosen = memory.is_filled().then(|| (memory.assign(v.clone()), Tensor::zeros([requests, 1], &self.device)));
-            Sight { v, chosen }
+        let items = self.item_centres.as_ref().map(|_| {
+            let first =
+                |clusters: &Tensor<2, Int>| (first_candidates(clusters.clone(), requests), Tensor::zeros([requests, 1], &self.device));
+            Sight { v: first_candidates(off_graph(towers.v_item.clone()), requests), chosen: pass.item_clusters.as_ref().map(first) }
         });
         (users, items)
     }
@@ -843,6 +896,7 @@ fn adam() -> ModuleOptimizer {
 
 /// What a forward pass reads beside the leaves.
 struct Context<'a> {
+    candidates: &'a Ids,
     dense: &'a Dense,
     users: &'a Ids,
     items: &'a Ids,
@@ -850,6 +904,7 @@ struct Context<'a> {
     /// From whom nothing is withheld; none outside training.
     kept: Option<&'a Kept>,
     assignments: Option<FrozenAssignments>,
+    consumers: Option<FrozenAssignments>,
 }
 
 /// What is lent before there is anything to lend.
@@ -896,10 +951,26 @@ fn lend_from(memory: &Memory, v: Tensor<2>, mu: Tensor<3>, config: &Config) -> L
     lend(v, mu, sign_v, sign_mu, config.stop_rule)
 }
 
-/// Rows of the first candidates, `[requests, m]`, from `[samples, m]`.
-fn first_candidates(v_item: Tensor<2>, requests: usize) -> Tensor<2> {
-    let [samples, m] = v_item.dims();
-    v_item.reshape([requests, samples / requests * m]).slice([0..requests, 0..m])
+/// The nearest centres of `v` `[n, m]`, `[n, 2]`; none before there are any.
+fn clusters(memory: &Option<Memory>, v: &Tensor<2>) -> Option<Tensor<2, Int>> {
+    memory.as_ref().filter(|memory| memory.is_filled()).map(|memory| memory.assign(v.clone()))
+}
+
+/// What a sanity row's ranker sees of a whole history beside its mean: the share of it that is the candidate's own item and own
+/// category, `[samples, 2]`, as UHSE has it of clusters. `history` are its items and then its categories.
+fn raw_shares(history: &Ids, candidates: &Ids) -> Tensor<2> {
+    let (history, own) = (history.tensor(), candidates.tensor());
+    let ([requests, slots], [samples, fields]) = (history.dims(), own.dims());
+    let history = history.reshape([requests, 1, fields, slots / fields]);
+    let own = own.reshape([requests, samples / requests, fields, 1]);
+    let known = history.clone().greater_equal_scalar(0.0).float().sum_dim(3).clamp_min(1.0);
+    (history.equal(own).float().sum_dim(3) / known).reshape([samples, fields])
+}
+
+/// Rows of the first candidates, `[requests, columns]`, from `[samples, columns]`.
+fn first_candidates<K: Basic>(rows: Tensor<2, K>, requests: usize) -> Tensor<2, K> {
+    let [samples, columns] = rows.dims();
+    rows.reshape([requests, samples / requests * columns]).slice([0..requests, 0..columns])
 }
 
 /// The first and the last half of the columns.

@@ -8,6 +8,7 @@ use duia::data::Vocabulary;
 use duia::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS};
 use duia::kernels::Levels;
 use duia::message::Side;
+use duia::model::audience::CONSUMERS;
 use duia::model::batch::Kept;
 use duia::model::dense::{Linear, Mlp};
 use duia::model::enhancement::{Enhancement, Means};
@@ -136,7 +137,7 @@ fn normed(x: &[f64]) -> Vec<f64> {
 pub struct EnhancementOracle {
     /// By gate: hidden and outer layer.
     pub gates: Vec<[Layer; 2]>,
-    /// By vector: `m` scales, then that of the fit.
+    /// By vector: `m` scales, then that of the fit on a side that is fitted.
     pub scale: Vec<Vec<f64>>,
     /// By vector its running mean, then that of the other side's vectors.
     pub means: Vec<Vec<f64>>,
@@ -151,7 +152,8 @@ impl EnhancementOracle {
             let [hidden, out]: [Layer; 2] = stack(&all, g).try_into().expect("two layers");
             [hidden, out]
         });
-        Self { gates: gates.collect(), scale: chunks(scale, shape[2]), means: chunks(block_on(read(means.rows())), shape[2] - 1) }
+        let means = block_on(read(means.rows()));
+        Self { gates: gates.collect(), scale: chunks(scale, shape[2]), means: chunks(means.clone(), means.len() / (shape[0] + 1)) }
     }
 
     /// Gate NU: `2 sigmoid(relu(z W + b) W' + b')`, `z = [lent; personal]`.
@@ -162,7 +164,7 @@ impl EnhancementOracle {
         linear(&x, &out.0, &out.1).into_iter().map(|x| 2.0 * sigmoid(x)).collect()
     }
 
-    /// The vectors `[vectors * m]` and their fits to `other` `[vectors]`. The gates see `z`, which is `lent` but for the
+    /// The vectors `[vectors * m]` and their fits to `other` `[vectors]`, none on a side that is not fitted. The gates see `z`, which is `lent` but for the
     /// gradient: theirs is stopped. Where everything is withheld, nothing is left.
     pub fn forward(&self, lent: &[Vec<f64>], z: &[Vec<f64>], personal: &[f64], other: &[f64], withheld: bool) -> (Vec<f64>, Vec<f64>) {
         let (mut vectors, mut fits) = (Vec::new(), Vec::new());
@@ -173,7 +175,7 @@ impl EnhancementOracle {
             let e: Vec<f64> = delta.iter().zip(lent).map(|(d, x)| d * x).collect();
             let open = !withheld && e.iter().any(|&x| x != 0.0);
             let e = normed(&e.iter().zip(&self.means[index]).map(|(x, mean)| if open { x - mean } else { 0.0 }).collect::<Vec<_>>());
-            fits.push(self.scale[index][e.len()] * dot(&e, &other) / e.len() as f64);
+            fits.extend(self.scale[index].get(e.len()).map(|scale| scale * dot(&e, &other) / e.len() as f64));
             vectors.extend(e.iter().zip(&self.scale[index]).map(|(e, s)| e * s));
         }
         (vectors, fits)
@@ -243,9 +245,9 @@ impl Centres {
         mu.iter().all(|mu| dot(&minus(mu, &self.means[0]), &minus(v, &self.means[0])) >= 0.0)
     }
 
-    /// Both centres of an item that was given level-2 centre `child`.
-    fn of_child(&self, child: usize) -> [&[f64]; 2] {
-        [&self.rows[child / self.levels.children], &self.rows[self.levels.first + child]]
+    /// Rows of what was given level-2 centre `child`: its parent's and its own.
+    fn rows_of(&self, child: usize) -> [usize; 2] {
+        [child / self.levels.children, self.levels.first + child]
     }
 
     /// The mean step of A4 over the vectors that take part, and Eq. 4 and 5 before it.
@@ -353,6 +355,10 @@ pub struct Oracle {
     pub behaviour_means: [Vec<f64>; 2],
     /// By item: level-2 centre and the step at which it was given.
     pub assignments: Vec<Vec<f64>>,
+    /// By item: level-2 user centre and step of each of its last consumers, the last first.
+    pub consumers: Vec<Vec<f64>>,
+    /// By user centre: what it has taken.
+    user_hits: Vec<f64>,
     /// By sample: whether everything is withheld from its user and from its item. None from anybody where it is empty.
     withheld: Vec<[bool; 2]>,
 }
@@ -391,6 +397,8 @@ impl Oracle {
             behaviour_means: [Side::Users, Side::Items]
                 .map(|side| ranker.behaviours(side).map_or(Vec::new(), |b| block_on(read(b.mean())))),
             assignments: ranker.assignments().map_or(Vec::new(), |a| chunks(block_on(read(a.rows())), 2)),
+            consumers: ranker.consumers().map_or(Vec::new(), |c| chunks(block_on(read(c.rows())), 2 * CONSUMERS)),
+            user_hits: ranker.memory(Side::Users).map_or(Vec::new(), |memory| block_on(read(memory.hits()))),
             withheld: Vec::new(),
         }
     }
@@ -432,7 +440,8 @@ impl Oracle {
     }
 
     fn v_user(&self, batch: &Batch, r: usize) -> Vec<f64> {
-        mlp(&self.with_histories(batch, r, &[self.config.recent, batch.history]), &self.towers[0], false)
+        let windows = [self.config.recent, batch.history];
+        mlp(&self.with_histories(batch, r, &windows[usize::from(!self.config.towers_see_recent)..]), &self.towers[0], false)
     }
 
     /// The vector of an item (`item_count` is off).
@@ -471,12 +480,45 @@ impl Oracle {
         let pairs: Vec<[&[f64]; 2]> = known
             .map(|&item| &self.assignments[item as usize])
             .filter(|entry| entry[1] >= 0.0)
-            .map(|entry| centres.of_child(entry[0] as usize))
+            .map(|entry| centres.rows_of(entry[0] as usize).map(|row| centres.rows[row].as_slice()))
             .collect();
         if pairs.is_empty() {
             return nothing;
         }
         ([0, 1].map(|level| mean(&pairs.iter().map(|pair| pair[level]).collect::<Vec<_>>())), 1.0)
+    }
+
+    /// UHSE: the share of the history's centres that are the candidate's own, on both levels.
+    fn shares_of_history(&self, batch: &Batch, r: usize, v_item: &[f64]) -> [f64; 2] {
+        let Some(centres) = &self.item_centres else { return [0.0; 2] };
+        let known = batch.history_items[r * batch.history..(r + 1) * batch.history].iter().filter(|&&item| item != NO_ROW);
+        let entries = known.map(|&item| &self.assignments[item as usize]).filter(|entry| entry[1] >= 0.0);
+        let history: Vec<[usize; 2]> = entries.map(|entry| centres.rows_of(entry[0] as usize)).collect();
+        let own = centres.nearest(v_item);
+        [0, 1].map(|level| history.iter().filter(|rows| rows[level] == own[level]).count() as f64 / history.len().max(1) as f64)
+    }
+
+    /// The share of an item's last consumers in the user's own clusters above chance, on both levels.
+    fn shares_of_consumers(&self, item: u32, v_user: &[f64]) -> [f64; 2] {
+        let Some(centres) = &self.user_centres else { return [0.0; 2] };
+        let places = self.consumers[item as usize].chunks(2).filter(|place| place[1] >= 0.0);
+        let consumers: Vec<[usize; 2]> = places.map(|place| centres.rows_of(place[0] as usize)).collect();
+        let own = centres.nearest(v_user);
+        let hits: f64 = self.user_hits[..centres.levels.first].iter().sum();
+        [0, 1].map(|level| {
+            let chance = self.user_hits[own[level]] / hits.max(0.5);
+            let there = consumers.iter().filter(|rows| rows[level] == own[level]).count() as f64;
+            (there - consumers.len() as f64 * chance) / (consumers.len() as f64 + 2.0)
+        })
+    }
+
+    /// The share of a whole history that is the candidate's own item and own category.
+    fn raw_shares(batch: &Batch, r: usize, s: usize) -> [f64; 2] {
+        let window = r * batch.history..(r + 1) * batch.history;
+        [(&batch.history_items, batch.item[s]), (&batch.history_categories, batch.category[s])].map(|(history, own)| {
+            let known: Vec<u32> = history[window.clone()].iter().copied().filter(|&id| id != NO_ROW).collect();
+            known.iter().filter(|&&id| id == own).count() as f64 / known.len().max(1) as f64
+        })
     }
 
     /// What the user side is lent, and its flags.
@@ -528,6 +570,7 @@ impl Oracle {
         }
         if parts.long {
             request.extend(self.newest(batch, r, batch.history));
+            candidate.extend(Self::raw_shares(batch, r, s));
         }
         let personal = |table: &[Vec<f64>], id: u32| table.get(id as usize).cloned().unwrap_or_default();
         if let Some(users) = &self.users {
@@ -536,10 +579,15 @@ impl Oracle {
             request.extend([vectors, flags].concat());
             candidate.extend(fits);
         }
+        if parts.uhse {
+            candidate.extend(self.shares_of_history(batch, r, v_item));
+        }
         if let Some(items) = &self.items {
             let (lent, stopped) = self.lent_to_item(item, v_item);
             let (vectors, fits) = items.forward(&lent, &lent, &personal(&self.item_vectors, item), v_user, from_item);
-            candidate.extend([vectors, fits, vec![stopped]].concat());
+            assert!(fits.is_empty());
+            candidate.extend([vectors, vec![stopped]].concat());
+            candidate.extend(self.shares_of_consumers(item, v_user));
         }
         (request, candidate)
     }

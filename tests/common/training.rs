@@ -38,7 +38,6 @@ pub fn config() -> Config {
         reseed: false,
         cluster_share: 0.6,
         withheld_share: 0.3,
-        withheld_share_items: 0.3,
         ..Config::default()
     }
 }
@@ -161,6 +160,7 @@ pub fn state(ranker: &Ranker) -> BTreeMap<&'static str, Vec<u32>> {
     add("user means", ranker.means(Side::Users).map(|means| bits(means.rows())));
     add("item means", ranker.means(Side::Items).map(|means| bits(means.rows())));
     add("assignments", ranker.assignments().map(|assignments| bits(assignments.rows())));
+    add("consumers", ranker.consumers().map(|consumers| bits(consumers.rows())));
     all
 }
 

@@ -1,0 +1,124 @@
+//! Which centres stand for whom: an item's own (A19, what UHSE replaces a history by), and those of the users who last consumed
+//! an item. Kept as ids, so that a centre that moves takes all it stands for with it, and a look-up is a gather.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::ghca::Reseeded;
+use super::table::{BehaviourTable, Ids, Touched, integers};
+use crate::kernels::{Levels, RowRule, count_shared};
+
+/// The step of a place that was never given: before any centre was born.
+const NEVER: f32 = -1.0;
+
+/// The level-2 centres (`children * parent + child`, each its parent with it) that each owner was last given.
+///
+/// A place is `[centre, step at which it was given]`, and a centre knows the step at which it was born. So what stood for a
+/// centre that is born again is forgotten (A7) by one number, however many owners there are. Ids and steps are kept as floats,
+/// which are exact up to 16 million.
+pub struct Assignments {
+    table: BehaviourTable,
+    /// `[level-2 centres]`
+    born: Vec<f32>,
+    places: usize,
+    levels: Levels,
+    device: Device,
+}
+
+/// Assignments to look up in.
+#[derive(Clone)]
+pub struct FrozenAssignments {
+    /// `[owners * places, 2]`
+    pub entries: Tensor<2>,
+    /// `[level-2 centres]`
+    pub born: Tensor<1>,
+    places: usize,
+    levels: Levels,
+}
+
+impl Assignments {
+    /// So many owners with so many places each, none given.
+    pub fn new(owners: usize, places: usize, levels: Levels, device: &Device) -> Self {
+        let never = TensorData::new([0.0, NEVER].repeat(owners * places), [owners, 2 * places]);
+        let born = vec![0.0; levels.first * levels.children];
+        Self { table: BehaviourTable::new(Tensor::from_data(never, device)), born, places, levels, device: device.clone() }
+    }
+
+    /// `[owners, 2 * places]`, each owner's newest place first.
+    pub fn rows(&self) -> Tensor<2> {
+        self.table.rows()
+    }
+
+    /// `[level-2 centres]`: the step at which each was born again, plus 1; 0 for those that never were. Places that were given
+    /// before are void.
+    pub fn born(&self) -> Tensor<1> {
+        Tensor::from_data(TensorData::new(self.born.clone(), [self.born.len()]), &self.device)
+    }
+
+    /// Puts back what [`Assignments::rows`] and [`Assignments::born`] gave.
+    pub fn restore(&mut self, rows: Tensor<2>, born: Vec<f32>) {
+        self.table.restore(rows);
+        self.born = born;
+    }
+
+    /// Gives the owners `ids` of positives (`positive` `[n]`) the centres `assigned` `[n, 2]` at `step`. Their oldest place
+    /// goes. Of several positives of one owner the last counts.
+    pub fn give(&mut self, ids: &Ids, touched: &Touched, assigned: Tensor<2, Int>, positive: Tensor<1>, step: u64) {
+        let newest = entries(assigned, step as f32);
+        let [n, _] = newest.dims();
+        let row = if self.places == 1 {
+            newest
+        } else {
+            Tensor::cat(vec![newest, self.table.look_up(ids).slice([0..n, 0..2 * (self.places - 1)])], 1)
+        };
+        self.table.write(touched, row, positive, RowRule::Replace);
+    }
+
+    /// Whoever had a centre that was born again after `step` has it no longer (A7).
+    pub fn forget(&mut self, reseeded: &Reseeded, step: u64) {
+        let per_parent = self.levels.children as u32;
+        let of_parents = reseeded.centres.iter().flat_map(|&centre| centre * per_parent..(centre + 1) * per_parent);
+        of_parents.chain(reseeded.children.iter().copied()).for_each(|child| self.born[child as usize] = step as f32 + 1.0);
+    }
+
+    /// Takes every place back.
+    pub fn clear(&mut self) {
+        let [owners, _] = self.table.rows().dims();
+        *self = Self { born: std::mem::take(&mut self.born), ..Self::new(owners, self.places, self.levels, &self.device) };
+    }
+
+    /// As they are.
+    pub fn frozen(&self) -> FrozenAssignments {
+        let [owners, columns] = self.rows().dims();
+        let entries = self.rows().reshape([owners * columns / 2, 2]);
+        FrozenAssignments { entries, born: self.born(), places: self.places, levels: self.levels }
+    }
+
+    /// Those of all owners with one place each, `[owners, 2]`, found in one pass.
+    pub fn refreshed(&self, assigned: Tensor<2, Int>) -> FrozenAssignments {
+        let born = Tensor::zeros([self.born.len()], &self.device);
+        FrozenAssignments { entries: entries(assigned, 0.0), born, places: 1, levels: self.levels }
+    }
+}
+
+fn entries(assigned: Tensor<2, Int>, step: f32) -> Tensor<2> {
+    let [n, _] = assigned.dims();
+    let child = assigned.slice([0..n, 1..2]).float();
+    Tensor::cat(vec![child.clone(), child * 0.0 + step], 1)
+}
+
+impl FrozenAssignments {
+    /// The places of owners `[n]`, `[n, places]`.
+    pub fn places_of(&self, owners: &Ids) -> Tensor<2, Int> {
+        let places = integers((0..self.places as i32).collect(), &self.born.device());
+        let first = owners.flat() * self.places as i32;
+        first.unsqueeze_dim::<2>(1) + places.unsqueeze_dim(0)
+    }
+
+    /// How many of the places `ids` `[bags, slots]` (negative: padding) stand for a sample's own centres `own` `[samples, 2]`, the
+    /// samples of a bag in a row: `[samples, 2]` by level, and how many stand for any, `[samples, 1]`.
+    pub fn count(&self, ids: Tensor<2, Int>, own: Tensor<2, Int>) -> (Tensor<2>, Tensor<2>) {
+        let [samples, _] = own.dims();
+        let counts = count_shared(self.entries.clone(), self.born.clone(), ids, own, self.levels);
+        (counts.clone().slice([0..samples, 0..2]), counts.slice([0..samples, 2..3]))
+    }
+}
