@@ -259,8 +259,8 @@ fn oracle(trained: &Trained) -> Oracle {
 #[test]
 fn the_losses_of_a_batch_are_the_oracles_in_every_variant_before_and_after_the_fill() {
     for variant in variants() {
-        for (warm_up, towers_see_recent) in [(FILLED, false), (100, false), (FILLED, true)] {
-            let mut trained = ready(&Config { warm_up, towers_see_recent, ..config() }, variant);
+        for warm_up in [FILLED, 100] {
+            let mut trained = ready(&Config { warm_up, ..config() }, variant);
             let batch = trained.next();
             let batch = trained.with_a_third_candidate(&batch);
             let on_device = trained.load(batch.clone());

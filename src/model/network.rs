@@ -67,7 +67,7 @@ impl Vectors {
 /// How many features a variant has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Inputs {
-    /// Those of a request that every variant has.
+    /// Those of a request that every variant has; the user tower has as many.
     request: usize,
     /// Those of a candidate that every variant has.
     candidate: usize,
@@ -97,11 +97,6 @@ impl Inputs {
         }
     }
 
-    /// A request's with the whole history, items and categories, in the place of the recent one, or beside it.
-    fn of_user_tower(self, config: &Config) -> usize {
-        self.request + 2 * config.embedding * usize::from(config.towers_see_recent)
-    }
-
     fn shared(self) -> usize {
         self.request + self.candidate
     }
@@ -125,7 +120,7 @@ impl Network {
             ple: Ple::new(&init, &sizes(config, parts), inputs.both(), inputs.shared()),
             auxiliary: parts.has_towers().then(|| {
                 let of_item = inputs.candidate + usize::from(config.item_count);
-                Auxiliary::new(&init, &config.auxiliary.0, inputs.of_user_tower(config), of_item)
+                Auxiliary::new(&init, &config.auxiliary.0, inputs.request, of_item)
             }),
             users: side("users", Vectors::of_users(parts), true),
             items: side("items", Vectors::of_items(parts), false),
@@ -157,7 +152,7 @@ fn sizes(config: &Config, parts: Parts) -> PleSizes {
 fn dense_parameters(config: &Config, parts: Parts) -> usize {
     let (inputs, m) = (Inputs::new(config, parts), config.memory_width());
     let tower = |from: usize| config.auxiliary.0.iter().fold((0, from), |(sum, from), &to| (sum + (from + 1) * to, to)).0;
-    let towers = tower(inputs.of_user_tower(config)) + tower(inputs.candidate + usize::from(config.item_count));
+    let towers = tower(inputs.request) + tower(inputs.candidate + usize::from(config.item_count));
     let gate = (2 * m + 1) * m + (m + 1) * m;
     let side = |vectors: Vectors, fits: usize| vectors.gated * gate + vectors.count() * (m + fits);
     let ranker = sizes(config, Parts { wide: false, ..parts }).parameters(inputs.both().iter().sum());

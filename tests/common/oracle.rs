@@ -429,19 +429,17 @@ impl Oracle {
         [pooled(&batch.history_items[window.clone()], 0), pooled(&batch.history_categories[window], self.vocabulary.items)].concat()
     }
 
-    /// User and activity, any histories, counts.
-    fn with_histories(&self, batch: &Batch, r: usize, histories: &[usize]) -> Vec<f64> {
+    /// User and activity, the newest so many of a history, counts.
+    fn with_history(&self, batch: &Batch, r: usize, newest: usize) -> Vec<f64> {
         let users = self.vocabulary.items + self.vocabulary.categories;
         let buckets = users + self.vocabulary.users;
         assert!(batch.activity[r] < ACTIVITY_BUCKETS);
         let own = [self.embedding(users + batch.user[r]), self.embedding(buckets + batch.activity[r])].concat();
-        let histories = histories.iter().flat_map(|&newest| self.newest(batch, r, newest));
-        own.into_iter().chain(histories).chain(batch.counts[r * 4..][..4].iter().map(|&x| x.into())).collect()
+        own.into_iter().chain(self.newest(batch, r, newest)).chain(batch.counts[r * 4..][..4].iter().map(|&x| x.into())).collect()
     }
 
     fn v_user(&self, batch: &Batch, r: usize) -> Vec<f64> {
-        let windows = [self.config.recent, batch.history];
-        mlp(&self.with_histories(batch, r, &windows[usize::from(!self.config.towers_see_recent)..]), &self.towers[0], false)
+        mlp(&self.with_history(batch, r, batch.history), &self.towers[0], false)
     }
 
     /// The vector of an item (`item_count` is off).
@@ -557,7 +555,7 @@ impl Oracle {
         let parts = self.variant.parts();
         let (user, item) = (batch.user[r], batch.item[s]);
         let [from_user, from_item] = self.withheld.get(s).copied().unwrap_or_default();
-        let mut request = self.with_histories(batch, r, &[self.config.recent]);
+        let mut request = self.with_history(batch, r, self.config.recent);
         let mut candidate = self.candidate_fields(item, batch.category[s]);
         if parts.wide {
             request.extend(&self.user_vectors[user as usize]);
@@ -565,7 +563,7 @@ impl Oracle {
         if parts.transfer {
             let low = f64::from(u8::from(batch.low_active[r]));
             let (lead, tower) = self.transfer.split_last().expect("the lead");
-            let v = mlp(&self.with_histories(batch, r, &[batch.history]), tower, false);
+            let v = mlp(&self.with_history(batch, r, batch.history), tower, false);
             request.extend(linear(&v, &lead.0, &lead.1).into_iter().map(|x| x * low));
         }
         if parts.long {

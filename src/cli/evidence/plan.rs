@@ -191,7 +191,7 @@ mod tests {
         let size = planned("duia sweep size --values 500,20000 --seeds 1").unwrap();
         let sizes: Vec<(u32, u64)> = size.iter().map(|cell| (cell.config.users, cell.config.rows)).collect();
         assert_eq!(sizes, [(500, 50_000), (20_000, 2_000_000)]);
-        assert_eq!(planned("duia sweep width --values 24 --seeds 1").unwrap()[0].config.auxiliary.to_string(), "64x32x24");
+        assert_eq!(planned("duia sweep width --values 24 --seeds 1").unwrap()[0].config.auxiliary.to_string(), "32x24");
         let passes = planned("duia sweep epochs --seeds 1").unwrap();
         assert_eq!(passes.iter().map(|cell| cell.config.passes).collect::<Vec<_>>(), [1, 2, 4]);
         for line in [

@@ -1,9 +1,6 @@
 //! What the generator knows of its own users: the probability of the next row, and the taste behind it.
 
-use super::{
-    CONTINUE, FAVOURITE, FAVOURITES, Generator, MAIN_THEMES, REPEAT, STYLE_PULL, STYLES, UserState, popularity_draw, square_draw,
-    square_share,
-};
+use super::{CONTINUE, FAVOURITE, FAVOURITES, Generator, MAIN_THEMES, REPEAT, STYLE_PULL, STYLES, UserState, square_draw, square_share};
 use crate::counter::Counter;
 use crate::data::Behaviour;
 
@@ -84,13 +81,13 @@ impl Generator {
         let category = self.item_category[item as usize];
         let (first, next) = (self.category_start[category as usize], self.category_start[category as usize + 1]);
         let (rank, size) = (item - first, next - first);
-        let any = popularity_share(rank, size);
+        let any = self.popularity.share(rank, size);
         let style = self.liked_style(self.user_group[user as usize], self.category_theme[category as usize]);
         let offset = (style + STYLES - category % STYLES) % STYLES;
         if offset >= size {
             return any;
         }
-        let of_style = if rank % STYLES == offset { popularity_share(rank / STYLES, (size - offset).div_ceil(STYLES)) } else { 0.0 };
+        let of_style = if rank % STYLES == offset { self.popularity.share(rank / STYLES, (size - offset).div_ceil(STYLES)) } else { 0.0 };
         STYLE_PULL * of_style + (1.0 - STYLE_PULL) * any
     }
 
@@ -130,7 +127,7 @@ impl Generator {
 
     fn draw_of_category(&self, category: u32, uniform: f64) -> u32 {
         let (first, next) = (self.category_start[category as usize], self.category_start[category as usize + 1]);
-        first + popularity_draw(next - first, uniform)
+        first + self.popularity.draw(next - first, uniform)
     }
 
     /// What the user does with an item that he takes.
@@ -144,19 +141,13 @@ impl Generator {
     }
 }
 
-/// The probability of rank `i` under [`popularity_draw`].
-fn popularity_share(i: u32, n: u32) -> f64 {
-    let before = |i: u32| libm::cbrt(f64::from(i) / f64::from(n));
-    before(i + 1) - before(i)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::super::{CHOICES, Events};
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, ItemPopularity};
     use crate::counter::Stream;
     use crate::data::Source;
 
@@ -200,9 +191,10 @@ mod tests {
 
     #[test]
     fn the_probability_is_how_often_the_generator_draws_the_item() {
-        let generator = Arc::new(Generator::new(&small()));
         let draws = 60_000;
-        for user in [0, 5] {
+        let generators = [ItemPopularity::Mild, ItemPopularity::Taobao].map(|item_popularity| Config { item_popularity, ..small() });
+        for (config, user) in generators.iter().flat_map(|config| [(config, 0), (config, 5)]) {
+            let generator = Arc::new(Generator::new(config));
             agrees(&generator, user, &[], &drawn(&generator, user, &[], 0, draws), draws);
             agrees(&generator, user, &HISTORY, &drawn(&generator, user, &[64, 12, 150, 7, 90, 33], 150, draws), draws);
             // More items than he may come back to: the ring forgets the oldest.
@@ -216,7 +208,8 @@ mod tests {
     fn probabilities_sum_to_one() {
         let smallest = Config { users: 2, items: 16, categories: 2, user_groups: 1, item_groups: 1, ..small() };
         let narrow = Config { items: 26, categories: 20, item_groups: 2, ..small() };
-        for config in [small(), smallest, narrow] {
+        let taobao = Config { item_popularity: ItemPopularity::Taobao, ..small() };
+        for config in [small(), smallest, narrow, taobao] {
             let generator = Generator::new(&config);
             for history in [&[][..], &[3], &[3, 3, 9], &HISTORY[1..4]] {
                 let sum: f64 = (0..config.items).map(|item| generator.probability(1, item, history)).sum();
