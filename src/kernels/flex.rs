@@ -23,9 +23,8 @@ fn dims<const D: usize>(tensor: &FloatTensor<Flex>) -> [usize; D] {
     tensor.layout().shape().dims()
 }
 
-/// Eight sums side by side, which the compiler can vectorise; a single one must be added in order.
+/// [`LANES`] sums side by side, which the compiler can vectorise; a single one must be added in order.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 8;
     let (a, a_rest) = a.as_chunks::<LANES>();
     let (b, b_rest) = b.as_chunks::<LANES>();
     let mut sums = [0.0f32; LANES];
@@ -35,16 +34,32 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum::<f32>()
 }
 
-/// The column of `columns` `[v.len(), sums.len()]` with the largest product with `v`; the first where several have.
-fn most_similar(v: &[f32], columns: &[f32], sums: &mut [f32]) -> usize {
-    sums.fill(0.0);
-    for (x, row) in v.iter().zip(columns.chunks_exact(sums.len())) {
-        sums.iter_mut().zip(row).for_each(|(sum, mu)| *sum += x * mu);
+/// Centres whose similarities grow side by side.
+const LANES: usize = 8;
+
+/// Centres `[count, m]` in blocks of [`LANES`], component by component, each times its key; what is missing in the last block is 0.
+fn blocks(centres: &[f32], m: usize, key: impl Fn(&[f32]) -> f32) -> Vec<[f32; LANES]> {
+    let mut blocks = Vec::with_capacity(centres.len().div_ceil(LANES) + m);
+    for rows in centres.chunks(LANES * m) {
+        let keys: Vec<f32> = rows.chunks_exact(m).map(&key).collect();
+        blocks.extend((0..m).map(|k| std::array::from_fn(|lane| keys.get(lane).map_or(0.0, |key| key * rows[lane * m + k]))));
     }
+    blocks
+}
+
+/// The centre of `count` in `blocks` with the largest product with `v`; the first where several have.
+fn most_similar(v: &[f32], blocks: &[[f32; LANES]], count: usize) -> usize {
     let mut best = (0, f32::NEG_INFINITY);
-    for (column, &sum) in sums.iter().enumerate() {
-        if sum > best.1 {
-            best = (column, sum);
+    for (block, components) in blocks.chunks_exact(v.len()).enumerate() {
+        let mut sums = [0.0f32; LANES];
+        for (x, mu) in v.iter().zip(components) {
+            (0..LANES).for_each(|lane| sums[lane] += x * mu[lane]);
+        }
+        let first = block * LANES;
+        for (lane, &sum) in sums.iter().enumerate().take(count - first) {
+            if sum > best.1 {
+                best = (first + lane, sum);
+            }
         }
     }
     best.0
@@ -119,20 +134,14 @@ impl RowKernels for Flex {
         slice!(v, f32);
         slice!(centres, f32);
         let key = |mu: &[f32]| if cosine { 1.0 / (dot(mu, mu) + 1e-12).sqrt() } else { 1.0 };
-        // Column by column, so that the sums of all centres of a block grow side by side.
-        let columns = |rows: &[f32]| -> Vec<f32> {
-            let keys: Vec<f32> = rows.chunks_exact(m).map(key).collect();
-            (0..m).flat_map(|k| keys.iter().enumerate().map(move |(c, key)| key * rows[c * m + k])).collect()
-        };
         let (parents, children) = centres.split_at(levels.first * m);
-        let parents = columns(parents);
-        let children: Vec<f32> = children.chunks_exact(levels.children * m).flat_map(columns).collect();
-        let mut sums = vec![0.0f32; levels.first.max(levels.children)];
+        let parents = blocks(parents, m, key);
+        let per_parent = levels.children.div_ceil(LANES) * m;
+        let children: Vec<[f32; LANES]> = children.chunks_exact(levels.children * m).flat_map(|rows| blocks(rows, m, key)).collect();
         let mut out = Vec::with_capacity(samples * 2);
         for v in v.chunks_exact(m) {
-            let parent = most_similar(v, &parents, &mut sums[..levels.first]);
-            let of_parent = &children[parent * levels.children * m..][..levels.children * m];
-            let child = most_similar(v, of_parent, &mut sums[..levels.children]);
+            let parent = most_similar(v, &parents, levels.first);
+            let child = most_similar(v, &children[parent * per_parent..][..per_parent], levels.children);
             out.extend([parent as i32, (parent * levels.children + child) as i32]);
         }
         Flex::int_from_data(TensorData::new(out, [samples, 2]).convert_dtype(DType::I32), &Default::default())
