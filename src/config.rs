@@ -109,7 +109,7 @@ pub struct Parts {
     pub wide: bool,
     /// Sanity row: the auxiliary model's user vector itself instead of a centre.
     pub towers: bool,
-    /// Sanity row: the ranker pools the whole history too.
+    /// Sanity row: the ranker reads the whole history too: its mean, and how much of it is the candidate's own item and category.
     pub long: bool,
 }
 
@@ -161,7 +161,8 @@ pub enum Variant {
     Transfer,
     /// Sanity row: PLE with as many parameters as DUIA.
     Wide,
-    /// Sanity row: PLE that pools the whole history, as the auxiliary towers do, beside the recent one.
+    /// Sanity row: PLE that reads the whole history beside the recent one, as UHSE does with centres: its mean, and how much of it
+    /// is the candidate's own.
     Long,
     /// Sanity row: PLE with the auxiliary model's vectors and no cluster.
     Towers,
@@ -179,7 +180,7 @@ pub enum Variant {
     DuiaItems,
     /// PLE with UHSE alone (Table 7).
     Uhse,
-    /// DUIA on a PLE that pools the whole history itself.
+    /// DUIA on a PLE that reads the whole history itself.
     DuiaLong,
 }
 
@@ -254,7 +255,7 @@ impl Variant {
             Self::Long => (
                 "ple-long",
                 "PLE, whole history",
-                "Sanity: PLE that pools the whole history too, as the towers do.",
+                "Sanity: PLE that reads the whole history too: its mean, and the candidate's share of it.",
                 Self::Ple,
                 Parts { long: true, ..ranker },
             ),
@@ -286,7 +287,7 @@ impl Variant {
             Self::DuiaLong => (
                 "duia-long",
                 "DUIA, whole history",
-                "DUIA on a PLE that pools the whole history itself.",
+                "DUIA on a PLE that reads the whole history itself.",
                 Self::Long,
                 Parts { long: true, ..duia },
             ),
@@ -475,7 +476,7 @@ pub struct Config {
     /// towers and of UHSE.
     pub history: usize,
     /// The newest of them that the ranker itself pools to a mean, in which what is newest drowns: on the generator PLE is best
-    /// with 1, on 655 real users with 3 (`duia sweep recent`, docs/results.md). What a ranker gains that pools the whole history
+    /// with 1, on 655 real users with 3 (`duia sweep recent`, docs/results.md). What a ranker gains that reads the whole history
     /// beside them says the variant `ple-long`.
     pub recent: usize,
     /// How negatives are drawn.

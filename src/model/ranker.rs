@@ -255,7 +255,9 @@ impl Ranker {
         let has_personal = parts.uie.is_some() || parts.upbe || parts.towers || parts.wide;
         let user_centres = parts.uie.map(|centres| Memory::users(config, centres, device));
         let item_centres = parts.has_item_centres().then(|| Memory::items(config, device));
-        let given = |memory: &Option<Memory>, places: usize| Some(Assignments::new(items, places, memory.as_ref()?.levels(), device));
+        let given = |memory: &Option<Memory>, wanted: bool, places: usize| {
+            memory.as_ref().filter(|_| wanted).map(|memory| Assignments::new(items, places, memory.levels(), device))
+        };
         let means = |vectors: Vectors| (config.lent_centred && vectors.count() > 0).then(|| Means::new(vectors.count(), m, device));
         Self {
             network: Network::new(config, variant, &device.clone().autodiff()),
@@ -265,8 +267,8 @@ impl Ranker {
             item_vectors: parts.items.then(|| table(items, m, PERSONAL_START, personal.lane(1))),
             user_behaviours: parts.upbe.then(|| Behaviours::new(config, users, device)),
             item_behaviours: parts.items.then(|| Behaviours::new(config, items, device)),
-            assignments: parts.uhse.then(|| given(&item_centres, 1)).flatten(),
-            consumers: parts.items.then(|| given(&user_centres, CONSUMERS)).flatten(),
+            assignments: given(&item_centres, parts.uhse, 1),
+            consumers: given(&user_centres, parts.items, CONSUMERS),
             user_centres,
             item_centres,
             user_means: means(Vectors::of_users(parts)),
