@@ -36,6 +36,11 @@ pub enum Command {
         /// The run meant.
         run: u32,
     },
+    /// End training here and test what was learned, as at the end of the stream.
+    Finish {
+        /// The run meant.
+        run: u32,
+    },
     /// At most so many steps a second; 0 is as fast as the device goes.
     Speed {
         /// The run meant.
@@ -170,7 +175,7 @@ pub enum State {
     Playing,
     /// Waiting for a command.
     Paused,
-    /// The stream has ended and the whole test set is scored.
+    /// Training has ended, with the stream or by [`Command::Finish`], and the whole test set is scored.
     Finished,
 }
 
@@ -341,6 +346,10 @@ pub struct Score {
     pub gauc: f64,
     /// The area without positives that repeat an item of the user.
     pub auc_without_repeats: Auc,
+    /// As [`Score::lift`], without those positives.
+    pub lift_without_repeats: Option<Lift>,
+    /// As [`Score::rung`], without those positives.
+    pub rung_without_repeats: Option<Lift>,
     /// The area over rows whose items were seen in training.
     pub auc_seen_items: Auc,
     /// Paired difference from the first variant; none for the first itself.

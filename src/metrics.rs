@@ -26,6 +26,10 @@ const EARLIER: [Earlier; 5] = [Earlier::None, Earlier::UpTo2, Earlier::UpTo5, Ea
 /// Tenths of the users.
 const DECILES: u8 = 10;
 
+/// The parts beside all rows and those of the two groups.
+const WITHOUT_REPEATS: usize = 3;
+const SEEN_ITEMS: usize = 5;
+
 /// Where the parts of [`slices`] begin that are not deciles.
 const TAIL_ITEMS: u8 = DECILES;
 const HEAD_ITEMS: u8 = TAIL_ITEMS + 1;
@@ -116,10 +120,10 @@ impl TestRows {
     /// # Panics
     /// Where predictions and rows differ in number.
     pub fn score(&self, predictions: &[f32], baseline: Option<&[f32]>) -> Score {
-        let groups = self.groups();
-        let baseline = baseline.map(|baseline| self.rank(baseline).placements(&groups));
+        let parts = self.parts();
+        let baseline = baseline.map(|baseline| self.rank(baseline).placements(&parts));
         let own = self.rank(predictions);
-        self.common(predictions, &own, &groups, &self.subsets(), baseline.as_deref())
+        self.common(predictions, &own, &parts, baseline.as_deref())
     }
 
     /// Scores the predictions of all racing variants, `[variants, rows]`: the figures of [`TestRows::score`], the lift over
@@ -131,40 +135,35 @@ impl TestRows {
     pub fn score_whole(&self, all: &[Vec<f32>], variants: &[Variant]) -> Vec<Score> {
         assert_eq!(all.len(), variants.len(), "predictions of each variant");
         let rankings: Vec<Ranking> = all.iter().map(|predictions| self.rank(predictions)).collect();
-        let (groups, subsets, slices) = (self.groups(), self.subsets(), self.slices());
+        let (parts, slices) = (self.parts(), self.slices());
         let baseline = baseline_of(variants);
-        let base_groups = baseline.map(|at| rankings[at].placements(&groups));
+        let base_parts = baseline.map(|at| rankings[at].placements(&parts));
         let base_slices = baseline.map(|at| rankings[at].placements(&slices));
         let score = |at: usize| {
             let own = &rankings[at];
             let is_compared = baseline != Some(at);
-            let rung = rung_of(at, variants).filter(|&below| baseline != Some(below));
+            let below = rung_of(at, variants).filter(|&below| baseline != Some(below));
+            let rung = below.map(|below| own.lifts(&parts, &rankings[below].placements(&parts)));
             Score {
-                rung: rung.map(|below| by_group(&own.lifts(&groups, &rankings[below].placements(&groups)))),
+                rung: rung.as_deref().map(by_group),
+                rung_without_repeats: rung.as_ref().map(|rung| rung[WITHOUT_REPEATS]),
                 slices: slice_scores(own, &slices, base_slices.as_deref().filter(|_| is_compared)),
-                ..self.common(&all[at], own, &groups, &subsets, base_groups.as_deref().filter(|_| is_compared))
+                ..self.common(&all[at], own, &parts, base_parts.as_deref().filter(|_| is_compared))
             }
         };
         (0..all.len()).map(score).collect()
     }
 
     /// What panel and whole test have in common.
-    fn common(
-        &self,
-        predictions: &[f32],
-        own: &Ranking,
-        groups: &Partitions<'_, 2>,
-        subsets: &Partitions<'_, 2>,
-        baseline: Option<&[[f64; 2]]>,
-    ) -> Score {
-        let (areas, lifts) = areas_and_lifts(own, groups, baseline);
-        let subset_areas = own.areas(subsets);
+    fn common(&self, predictions: &[f32], own: &Ranking, parts: &Partitions<'_, 4>, baseline: Option<&[[f64; 4]]>) -> Score {
+        let (areas, lifts) = areas_and_lifts(own, parts, baseline);
         Score {
             auc: by_group(&areas),
             gauc: gauc(predictions, &self.labels, &self.users),
-            auc_without_repeats: subset_areas[0],
-            auc_seen_items: subset_areas[2],
-            lift: lifts.map(|lifts| by_group(&lifts)),
+            auc_without_repeats: areas[WITHOUT_REPEATS],
+            auc_seen_items: areas[SEEN_ITEMS],
+            lift: lifts.as_deref().map(by_group),
+            lift_without_repeats: lifts.as_ref().map(|lifts| lifts[WITHOUT_REPEATS]),
             ..Score::default()
         }
     }
@@ -174,16 +173,17 @@ impl TestRows {
         Ranking::new(predictions)
     }
 
-    /// All rows, and low-active beside high-active users' rows: the order of [`by_group`].
-    fn groups(&self) -> Partitions<'_, 2> {
-        Partitions::new(&self.labels, 3, |row| [0, if self.low_active[row] { 1 } else { 2 }])
-    }
-
-    /// Rows but for repeats (part 0, the others 1), and rows of seen items (part 2, the others 3).
-    fn subsets(&self) -> Partitions<'_, 2> {
-        Partitions::new(&self.labels, 4, |row| {
+    /// All rows; low-active beside high-active users' rows; rows but for repeats beside repeats; rows of seen items beside the
+    /// others: the order of [`by_group`], then [`WITHOUT_REPEATS`] and [`SEEN_ITEMS`].
+    fn parts(&self) -> Partitions<'_, 4> {
+        Partitions::new(&self.labels, 7, |row| {
             let repeat = self.labels[row] && self.repeat[row];
-            [u8::from(repeat), 2 + u8::from(!self.seen[row])]
+            [
+                0,
+                if self.low_active[row] { 1 } else { 2 },
+                WITHOUT_REPEATS as u8 + u8::from(repeat),
+                SEEN_ITEMS as u8 + u8::from(!self.seen[row]),
+            ]
         })
     }
 
@@ -291,12 +291,14 @@ mod tests {
         let (base, own) = (&models[0], &models[1]);
         let score = rows.score(own, Some(base));
         check_groups(&rows, own, score.auc, Some((base, score.lift.unwrap())));
-        check(&rows, &|row| !rows.repeat[row], own, score.auc_without_repeats, None);
+        let against = Some((base.as_slice(), score.lift_without_repeats.unwrap()));
+        check(&rows, &|row| !rows.repeat[row], own, score.auc_without_repeats, against);
         check(&rows, &|row| rows.seen[row], own, score.auc_seen_items, None);
         assert_eq!(score.gauc, gauc(own, &rows.labels, &rows.users));
         let alone = rows.score(own, None);
         assert_eq!((alone.lift, alone.auc), (None, score.auc));
-        assert!(score.rung.is_none() && score.slices.is_empty());
+        assert!(alone.lift_without_repeats.is_none());
+        assert!(score.rung.is_none() && score.rung_without_repeats.is_none() && score.slices.is_empty());
     }
 
     #[test]
@@ -308,10 +310,12 @@ mod tests {
         let rungs: Vec<bool> = scores.iter().map(|score| score.rung.is_some()).collect();
         assert_eq!(rungs, [false, false, true, false, false], "of UPBE over UIE alone");
         check_groups(&rows, &models[2], scores[2].auc, Some((&models[3], scores[2].rung.unwrap())));
+        let fresh = (models[3].as_slice(), scores[2].rung_without_repeats.unwrap());
+        check(&rows, &|row| !rows.repeat[row], &models[2], scores[2].auc_without_repeats, Some(fresh));
         for (at, (score, own)) in scores.iter().zip(&models).enumerate() {
             let base = &models[1];
             let expected = rows.score(own, (at != 1).then_some(base));
-            assert_eq!(Score { rung: None, slices: Vec::new(), ..score.clone() }, expected);
+            assert_eq!(Score { rung: None, rung_without_repeats: None, slices: Vec::new(), ..score.clone() }, expected);
             assert_eq!(score.slices.len(), 22);
             for slice in &score.slices {
                 let keep = |row: usize| match slice.slice {

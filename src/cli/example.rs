@@ -59,6 +59,8 @@ pub fn score(area: f64, lift: Option<f64>) -> Score {
         auc_seen_items: auc,
         lift: lift.map(by_group),
         rung: None,
+        lift_without_repeats: lift,
+        rung_without_repeats: None,
         slices: [Slice::Decile(0), Slice::TailItems, Slice::HeadItems].map(|slice| SliceScore { slice, auc, lift }).to_vec(),
     }
 }

@@ -21,8 +21,8 @@
 //!
 //! A `score` holds `auc` (`all`, `low`, `high`, each with `value`, `standard_error`, `positives`, `negatives`), `gauc`,
 //! `auc_without_repeats`, `auc_seen_items` and, from the second model on, `lift`: the paired difference from the first
-//! by group, with its standard error. In both tests of the whole test set there are also `rung`, the paired difference from the model
-//! that this one adds something to (where that one raced and is not the first), and `slices`: area and lift over parts of
+//! by group, with its standard error, and `lift_without_repeats`. In both tests of the whole test set there are also `rung` and
+//! `rung_without_repeats`, the paired differences from the model that this one adds something to (where that one raced and is not the first), and `slices`: area and lift over parts of
 //! the test. A figure that does not exist (an area with one class missing) is null.
 
 use std::path::Path;

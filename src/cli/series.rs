@@ -6,9 +6,9 @@
 //!
 //! - `panel.*` on the panel of live curves, `test.*` on the whole test set at the end: `auc.all`, `auc.low`, `auc.high`
 //!   (low-active and high-active users), `auc.without_repeats`, `auc.seen_items`, `gauc`, and `lift.all`, `lift.low`,
-//!   `lift.high`, the paired difference from the first variant;
+//!   `lift.high`, `lift.without_repeats`, the paired difference from the first variant;
 //! - `streaming.*`, the same as `test.*` but for clusters: the test set once more, each batch scored and then trained on;
-//! - `test.rung.*` by group: the paired difference from the variant that this one adds something to, where that one raced
+//! - `test.rung.*` by group and without repeats: the paired difference from the variant that this one adds something to, where that one raced
 //!   and is not the first;
 //! - `test.auc.PART` and `test.lift.PART` over parts of the test: `decile.0` (the least active tenth of the users) to
 //!   `decile.9`, `tail_items`, `head_items`, and `user_rows.N` and `item_rows.N`, where the user or the item had N rows
@@ -103,6 +103,11 @@ impl Series {
             for (what, lifts) in [("lift", score.lift), ("rung", score.rung)] {
                 for (group, lift) in lifts.iter().flat_map(by_group) {
                     add(format!("{what}.{group}"), lift.value, Some(lift.standard_error), None);
+                }
+            }
+            for (what, lift) in [("lift", score.lift_without_repeats), ("rung", score.rung_without_repeats)] {
+                if let Some(Lift { value, standard_error }) = lift {
+                    add(format!("{what}.without_repeats"), value, Some(standard_error), None);
                 }
             }
             for (slice, Lift { value, standard_error }) in score.slices.iter().filter_map(|part| Some((part.slice, part.lift?))) {

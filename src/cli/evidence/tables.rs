@@ -348,16 +348,17 @@ impl Book {
     fn other_areas(&mut self, runs: Runs<'_>) {
         let table = table_id("other-areas", runs);
         let rows = by_variant(runs, |variant| {
-            let mut cells = vec![variant.name().into()];
-            for metric in ["gauc", "auc.without_repeats", "auc.seen_items"] {
-                let of = |run: &Finished| run.figure(variant, &format!("test.{metric}"));
-                cells.push(area(self.measure(At(&table, variant.key(), "all", metric), runs, of)));
-            }
-            cells
+            let at = |metric| At(&table, variant.key(), "all", metric);
+            let [gauc, fresh, seen] = ["gauc", "auc.without_repeats", "auc.seen_items"]
+                .map(|metric| area(self.measure(at(metric), runs, |run| run.figure(variant, &format!("test.{metric}")))));
+            let gain = lift(self.measure(at("lift.without_repeats"), runs, |run| run.figure(variant, "test.lift.without_repeats")));
+            let rung = lift(self.measure(at("rung.without_repeats"), runs, |run| run.rung(variant, "without_repeats")));
+            vec![variant.name().into(), gauc, seen, fresh, gain, rung]
         });
-        let notes =
-            format!("{AREA} GAUC is the mean of the users' own areas, weighted by their rows. Repeats are items that the user had before.");
-        let header = ["model", "GAUC", "AUC without repeats", "AUC over items seen in training"];
+        let notes = format!(
+            "{AREA} {LIFT} GAUC is the mean of the users' own areas, weighted by their rows. Repeats are items that the user had before."
+        );
+        let header = ["model", "GAUC", "AUC over items seen in training", "AUC without repeats", "minus PLE", "minus the rung below"];
         self.push(runs, &table, "Other areas", &notes, &header, rows);
     }
 
