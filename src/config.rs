@@ -242,13 +242,17 @@ impl Variant {
             Self::Contrastive => (
                 "ple-cl",
                 "PLE+CL",
-                "PLE with contrastive learning for low-active users.",
+                "PLE with contrastive learning for low-active users, an adaptation of ours.",
                 Self::Ple,
                 Parts { contrastive: true, ..ranker },
             ),
-            Self::Transfer => {
-                ("ple-tl", "PLE+TL", "PLE with transfer from long to short histories.", Self::Ple, Parts { transfer: true, ..ranker })
-            }
+            Self::Transfer => (
+                "ple-tl",
+                "PLE+TL",
+                "PLE with transfer from long to short histories, an adaptation of ours.",
+                Self::Ple,
+                Parts { transfer: true, ..ranker },
+            ),
             Self::Wide => {
                 ("ple-wide", "PLE, wider", "Sanity: PLE with as many parameters as DUIA.", Self::Ple, Parts { wide: true, ..ranker })
             }
@@ -262,7 +266,7 @@ impl Variant {
             Self::Towers => (
                 "ple-towers",
                 "PLE, towers",
-                "Sanity: PLE with the personal vector itself, no cluster.",
+                "Sanity: PLE with each user's own vector in the place of his centre.",
                 Self::Ple,
                 Parts { towers: true, ..ranker },
             ),
@@ -434,7 +438,7 @@ pub enum ItemPopularity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemoryStart {
-    /// The first touch copies the mean of the centres that it met.
+    /// The first touches make the mean of the centres that they met.
     Touch,
     /// From zero by the gradient alone, as Eq. 9 and 10 read literally.
     Zero,
@@ -521,7 +525,8 @@ pub struct Config {
     pub item_children: usize,
     /// The weight rho of Eq. 15: how fast user centres move.
     pub rho: f64,
-    /// The weight lambda of Eq. 15: how fast memories of positive behaviours move.
+    /// The weight lambda of Eq. 15: how fast memories of positive behaviours move once they were touched often. Under
+    /// [`MemoryStart::Touch`] a memory moves by `1 / (touches + 1)` at least, which is more up to `1 / (2 lambda)` touches.
     pub lambda: f64,
     /// The weight eta of Eq. 15: how fast item centres move.
     pub eta: f64,

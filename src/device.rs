@@ -164,6 +164,7 @@ async fn trial(device: &Device, config: &Config) -> Result<Vec<f32>, TrainError>
         item_groups: 4,
         rows: (config.batch as u64) * (SELF_TEST_STEPS + 1),
         warm_up: 1,
+        train_share: 0.8,
         ..config.clone()
     };
     let dataset = Dataset::open(Arc::new(Generator::new(&small)), &small)?;
@@ -183,4 +184,17 @@ async fn trial(device: &Device, config: &Config) -> Result<Vec<f32>, TrainError>
         losses.extend(read_losses(&rankers).await?.iter().flat_map(|l| l.named()).map(|(_, loss)| loss));
     }
     Ok(losses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::block_on;
+
+    /// The trial is of the device and not of the run's split: with few rows to train on it once took one step or none.
+    #[test]
+    fn the_trial_takes_the_same_steps_whatever_the_split() {
+        let losses = |train_share: f64| block_on(trial(&Device::flex(), &Config { train_share, ..Config::default() })).unwrap();
+        assert_eq!(losses(0.05), losses(0.8));
+    }
 }

@@ -67,6 +67,7 @@ fn trained(config: &Config, steps: u64, lie: Lie) -> (Memory, Vec<f64>) {
             positive: vec![true; BATCH],
             centres: floats(memory.centres()),
             hits: floats(memory.hits()),
+            mean: floats(memory.mean()),
         };
         memory.tick(step, steps, &seen);
     }
@@ -243,6 +244,7 @@ fn observation(memory: &Memory, step: u64, hits: Vec<f32>) -> Observation {
         positive: vec![true; BATCH],
         centres: floats(memory.centres()),
         hits,
+        mean: floats(memory.mean()),
     }
 }
 
@@ -271,6 +273,41 @@ fn a_dead_centre_is_born_again_with_its_children_and_no_other_moves() {
         let (mu, parent) = (&after.rows[first + 5 * children + child], &after.rows[5]);
         let cosine = dot(mu, parent) / (dot(mu, mu) * dot(parent, parent)).sqrt();
         assert!(cosine > 0.5, "child {child} is born near its parent: {cosine}");
+    }
+}
+
+/// Of twins only the first is ever the nearest, so the others would stay dead.
+#[test]
+fn children_that_are_born_again_together_are_no_twins() {
+    let many = Config { children: 40, ..config() };
+    let (mut memory, _) = trained(&many, 1, PARALLEL);
+    let Levels { first, children } = memory.levels();
+    let is_dead = |row: usize| row >= first;
+    let hits = (0..memory.levels().rows()).map(|row| if is_dead(row) { 0.0 } else { 1.0 }).collect();
+    let seen = observation(&memory, 900, hits);
+    let reseeded = memory.tick(900, 10_000, &seen).unwrap();
+    assert!(reseeded.centres.is_empty() && reseeded.children.len() > BATCH, "more are dead than a batch has vectors");
+    let rows = Centres::new(&memory).rows;
+    for siblings in reseeded.children.chunk_by(|a, b| a / children as u32 == b / children as u32) {
+        for (place, &child) in siblings.iter().enumerate() {
+            assert!(siblings[..place].iter().all(|&other| rows[first + other as usize] != rows[first + child as usize]), "{child}");
+        }
+    }
+}
+
+/// The children of a fresh centre take vectors that the search gives to it, which is not the search over raw vectors where
+/// they share most of their direction.
+#[test]
+fn children_are_planted_where_the_search_finds_them() {
+    let (memory, _) = trained(&config(), 1, PARALLEL);
+    let Levels { first, children } = memory.levels();
+    let centres = Centres::new(&memory).centred(None);
+    let planted: Vec<Vec<f64>> =
+        users(1).iter().map(|&user| vector(user, PARALLEL).iter().map(|&x| f64::from(x as f32)).collect()).collect();
+    let of_batch: Vec<usize> = (first..memory.levels().rows()).filter(|&row| planted.contains(&centres.rows[row])).collect();
+    assert!(of_batch.len() > first, "most children are vectors of the batch");
+    for row in of_batch {
+        assert_eq!(centres.nearest(&centres.rows[row])[0], (row - first) / children, "child {row}");
     }
 }
 

@@ -37,7 +37,7 @@ fn filled(mut memory: Memory) -> Memory {
     let (n, rows) = (30, memory.levels().rows());
     let v = numbers(100, n * M, 1.0).iter().map(|&x| x as f32).collect();
     let members = (0..n as u32).collect();
-    let seen = Observation { v, members, positive: vec![true; n], centres: vec![0.0; rows * M], hits: vec![0.0; rows] };
+    let seen = Observation { v, members, positive: vec![true; n], centres: vec![0.0; rows * M], hits: vec![0.0; rows], mean: vec![0.0; M] };
     memory.tick(1, 100, &seen).unwrap();
     memory
 }
@@ -98,14 +98,14 @@ fn positives_pull_the_centres_of_what_they_met_into_their_owners_memory() {
     for memory_start in [MemoryStart::Touch, MemoryStart::Zero] {
         let config = Config { lambda: 0.2, memory_start, ..sizes() };
         let memory = user_memory(&config);
-        let centres = Centres::new(&memory);
+        let centres = Centres::new(&memory).centred(None);
         let mut behaviours = Behaviours::new(&config, OWNERS, &Device::flex());
         let (mut expected, mut mean) = (vec![vec![0.0; 2 * M + 1]; OWNERS], vec![0.0; 2 * M]);
         for round in (0..4).map(Round::new) {
             let met = round.meet(&memory);
             let open = block_on(read(met.open()));
             let agree = round.positives();
-            let is_open = |p: &Seeking| centres.chosen(&p.seeker).iter().all(|mu| dot(mu, &p.vector) >= 0.0);
+            let is_open = |p: &Seeking| centres.agree(&centres.sought(&p.seeker), &p.vector);
             let passing = agree.iter().filter(|p| is_open(p)).count();
             assert!(passing > 3 && passing < agree.len(), "some are skipped: {passing} of {}", agree.len());
             assert_eq!(open.iter().sum::<f64>(), passing as f64);
@@ -137,7 +137,7 @@ fn a_later_step_of_a_memory_is_minus_lambda_times_the_slope_of_equations_9_and_1
     // From zero, as Eq. 9 and 10 read literally: no mean of first touches.
     let config = Config { lambda: 0.1, memory_start: MemoryStart::Zero, ..sizes() };
     let memory = user_memory(&config);
-    let centres = Centres::new(&memory);
+    let centres = Centres::new(&memory).centred(None);
     let mut behaviours = Behaviours::new(&config, OWNERS, &Device::flex());
     for round in (10..12).map(Round::new) {
         let before = rows(&block_on(read(behaviours.rows())), 2 * M + 1);
@@ -148,7 +148,7 @@ fn a_later_step_of_a_memory_is_minus_lambda_times_the_slope_of_equations_9_and_1
         let met = Met::new(&memory, one(&round.seekers), None, one(&round.vectors), Tensor::ones([1], &device));
         let touched = Touched::single(&mut RowPlanner::new(OWNERS), &[0], &device);
         behaviours.learn(met, &Ids::single(&[0], &device), &touched);
-        let mu = centres.chosen(&round.seekers[p * M..][..M]).concat();
+        let mu = centres.sought(&round.seekers[p * M..][..M]).concat();
         let old = &before[0][..2 * M];
         let sigma: Vec<f64> = (0..2).map(|l| sigmoid(dot(&mu[l * M..][..M], &old[l * M..][..M]))).collect();
         let equation = |x: &[f64]| (0..2 * M).map(|k| sigma[k / M] * (mu[k] - x[k]).powi(2)).sum::<f64>();
@@ -477,15 +477,17 @@ fn what_nobody_wanted_changes_no_memory() {
         trained.step_on(nothing);
         let moved = differing(&before, &trained.state());
         assert!(moved.contains(&"network"), "the ranker learns from what nobody wanted");
-        let memories = ["item centres", "item hits", "user behaviours", "item behaviours", "assignments", "consumers"];
-        assert!(memories.iter().all(|memory| !moved.contains(memory)), "{variant:?}: {moved:?}");
+        let of_items = ["item centres", "item hits", "mean of item centres", "assignments", "assigned when", "consumers"];
+        let of_behaviours = ["user behaviours", "item behaviours", "mean of user behaviours", "mean of item behaviours"];
+        assert!(of_items.iter().chain(&of_behaviours).all(|memory| !moved.contains(memory)), "{variant:?}: {moved:?}");
         assert_eq!(moved.contains(&"user centres"), variant.parts().uie == Some(UserCentres::Learned), "{variant:?}: {moved:?}");
 
         let before = trained.state();
         let quiet = Batch { clustered: vec![0.0; trained.config.batch / 2], ..unwanted(&trained.next(), |_| true) };
         trained.step_on(quiet);
         let moved = differing(&before, &trained.state());
-        assert!(!moved.contains(&"user centres") && !moved.contains(&"user hits"), "{variant:?}: {moved:?}");
+        let of_users = ["user centres", "user hits", "mean of user centres"];
+        assert!(of_users.iter().all(|memory| !moved.contains(memory)), "{variant:?}: {moved:?}");
     }
 }
 
@@ -565,6 +567,7 @@ fn frozen_centres_never_move() {
             trained.step();
             let moved = differing(&filled, &trained.state());
             assert!(!moved.contains(&"user centres"), "{variant:?}");
+            assert!(moved.contains(&"mean of user centres"), "{variant:?}: they are searched as all others are");
             assert!(trained.ranker.losses().unwrap().uie.is_none());
         }
     }
@@ -591,20 +594,49 @@ fn an_empty_history_has_no_centres() {
     assert_close(&block_on(read(graph.mtl)), &[oracle.losses(&batch, &oracle.tell(&batch)).0], 1e-4);
 }
 
+/// Whose memories of behaviours were touched.
+fn touched(trained: &Trained, side: Side) -> Vec<usize> {
+    let width = 2 * trained.config.memory_width() + 1;
+    let memories = rows(&behaviours_of(trained, side), width);
+    (0..memories.len()).filter(|&owner| memories[owner][width - 1] > 0.0).collect()
+}
+
+/// Items of which a consumer is known.
+fn consumed(trained: &Trained) -> Vec<usize> {
+    let places = rows(&block_on(read(trained.ranker.consumers().unwrap().rows())), 2 * CONSUMERS);
+    (0..places.len()).filter(|&item| places[item][1] >= 0.0).collect()
+}
+
+/// What remembers behaviours remembers some of a batch and nothing else.
+fn knows_only(trained: &Trained, batch: &Batch) {
+    for (owners, known) in
+        [(touched(trained, Side::Users), &batch.user), (touched(trained, Side::Items), &batch.item), (consumed(trained), &batch.item)]
+    {
+        assert!(!owners.is_empty() && owners.iter().all(|&owner| known.contains(&(owner as u32))));
+    }
+}
+
+/// Weights are of the same rows, as the help says: with their memories each row would be met by its own outcome.
+#[test]
+fn memories_of_behaviours_of_a_file_begin_anew_when_training_goes_on() {
+    let mut trained = ready(&config(), Variant::DuiaItems);
+    let batch = trained.next();
+    let known = |trained: &Trained| (touched(trained, Side::Users), touched(trained, Side::Items), consumed(trained));
+    let before = known(&trained);
+    let state = block_on(trained.ranker.state("a stream")).unwrap();
+    trained.ranker.restore(&state, 0).unwrap();
+    assert_eq!(known(&trained), before, "a test goes on from them");
+    trained.step_on(batch.clone());
+    knows_only(&trained, &batch);
+    trained.step();
+    assert!(touched(&trained, Side::Users).iter().any(|&user| !batch.user.contains(&(user as u32))), "once");
+}
+
 /// A memory that knew the last pass would hold a row's own label before the row is scored.
 #[test]
 fn memories_of_behaviours_begin_anew_with_each_pass_and_go_on_into_the_test() {
     let config = Config { passes: 2, rows: 1_600, ..config() };
     let mut trained = Trained::new(&config, Variant::DuiaItems);
-    let touched = |trained: &Trained, side: Side| -> Vec<usize> {
-        let width = 2 * trained.config.memory_width() + 1;
-        rows(&behaviours_of(trained, side), width)
-            .iter()
-            .enumerate()
-            .filter(|(_, row)| row[width - 1] > 0.0)
-            .map(|(owner, _)| owner)
-            .collect()
-    };
     let first_of_second = loop {
         let batch = trained.next();
         if batch.pass == 1 {
@@ -612,19 +644,11 @@ fn memories_of_behaviours_begin_anew_with_each_pass_and_go_on_into_the_test() {
         }
         trained.step_on(batch);
     };
-    let consumed = |trained: &Trained| -> Vec<usize> {
-        let places = rows(&block_on(read(trained.ranker.consumers().unwrap().rows())), 2 * CONSUMERS);
-        (0..places.len()).filter(|&item| places[item][1] >= 0.0).collect()
-    };
     let before = [Side::Users, Side::Items].map(|side| touched(&trained, side).len());
     assert!(consumed(&trained).len() >= before[1]);
     trained.step_on(first_of_second.clone());
-    let consumed = consumed(&trained);
-    assert!(!consumed.is_empty() && consumed.iter().all(|&item| first_of_second.item.contains(&(item as u32))));
-    let (users, items) = (touched(&trained, Side::Users), touched(&trained, Side::Items));
-    assert!(users.len() < before[0] && items.len() < before[1]);
-    assert!(!users.is_empty() && users.iter().all(|&user| first_of_second.user.contains(&(user as u32))));
-    assert!(!items.is_empty() && items.iter().all(|&item| first_of_second.item.contains(&(item as u32))));
+    assert!(touched(&trained, Side::Users).len() < before[0] && touched(&trained, Side::Items).len() < before[1]);
+    knows_only(&trained, &first_of_second);
     let mut replay = trained.dataset.replay();
     while replay.next_train().is_some() {}
     assert_eq!(replay.next_test().unwrap().pass, 1, "the test goes on from the last pass");

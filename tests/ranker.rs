@@ -421,7 +421,7 @@ fn view_ids(variant: Variant) -> Vec<(Batch, Vec<Vec<[i32; 2]>>)> {
         let batch = trained.next();
         let on_device = trained.load(batch.clone());
         let ids: Vec<i32> = on_device.fields(variant).views.as_ref().unwrap().flat().into_data().try_into_vec().unwrap();
-        let h = if variant == Variant::Contrastive { trained.config.recent } else { batch.history };
+        let h = batch.history;
         let views = ids.chunks(2 * h).map(|view| (0..h).map(|place| [view[place], view[h + place]]).collect());
         (batch, views.collect())
     };

@@ -16,7 +16,7 @@ use duia::model::batch::{Layout, Loader};
 use duia::model::ranker::Ranker;
 use duia::platform::block_on;
 use duia::trace;
-use duia::train::{Weights, run_with, turn_clocks};
+use duia::train::{Course, run_with, turn_clocks};
 
 const STEPS: usize = 8;
 const VARIANT: Variant = Variant::DuiaItems;
@@ -43,7 +43,7 @@ fn config() -> Config {
         item_centres: 5,
         item_children: 2,
         warm_up: 2,
-        reseed_expect: 5.0,
+        reseed_expect: 2.0,
         cluster_share: 0.5,
         panel: 64,
         variants: Variants(vec![Variant::Ple, VARIANT]),
@@ -359,6 +359,13 @@ fn memories_move_by_their_own_rules_once_they_are_filled() {
         assert_rows(&trace.rows(step, "after.item_centres"), &after, 1e-5);
         assert_close(&[trace.at(step, "loss.uhse_l1"), trace.at(step, "loss.uhse_l2")].concat(), &[l1, l2], 1e-5);
         moved += usize::from(after != item_centres);
+        let every = vec![true; v_item.len()];
+        for (name, mean, v, takes_part) in [("user", &of_sides[0], &v_user, &clustered), ("item", &of_sides[1], &v_item, &every)] {
+            let taking: Vec<&Vec<f64>> = v.iter().zip(takes_part).filter(|(_, part)| **part).map(|(v, _)| v).collect();
+            let of_step = |k: usize| taking.iter().map(|v| v[k]).sum::<f64>() / taking.len() as f64;
+            let after: Vec<f64> = mean.iter().enumerate().map(|(k, mean)| mean + 0.05 * (of_step(k) - mean)).collect();
+            assert_close(&trace.at(step, &format!("after.{name}_centres.mean")), &after, 1e-5);
+        }
 
         let (owners, consumed) = (trace.ids(step, "batch.user"), trace.ids(step, "batch.item").into_iter().step_by(2).collect::<Vec<_>>());
         let sides = [
@@ -537,8 +544,8 @@ fn a_run_starts_from_weights_and_leaves_them() {
     let run = |config: &Config, from: Option<&[u8]>| {
         let mut kept = Vec::new();
         let mut keep = |variant, bytes| kept.push((variant, bytes));
-        let weights = Weights { from, keep: Some(&mut keep) };
-        let outcome = block_on(run_with(config.clone(), source(config), DeviceChoice::Cpu, weights, |_| {}));
+        let course = Course { weights_in: from, weights_out: Some(&mut keep), ..Course::default() };
+        let outcome = block_on(run_with(config.clone(), source(config), DeviceChoice::Cpu, course, |_| {}));
         outcome.map(|()| kept)
     };
     let config = config();

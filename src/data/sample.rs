@@ -3,6 +3,9 @@
 //! A file is, in this order: 8 bytes `DUIAROWS`; 1 byte, the version of the format; 8 bytes, the FNV-1a hash of what
 //! follows (little-endian); the payload by postcard, whose numbers take as many bytes as they need. About 7 bytes a row.
 
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
 use serde::{Deserialize, Serialize};
 
 use super::csv::{Ids, Packed, Rows};
@@ -118,7 +121,9 @@ fn checked(payload: Payload) -> Result<Payload, &'static str> {
 
 /// FNV-1a: finds damage, keeps no secret.
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    let mut hash = FnvHasher::default();
+    hash.write(bytes);
+    hash.finish()
 }
 
 #[cfg(test)]

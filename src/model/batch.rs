@@ -104,7 +104,7 @@ impl Layout {
         items.enumerate().map(kept).chain(of_category.enumerate().map(kept))
     }
 
-    /// Ids of two contrastive views a request: in each, values of the history of a low-active user are dropped, item and
+    /// Ids of two contrastive views a request: in each, values of the whole history of a low-active user are dropped, item and
     /// category together. Nobody else has views.
     fn contrastive_views(&self, batch: &Batch, random: Counter) -> Vec<u32> {
         let views = (0..batch.requests).flat_map(|r| (0..2).map(move |view| (r, view)));
@@ -112,7 +112,7 @@ impl Layout {
             let lane = random.lane((2 * r + view) as u64);
             move |place: usize| batch.low_active[r] && lane.uniform(place as u64) >= VIEW_DROP
         };
-        views.flat_map(|(r, view)| self.history(batch, r, self.recent, keep(r, view)).collect::<Vec<_>>()).collect()
+        views.flat_map(|(r, view)| self.history(batch, r, self.history, keep(r, view)).collect::<Vec<_>>()).collect()
     }
 
     /// Ids of each request's history, cut to its newest [`FEW`] and then whole.
@@ -246,7 +246,7 @@ impl DeviceBatch {
 pub struct TestBatch {
     /// `[samples]` of item and category.
     pub candidates: Ids,
-    /// `[requests]` of user, activity, history items, history categories.
+    /// `[requests]` of user, activity, recent items, recent categories.
     pub requests: Ids,
     /// `[requests]` users.
     pub users: Ids,
@@ -327,13 +327,12 @@ impl Loader {
         let device = self.device.clone();
         let fields: Vec<(View, Fields)> = self.views.clone().into_iter().map(|view| (view, self.fields(view, &batch))).collect();
         self.batches += 1;
-        let consumed: Vec<u32> = batch.item.iter().step_by(batch.candidates).copied().collect();
-        let positive: Vec<f32> = batch.labels[..batch.samples()].iter().step_by(batch.candidates).copied().collect();
+        let consumed: Vec<u32> = batch.consumed().collect();
+        let positive: Vec<f32> = batch.consumed_labels().collect();
         let mut met = std::collections::HashSet::new();
         // Without a history one of the two views is nothing: every cosine is 0, the exact gradient is 0, and Adam made whole steps
         // of its rounding, other ones on every device.
-        let has_history = |r: usize| batch.history_items[r * batch.history] != NO_ROW;
-        let contrasted = (0..batch.requests).map(|r| batch.low_active[r] && has_history(r) && met.insert(batch.user[r]));
+        let contrasted = (0..batch.requests).map(|r| batch.low_active[r] && batch.has_history(r) && met.insert(batch.user[r]));
         DeviceBatch {
             users: rows(&mut self.users, &batch.user, &device),
             items: rows(&mut self.items, &batch.item, &device),
@@ -365,11 +364,12 @@ impl Loader {
 
     fn fields(&mut self, view: View, batch: &Batch) -> Fields {
         let (candidates, requests) = (self.layout.candidates(&batch.item, &batch.category), self.layout.requests(batch));
-        let (recent, whole) = (Bags { singles: 0, bags: 4, bag_len: self.layout.recent }, self.layout.whole_bags());
+        let whole = self.layout.whole_bags();
+        let two = Bags { bags: 4, ..whole };
         let views = match view {
             View::Recent => None,
-            View::Contrastive => Some((self.layout.contrastive_views(batch, self.random.lane(self.batches)), recent)),
-            View::ShortAndWhole => Some((self.layout.short_and_whole_histories(batch), Bags { bags: 4, ..whole })),
+            View::Contrastive => Some((self.layout.contrastive_views(batch, self.random.lane(self.batches)), two)),
+            View::ShortAndWhole => Some((self.layout.short_and_whole_histories(batch), two)),
             View::Whole => Some((self.layout.whole_histories(batch), whole)),
         };
         let mut segments = vec![

@@ -1,8 +1,11 @@
 //! Dense layers in stacks: several layers of one shape as one batched product, because on a GPU the number of
 //! dispatches decides, not the arithmetic.
 
+use std::hash::Hasher;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData, activation::relu};
+use fnv::FnvHasher;
 
 use crate::counter::{Counter, Stream};
 
@@ -39,9 +42,10 @@ impl Init {
 
     /// The numbers of one layer.
     fn lane(&self, name: &str) -> Lane {
-        // FNV-1a: any stable hash of the name will do.
-        let lane = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-        Lane(self.counter.lane(lane))
+        // Any stable hash of the name will do.
+        let mut hash = FnvHasher::default();
+        hash.write(name.as_bytes());
+        Lane(self.counter.lane(hash.finish()))
     }
 
     /// `[stack, 1, columns]` of one value.

@@ -5,6 +5,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation::relu, activation::sigmoid};
 
 use super::dense::{Init, Linear};
+use super::graph::{joined, lift, off_graph};
 
 /// Deviation of the gate's last layer at the start. Near 0, `2 sigmoid(0) = 1`: the gate begins as the identity (A11).
 const GATE_START: f64 = 0.01;
@@ -66,26 +67,30 @@ pub struct Given {
 }
 
 impl Given {
-    /// `e` `[vectors, n, m]`, which is [`Given::lent`] on or off the graph, and the other side's vectors, both without their
-    /// running mean. Zero stays zero, and what is not `kept` `[n, 1]` becomes zero.
-    fn centred(&self, e: Tensor<3>, kept: Option<Tensor<2>>, means: Option<&Means>) -> (Tensor<3>, Tensor<2>) {
+    /// `e` `[vectors, n, m]`, which is [`Given::lent`] on or off the graph, without its running mean. Zero stays zero, and what
+    /// is not `kept` `[n, 1]` becomes zero.
+    fn centred(&self, e: Tensor<3>, kept: Option<Tensor<2>>, means: Option<&Means>) -> Tensor<3> {
         let training = e.is_autodiff();
-        let lift = |tensor: Tensor<3>| if training { Tensor::from_inner(tensor) } else { tensor };
         let kept = kept.map(|kept| kept.unsqueeze_dim::<3>(0));
-        let (e, other) = match (means, kept) {
+        match (means, kept) {
             (Some(means), kept) => {
                 let open = kept.into_iter().fold(self.open.clone(), |open, kept| open * kept);
-                ((e - lift(means.lent.clone())) * lift(open), self.other.clone() - means.other.clone())
+                (e - lift(means.lent.clone(), training)) * lift(open, training)
             }
-            (None, Some(kept)) => (e * lift(kept), self.other.clone()),
-            (None, None) => (e, self.other.clone()),
-        };
-        (e, if training { Tensor::from_inner(other) } else { other })
+            (None, Some(kept)) => e * lift(kept, training),
+            (None, None) => e,
+        }
+    }
+
+    /// The other side's vectors without their running mean, `[n', m]`.
+    fn centred_other(&self, training: bool, means: Option<&Means>) -> Tensor<2> {
+        let other = self.other.clone();
+        lift(means.map_or(other.clone(), |means| other - means.other.clone()), training)
     }
 }
 
-/// Running means of what is lent to a side and of the vectors that it is fitted to. A row of a batch never sees its own share
-/// of them: they move after the step (A15).
+/// Running means of what is lent to a side and of the other side's vectors, to which it is fitted and which seek its centres
+/// (Eq. 7). A row of a batch never sees its own share of them: they move after the step (A15).
 #[derive(Clone)]
 pub struct Means {
     /// `[vectors, 1, m]`, of those who were lent something; zero until somebody was.
@@ -163,18 +168,17 @@ impl Enhancement {
             (Some(gate), Some(lent), Some(personal)) => Some(gate.forward(lent.clone(), personal) * lent),
             _ => None,
         };
-        let mut parts: Vec<Tensor<3>> = gated.into_iter().chain(lendings.plain).collect();
-        let e = if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 0) };
+        let e = joined(gated.into_iter().chain(lendings.plain).collect(), 0);
         let [vectors, n, m] = e.dims();
         let training = e.is_autodiff();
-        let lent = if training { e.clone().inner() } else { e.clone() };
+        let lent = off_graph(e.clone());
         let open = lent.clone().square().sum_dim(2).greater_scalar(0.0).float();
         let given = Given { lent, open, other };
-        let (e, other) = given.centred(e, lendings.kept, means);
+        let e = given.centred(e, lendings.kept, means);
         // Root mean squares, not a full layer norm: a stopped user's zero stays zero.
         let normed = e.clone() / (e.square().mean_dim(2) + TINY).sqrt();
         let [_, _, scales] = self.scale.dims();
-        let fits = (scales > m).then(|| self.fits(normed.clone(), other, requests));
+        let fits = (scales > m).then(|| self.fits(normed.clone(), given.centred_other(training, means), requests));
         let scaled = normed * self.scale.val().slice([0..vectors, 0..1, 0..m]);
         Features { vectors: scaled.swap_dims(0, 1).reshape([n, vectors * m]), fits, given }
     }

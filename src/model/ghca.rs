@@ -44,7 +44,7 @@ pub struct Memory {
     centres: Tensor<2>,
     /// `[levels.rows()]`: samples that each centre has taken since the start.
     hits: Tensor<1>,
-    /// `[1, m]`: running mean of the vectors that clustered; zero until the first.
+    /// `[1, m]`: running mean of the vectors that clustered; zero until centres are filled.
     mean: Tensor<2>,
     adam: Adam,
     adam_state: Option<AdamState<2>>,
@@ -74,6 +74,8 @@ pub struct Observation {
     pub centres: Vec<f32>,
     /// `[levels.rows()]`: samples of each centre since the start.
     pub hits: Vec<f32>,
+    /// `[m]`: the memory's running mean.
+    pub mean: Vec<f32>,
 }
 
 /// Centres that a tick wrote.
@@ -91,8 +93,8 @@ pub struct Reseeded {
 pub type ClusterLosses = Tensor<1>;
 
 impl Memory {
-    /// The users' memory (Eq. 2-5). Empty: no centre is used before the first fill, or before the first step where centres
-    /// start at random.
+    /// The users' memory (Eq. 2-5). No centre is used before the first fill; centres that start at random are there from the
+    /// first step on.
     pub fn users(config: &Config, centres: UserCentres, device: &Device) -> Self {
         let levels = Levels { first: config.centres, children: config.children };
         let per_step = config.cluster_share * config.batch as f64 / 2.0;
@@ -150,7 +152,7 @@ impl Memory {
         self.hits.clone()
     }
 
-    /// `[1, m]`: the running mean of the vectors of batches that learned; zero until the first.
+    /// `[1, m]`: the running mean of the vectors that clustered; zero until centres are filled.
     pub fn mean(&self) -> Tensor<2> {
         self.mean.clone()
     }
@@ -205,8 +207,9 @@ impl Memory {
     }
 
     /// One step of the centres (A4) from vectors `v` `[samples, m]` that were `assigned` before the step; only samples
-    /// with a weight above 0 in `clustered` `[samples]` take part. `ranker` is the gradient of the ranker's loss in the
-    /// centres, where the configuration lets it through (A3).
+    /// whose `clustered` `[samples]` is 1 and not 0 take part. `ranker` is the gradient of the ranker's loss in the
+    /// centres, where the configuration lets it through (A3). Of frozen centres only the running mean learns, so that they are
+    /// searched as all others are.
     pub fn learn(
         &mut self,
         v: Tensor<2>,
@@ -214,12 +217,12 @@ impl Memory {
         clustered: Tensor<1>,
         ranker: Option<Tensor<2>>,
     ) -> Option<ClusterLosses> {
+        self.follow(&v, &clustered);
         if self.is_frozen() {
             return None;
         }
         let [rows, m] = self.centres.dims();
         let first = self.kind.levels.first;
-        self.mean = self.mean.clone() * (1.0 - MEAN_RATE) + v.clone().mean_dim(0) * MEAN_RATE;
         let pull = centre_pull(v, self.centres.clone(), assigned, clustered, self.kind.levels, self.config.sigma_in_graph);
         let count = pull.clone().slice([0..rows, m..m + 1]);
         let samples = count.clone().slice([0..first]).sum().clamp_min(1.0);
@@ -243,6 +246,14 @@ impl Memory {
         }
         let loss = pull.slice([0..rows, m + 1..m + 2]);
         Some(Tensor::cat(vec![loss.clone().slice([0..first]).sum(), loss.slice([first..rows]).sum()], 0) / samples)
+    }
+
+    /// Moves the running mean towards that of the vectors `v` `[samples, m]` that clustered; where none did it stays.
+    fn follow(&mut self, v: &Tensor<2>, clustered: &Tensor<1>) {
+        let count: Tensor<2> = clustered.clone().sum().unsqueeze();
+        let sum = clustered.clone().unsqueeze_dim::<2>(0).matmul(v.clone());
+        let away = sum - self.mean.clone() * count.clone();
+        self.mean = self.mean.clone() + away * (count.clamp_min(1.0).recip() * MEAN_RATE);
     }
 
     /// Whether the clock wants an [`Observation`] at this step of `total`.
@@ -269,7 +280,7 @@ impl Memory {
             return None;
         }
         let counter = Counter::new(self.config.seed, Stream::Centres).lane(self.kind.lane).lane(step);
-        let mut seeds = Seeds::new(seen, self.kind.levels, self.config.memory_width(), self.config.similarity, counter);
+        let mut seeds = Seeds::new(seen, self.kind.levels, &self.config, counter);
         let reseeded = if self.filled { self.reseed(step, seen, &mut seeds) } else { self.fill(step, seen, &mut seeds) };
         if reseeded.centres.is_empty() && reseeded.children.is_empty() {
             return None;
@@ -280,6 +291,11 @@ impl Memory {
 
     fn fill(&mut self, step: u64, seen: &Observation, seeds: &mut Seeds) -> Reseeded {
         self.filled = true;
+        // From here on the search takes it out, so it starts at what the centres are made of: started at zero, it moved what was
+        // nearest for sixty steps.
+        let mean = seeds.candidate_mean();
+        self.mean = Tensor::from_data(TensorData::new(mean.clone(), [1, mean.len()]), &self.device);
+        seeds.look_around(mean);
         self.restart(0, step, seen);
         self.restart(1, step, seen);
         let centres: Vec<u32> = (0..self.kind.levels.first as u32).collect();
@@ -301,6 +317,7 @@ impl Memory {
     }
 
     fn reseed(&mut self, step: u64, seen: &Observation, seeds: &mut Seeds) -> Reseeded {
+        seeds.look_around(seen.mean.clone());
         let dead = |level: usize, clock: &Clock| -> Vec<u32> {
             let (first, second) = seen.hits.split_at(self.kind.levels.first);
             let hits = if level == 0 { first } else { second };
@@ -315,10 +332,14 @@ impl Memory {
         }
         if self.span_over(1, step) {
             let orphan = |child: &u32| !reseeded.centres.contains(&(child / self.kind.levels.children as u32));
-            reseeded.children = dead(1, &self.clock).into_iter().filter(orphan).collect();
-            reseeded.children.retain(|&child| seeds.plant_child(child));
+            let orphans: Vec<u32> = dead(1, &self.clock).into_iter().filter(orphan).collect();
+            reseeded.children = seeds.plant_orphans(&orphans);
         }
-        (0..2).filter(|&level| self.span_over(level, step)).collect::<Vec<_>>().into_iter().for_each(|l| self.restart(l, step, seen));
+        for level in 0..2 {
+            if self.span_over(level, step) {
+                self.restart(level, step, seen);
+            }
+        }
         reseeded
     }
 
@@ -339,15 +360,19 @@ struct Seeds {
     /// Candidates that no centre has taken yet, as indices.
     free: Vec<usize>,
     centres: Vec<f32>,
+    /// `[m]`: what is taken out before a search, as on the device ([`Memory::seen`]).
+    origin: Vec<f32>,
     levels: Levels,
     m: usize,
+    centred: bool,
     similarity: Similarity,
     counter: Counter,
     draws: u64,
 }
 
 impl Seeds {
-    fn new(seen: &Observation, levels: Levels, m: usize, similarity: Similarity, counter: Counter) -> Self {
+    fn new(seen: &Observation, levels: Levels, config: &Config, counter: Counter) -> Self {
+        let m = config.memory_width();
         let mut known = std::collections::HashSet::new();
         let distinct = (0..seen.members.len()).filter(|&s| seen.positive[s] && known.insert(seen.members[s]));
         let mut order: Vec<usize> = distinct.collect();
@@ -355,7 +380,22 @@ impl Seeds {
         let candidates: Vec<Vec<f32>> = order.into_iter().map(|s| seen.v[s * m..(s + 1) * m].to_vec()).collect();
         let free = (0..candidates.len()).rev().collect();
         let (centres, counter) = (seen.centres.clone(), counter.lane(1));
-        Self { candidates, parents: None, free, centres, levels, m, similarity, counter, draws: 0 }
+        let (centred, similarity) = (config.centred, config.similarity);
+        let origin = vec![0.0; m];
+        Self { candidates, parents: None, free, centres, origin, levels, m, centred, similarity, counter, draws: 0 }
+    }
+
+    /// `[m]`: the mean of the candidates; zero where there are none.
+    fn candidate_mean(&self) -> Vec<f32> {
+        let n = self.candidates.len().max(1) as f32;
+        (0..self.m).map(|k| self.candidates.iter().map(|v| v[k]).sum::<f32>() / n).collect()
+    }
+
+    /// Searches from now on as the device does with the running mean `mean` `[m]`.
+    fn look_around(&mut self, mean: Vec<f32>) {
+        if self.centred {
+            (self.origin, self.parents) = (mean, None);
+        }
     }
 
     fn noisy(&mut self, vector: &[f32]) -> Vec<f32> {
@@ -405,12 +445,26 @@ impl Seeds {
         }
     }
 
-    /// A dead child takes a vector of its parent's members; `false` where the batch has none.
-    fn plant_child(&mut self, child: u32) -> bool {
-        let members = self.members(child / self.levels.children as u32);
-        let Some(vector) = members.get(child as usize % members.len().max(1)) else { return false };
-        self.write(self.child_row(child), vector);
-        true
+    /// Dead children, in ascending order, take vectors of their parents' members, each another one: of twins only the first is
+    /// ever the nearest. Those for whom none is left are born near the parent; where a parent has no member in the batch they
+    /// wait. Returns who was planted.
+    fn plant_orphans(&mut self, dead: &[u32]) -> Vec<u32> {
+        let children = self.levels.children as u32;
+        let parent_of = |child: u32| child / children;
+        let mut planted = Vec::with_capacity(dead.len());
+        for siblings in dead.chunk_by(|&a, &b| parent_of(a) == parent_of(b)) {
+            let members = self.members(parent_of(siblings[0]));
+            if members.is_empty() {
+                continue;
+            }
+            let parent = self.read(parent_of(siblings[0]) as usize);
+            for (place, &child) in siblings.iter().enumerate() {
+                let vector = members.get(place).cloned().unwrap_or_else(|| self.noisy(&parent));
+                self.write(self.child_row(child), &vector);
+                planted.push(child);
+            }
+        }
+        planted
     }
 
     /// Candidates whose most similar level-1 centre is this one.
@@ -421,13 +475,13 @@ impl Seeds {
         members
     }
 
-    /// Centres without any sense: random directions, as long as the candidates are on average.
+    /// Centres without any sense: random directions from what the search takes out, as far away as the candidates are on average.
     fn scatter(&mut self) {
-        let length = |v: &Vec<f32>| v.iter().map(|x| x * x).sum::<f32>().sqrt();
-        let mean = self.candidates.iter().map(length).sum::<f32>() / self.candidates.len().max(1) as f32;
+        let distance = |v: &Vec<f32>| v.iter().zip(&self.origin).map(|(x, o)| (x - o) * (x - o)).sum::<f32>().sqrt();
+        let mean = self.candidates.iter().map(distance).sum::<f32>() / self.candidates.len().max(1) as f32;
         let deviation = f64::from(mean) / (self.m as f64).sqrt();
         for (index, x) in self.centres.iter_mut().enumerate() {
-            *x = (deviation * self.counter.normal(index as u64)) as f32;
+            *x = self.origin[index % self.m] + (deviation * self.counter.normal(index as u64)) as f32;
         }
     }
 
@@ -470,8 +524,9 @@ impl Seeds {
     fn most_similar(&self, v: &[f32], rows: std::ops::Range<usize>) -> usize {
         let similarity = |row: usize| {
             let mu = &self.centres[row * self.m..(row + 1) * self.m];
-            let dot: f32 = v.iter().zip(mu).map(|(a, b)| a * b).sum();
-            let norm: f32 = mu.iter().map(|b| b * b).sum();
+            let pairs = || v.iter().zip(mu).zip(&self.origin).map(|((a, b), o)| (a - o, b - o));
+            let dot: f32 = pairs().map(|(a, b)| a * b).sum();
+            let norm: f32 = pairs().map(|(_, b)| b * b).sum();
             if self.similarity == Similarity::Cosine { dot / (norm + 1e-12).sqrt() } else { dot }
         };
         rows.max_by(|&a, &b| similarity(a).total_cmp(&similarity(b)).then(b.cmp(&a))).unwrap_or(0)

@@ -25,6 +25,7 @@ use super::batch::{Dense, DeviceBatch, Kept, Layout, TestBatch};
 use super::contrastive::{self, Correlations};
 use super::enhancement::{Features, Given, Lendings, Means};
 use super::ghca::{ClusterLosses, Memory, Reseeded};
+use super::graph::{joined, lift, off_graph};
 use super::network::{LEVELS, Network, Vectors};
 use super::table::{Ids, RowTable};
 use super::transfer;
@@ -237,6 +238,8 @@ pub struct Ranker {
     correlations: Option<Correlations>,
     steps: u64,
     pass: u32,
+    /// Whether the memories are of a file and the training rows that come may be those that filled them.
+    is_restored: bool,
     losses: Option<StepLosses>,
     last: Option<LastStep>,
 }
@@ -258,13 +261,15 @@ impl Ranker {
         let given = |memory: &Option<Memory>, wanted: bool, places: usize| {
             memory.as_ref().filter(|_| wanted).map(|memory| Assignments::new(items, places, memory.levels(), device))
         };
-        let means = |vectors: Vectors| (config.lent_centred && vectors.count() > 0).then(|| Means::new(vectors.count(), m, device));
+        let has_means = config.lent_centred || config.centred;
+        let means = |vectors: Vectors| (has_means && vectors.count() > 0).then(|| Means::new(vectors.count(), m, device));
         Self {
             network: Network::new(config, variant, &device.clone().autodiff()),
             optimizer: adam(),
             embeddings: table(layout.rows(), config.embedding, config.embedding_std, embedding),
             user_vectors: has_personal.then(|| table(users, m, PERSONAL_START, personal)),
-            item_vectors: parts.items.then(|| table(items, m, PERSONAL_START, personal.lane(1))),
+            // Lane 1 is where a normal number takes its angle from.
+            item_vectors: parts.items.then(|| table(items, m, PERSONAL_START, personal.lane(2))),
             user_behaviours: parts.upbe.then(|| Behaviours::new(config, users, device)),
             item_behaviours: parts.items.then(|| Behaviours::new(config, items, device)),
             assignments: given(&item_centres, parts.uhse, 1),
@@ -281,6 +286,7 @@ impl Ranker {
             device: device.clone(),
             steps: 0,
             pass: 0,
+            is_restored: false,
             losses: None,
             last: None,
         }
@@ -424,7 +430,8 @@ impl Ranker {
     }
 
     /// Goes on from what [`Ranker::state`] gave, at `step` of the run under way. Scores are then the same bit by bit on the
-    /// same device; the dense parameters' moments begin anew.
+    /// same device. Where training goes on, the dense parameters' moments begin anew, and so does what remembers behaviours
+    /// ([`Ranker::prepare`]).
     ///
     /// # Errors
     /// A state of another variant or of other sizes. Then nothing has changed.
@@ -464,7 +471,7 @@ impl Ranker {
                 assignments.restore(state.tensor(name, &device)?, state.floats(&format!("{name}.born"))?.to_vec());
             }
         }
-        (self.steps, self.last) = (state.description.steps, None);
+        (self.steps, self.last, self.is_restored) = (state.description.steps, None, true);
         Ok(())
     }
 
@@ -511,16 +518,17 @@ impl Ranker {
         self.apply(batch, graph, gradients);
     }
 
-    /// What the first batch of all decides, which features the contrastive views mask together; and what the first batch of a
-    /// further pass does: what remembers behaviours of the last pass would hold each row's own label before the row is
-    /// scored (A15), so it begins anew as histories do.
+    /// What is done before the first batch of a further pass, and before the first that goes on from a file: what remembers
+    /// behaviours may hold each row's own label before the row is scored (A15), so it begins anew as histories do. And which
+    /// features the contrastive views mask together is decided by the first batch in which most users have a history: at the
+    /// start of a stream nobody has, and whatever goes together there is chance.
     pub fn prepare(&mut self, batch: &DeviceBatch) {
-        if batch.host.pass > self.pass {
-            self.pass = batch.host.pass;
+        if batch.host.pass > self.pass || self.is_restored {
+            (self.pass, self.is_restored) = (batch.host.pass, false);
             [&mut self.user_behaviours, &mut self.item_behaviours].into_iter().flatten().for_each(Behaviours::clear);
             self.consumers.iter_mut().for_each(Assignments::clear);
         }
-        if self.parts.contrastive && self.correlations.is_none() {
+        if self.parts.contrastive && self.correlations.is_none() && mostly_known(&batch.host) {
             self.correlations = Some(Correlations::new(&batch.host));
         }
     }
@@ -621,21 +629,22 @@ impl Ranker {
 
     fn forward(&self, network: &Network, leaves: &Leaves, context: &Context<'_>) -> Pass {
         let training = leaves.requests.is_autodiff();
-        let lift = |tensor: Tensor<2>| if training { Tensor::from_inner(tensor) } else { tensor };
+        let lift = |tensor: Tensor<2>| lift(tensor, training);
         let counts = lift(context.dense.counts.clone());
         let mut request = vec![leaves.requests.clone(), counts.clone()];
         let mut candidate = vec![leaves.candidates.clone()];
         if self.parts.wide {
             request.extend(leaves.users.clone());
         }
-        // On the graph in training, where the variant learns from it.
-        let whole = || self.embeddings.pool(&context.dense.history);
+        // Where the variant learns embeddings from the whole history, the leaf of it.
+        let leaf = leaves.views.as_ref().filter(|_| self.parts.long);
+        let whole = || leaf.map_or_else(|| self.embeddings.pool(&context.dense.history), |leaf| off_graph(leaf.clone()));
         if let Some(transfer) = &network.transfer {
             let history = leaves.views.clone().map_or_else(whole, |views| halves(views)[1].clone());
             request.push(transfer.features(with_history(&leaves.requests, history, &counts), lift(context.low_active.clone())));
         }
         if self.parts.long {
-            request.push(leaves.views.clone().unwrap_or_else(whole));
+            request.push(leaf.cloned().unwrap_or_else(whole));
             candidate.push(lift(raw_shares(&context.dense.history, context.candidates)));
         }
         let towers = network.auxiliary.as_ref().map(|auxiliary| {
@@ -651,37 +660,42 @@ impl Ranker {
         if let Some(towers) = &towers {
             let v = Towers { v_user: off_graph(towers.v_user.clone()), v_item: off_graph(towers.v_item.clone()) };
             let [requests, _] = v.v_user.dims();
+            let [samples, _] = v.v_item.dims();
+            let shares = |shares: Option<Tensor<2>>| lift(shares.unwrap_or_else(|| Tensor::zeros([samples, LEVELS], &self.device)));
             item_clusters = clusters(&self.item_centres, &v.v_item);
             if let Some(enhancement) = &network.users {
                 let (lendings, flags) = self.user_lendings(&v, leaves, context, &mut users, training);
-                let Features { vectors, fits, given } = enhancement.forward(lendings, v.v_item.clone(), requests, self.user_means.as_ref());
+                let means = self.means_of_lent(Side::Users);
+                let Features { vectors, fits, given } = enhancement.forward(lendings, v.v_item.clone(), requests, means);
                 given_to[0] = Some(given);
                 request.push(vectors);
                 request.extend(flags.into_iter().map(lift));
                 candidate.extend(fits);
             }
             if let Some(assignments) = &context.assignments {
-                candidate.push(lift(match &item_clusters {
-                    Some(own) => uhse::shares(assignments, context.dense.history_items(), own.clone()),
-                    None => Tensor::zeros([v.v_item.dims()[0], LEVELS], &self.device),
-                }));
+                let own = item_clusters.clone();
+                candidate.push(shares(own.map(|own| uhse::shares(assignments, context.dense.history_items(), own))));
             }
             if let Some(enhancement) = &network.items {
                 let (lendings, flags) = self.item_lendings(&v, leaves, context, item_clusters.as_ref(), &mut items, training);
-                let Features { vectors, given, .. } = enhancement.forward(lendings, v.v_user.clone(), requests, self.item_means.as_ref());
+                let means = self.means_of_lent(Side::Items);
+                let Features { vectors, given, .. } = enhancement.forward(lendings, v.v_user.clone(), requests, means);
                 given_to[1] = Some(given);
                 candidate.push(vectors);
                 candidate.extend(flags.into_iter().map(lift));
             }
             if let (Some(consumers), Some(memory)) = (&context.consumers, &self.user_centres) {
-                candidate.push(lift(match &users {
-                    Some(Chosen { assigned, .. }) => audience::shares(consumers, memory, context.items, assigned.clone()),
-                    None => Tensor::zeros([v.v_item.dims()[0], LEVELS], &self.device),
-                }));
+                let own = users.as_ref().map(|chosen| chosen.assigned.clone());
+                candidate.push(shares(own.map(|own| audience::shares(consumers, memory, context.items, own))));
             }
         }
-        let logits = network.ple.forward(joined(request), joined(candidate));
+        let logits = network.ple.forward(joined(request, 1), joined(candidate, 1));
         Pass { logits, towers, item_clusters, users, items, given: given_to }
+    }
+
+    /// The running means that are taken out of what a side is lent.
+    fn means_of_lent(&self, side: Side) -> Option<&Means> {
+        self.means(side).filter(|_| self.config.lent_centred)
     }
 
     /// What the user side is lent, and its flags: by centres (UIE), by the memory of behaviours (UPBE), by the history's item
@@ -706,17 +720,17 @@ impl Ranker {
             // The limit of ever more centres: each user's is the user himself.
             let own = v.v_user.clone().unsqueeze_dim::<3>(0).repeat_dim(0, LEVELS);
             let Lent { weighted, stopped } = lend(v.v_user.clone(), own.clone(), v.v_user.clone(), own, self.config.stop_rule);
-            gated.push(lift_3(weighted, training));
+            gated.push(lift(weighted, training));
             flags.push(stopped);
         }
         if let Some(behaviours) = &self.user_behaviours {
             let (own, mean) = own_centres(&self.user_centres, chosen, &nothing);
-            gated.push(lift_3(behaviours.lend(context.users, own, mean), training));
+            gated.push(lift(behaviours.lend(context.users, own, mean), training));
         }
         if let (Some(assignments), Some(memory)) = (&context.assignments, &self.item_centres) {
             let items = context.dense.history_items();
             let (encoded, has) = if memory.is_filled() { uhse::encode(memory, assignments, items) } else { nothing.clone().into() };
-            plain.push(lift_3(encoded, training));
+            plain.push(lift(encoded, training));
             flags.push(has);
         }
         (
@@ -749,7 +763,7 @@ impl Ranker {
         }
         if let Some(behaviours) = &self.item_behaviours {
             let (own, mean) = own_centres(&self.item_centres, chosen, &nothing);
-            gated.push(lift_3(behaviours.lend(context.items, own, mean), training));
+            gated.push(lift(behaviours.lend(context.items, own, mean), training));
         }
         (
             Lendings {
@@ -773,11 +787,11 @@ impl Ranker {
         nothing: &Nothing,
     ) -> (Tensor<3>, Tensor<2>) {
         let Some(assigned) = clusters else {
-            return (lift_3(nothing.vectors.clone(), training), nothing.flag.clone());
+            return (lift(nothing.vectors.clone(), training), nothing.flag.clone());
         };
         let mu = memory.chosen(memory.rows_of(&assigned));
         let Lent { weighted, stopped } = lend_from(memory, v.clone(), mu.clone(), &self.config);
-        let mut lent = lift_3(weighted, training);
+        let mut lent = lift(weighted, training);
         if training && self.config.centres_from_main {
             lent = lent.require_grad();
         }
@@ -890,6 +904,11 @@ impl Ranker {
     }
 }
 
+/// Whether most of a batch's users have a history.
+fn mostly_known(batch: &Batch) -> bool {
+    2 * (0..batch.requests).filter(|&request| batch.has_history(request)).count() > batch.requests
+}
+
 /// The dense parameters' optimizer.
 fn adam() -> ModuleOptimizer {
     AdamConfig::new().with_epsilon(EPSILON).init()
@@ -945,10 +964,10 @@ fn own_centres(memory: &Option<Memory>, chosen: &Option<Chosen>, nothing: &Nothi
 /// [`lend`] with the sign test on what the memory sees.
 fn lend_from(memory: &Memory, v: Tensor<2>, mu: Tensor<3>, config: &Config) -> Lent {
     let [levels, n, m] = mu.dims();
-    let lift = |tensor: Tensor<2>| if v.is_autodiff() { Tensor::from_inner(tensor) } else { tensor };
-    let sign_v = lift(memory.seen(off_graph(v.clone())));
+    let training = v.is_autodiff();
+    let sign_v = lift(memory.seen(off_graph(v.clone())), training);
     let flat = mu.clone().reshape([levels * n, m]);
-    let sign_mu = lift(memory.seen(off_graph(flat))).reshape([levels, n, m]);
+    let sign_mu = lift(memory.seen(off_graph(flat)), training).reshape([levels, n, m]);
     lend(v, mu, sign_v, sign_mu, config.stop_rule)
 }
 
@@ -986,20 +1005,8 @@ fn with_history(requests: &Tensor<2>, history: Tensor<2>, counts: &Tensor<2>) ->
     Tensor::cat(vec![own, history, counts.clone()], 1)
 }
 
-fn lift_3(tensor: Tensor<3>, training: bool) -> Tensor<3> {
-    if training { Tensor::from_inner(tensor) } else { tensor }
-}
-
-fn joined(mut features: Vec<Tensor<2>>) -> Tensor<2> {
-    if features.len() == 1 { features.remove(0) } else { Tensor::cat(features, 1) }
-}
-
-fn stacked(mut vectors: Vec<Tensor<3>>) -> Option<Tensor<3>> {
-    match vectors.len() {
-        0 => None,
-        1 => Some(vectors.remove(0)),
-        _ => Some(Tensor::cat(vectors, 0)),
-    }
+fn stacked(vectors: Vec<Tensor<3>>) -> Option<Tensor<3>> {
+    (!vectors.is_empty()).then(|| joined(vectors, 0))
 }
 
 /// Sum over the tasks of the mean binary cross entropy; `logits` and `labels` are `[tasks, samples, 1]`.
@@ -1014,9 +1021,4 @@ fn commitment(v_user: Tensor<2>, mu: Tensor<3>) -> Tensor<1> {
     let mu = Tensor::from_inner(mu);
     let sigma = sigmoid((mu.clone() * v.clone()).sum_dim(2)).detach();
     (sigma * (v - mu).square().sum_dim(2)).mean() * LEVELS as f32
-}
-
-/// The value of a tensor, off whatever graph it is on.
-fn off_graph(tensor: Tensor<2>) -> Tensor<2> {
-    if tensor.is_autodiff() { tensor.inner() } else { tensor }
 }

@@ -7,6 +7,7 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
+use super::graph::joined;
 use crate::data::rows::{Bags, RowPlan, RowPlanner, Segment};
 use crate::kernels::{AdamStep, RowRule, adam_rows, pool_rows, write_rows};
 
@@ -125,8 +126,7 @@ impl RowTable {
             let [samples, columns] = gradient.dims();
             gradient.reshape([samples * columns / self.width, self.width])
         });
-        let mut vectors: Vec<Tensor<2>> = vectors.collect();
-        let gradient = if vectors.len() == 1 { vectors.remove(0) } else { Tensor::cat(vectors, 0) };
+        let gradient = joined(vectors.collect(), 0);
         let Touched { plan, positions, weights } = touched.clone();
         self.rows = Some(adam_rows(rows, gradient, plan, positions, weights, step));
     }

@@ -159,7 +159,12 @@ pub fn state(ranker: &Ranker) -> BTreeMap<&'static str, Vec<u32>> {
     add("item behaviours", ranker.behaviours(Side::Items).map(|behaviours| bits(behaviours.rows())));
     add("user means", ranker.means(Side::Users).map(|means| bits(means.rows())));
     add("item means", ranker.means(Side::Items).map(|means| bits(means.rows())));
+    add("mean of user centres", ranker.memory(Side::Users).map(|memory| bits(memory.mean())));
+    add("mean of item centres", ranker.memory(Side::Items).map(|memory| bits(memory.mean())));
+    add("mean of user behaviours", ranker.behaviours(Side::Users).map(|behaviours| bits(behaviours.mean())));
+    add("mean of item behaviours", ranker.behaviours(Side::Items).map(|behaviours| bits(behaviours.mean())));
     add("assignments", ranker.assignments().map(|assignments| bits(assignments.rows())));
+    add("assigned when", ranker.assignments().map(|assignments| bits(assignments.born())));
     add("consumers", ranker.consumers().map(|consumers| bits(consumers.rows())));
     all
 }

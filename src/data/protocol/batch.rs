@@ -89,6 +89,21 @@ impl Batch {
         self.requests * self.candidates
     }
 
+    /// Whether the user of a request has done anything before.
+    pub fn has_history(&self, request: usize) -> bool {
+        self.history_items[request * self.history] != NO_ROW
+    }
+
+    /// `[requests]`: the consumed items, the first candidates.
+    pub fn consumed(&self) -> impl Iterator<Item = u32> {
+        self.item.iter().step_by(self.candidates).copied()
+    }
+
+    /// `[requests]`: label A of the first candidates.
+    pub fn consumed_labels(&self) -> impl Iterator<Item = f32> {
+        self.labels[..self.samples()].iter().step_by(self.candidates).copied()
+    }
+
     /// Requests so far: what [`Batch::push`] and [`Batch::pad`] added.
     pub fn filled(&self) -> usize {
         self.user.len()
