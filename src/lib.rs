@@ -20,6 +20,10 @@ pub mod model;
 #[cfg(feature = "train")]
 pub mod platform;
 #[cfg(feature = "train")]
+pub mod readback;
+#[cfg(feature = "train")]
+pub mod scoring;
+#[cfg(feature = "train")]
 pub mod trace;
 #[cfg(feature = "train")]
 pub mod train;

@@ -14,6 +14,7 @@
 //! | [`contrastive`], [`transfer`] | PLE with CL, PLE with TL: our adaptations | 5.2 |
 //! | [`table`] | row-sparse tables: embeddings, personal vectors, memories of behaviours | 4.1 |
 //! | [`batch`] | ids and features on the device | |
+//! | [`graph`] | on and off the autodiff graph | |
 //! | [`network`] | the dense parameters of a variant | |
 //! | [`ranker`] | all of it together, and who receives whose gradient | Eq. 15 |
 
@@ -25,6 +26,7 @@ pub mod contrastive;
 pub mod dense;
 pub mod enhancement;
 pub mod ghca;
+pub mod graph;
 pub mod network;
 pub mod ple;
 pub mod ranker;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, ExecutionError, Tensor, TensorData, Transaction};
+use burn::tensor::{Device, ExecutionError};
 use web_time::{Duration, Instant};
 
 use crate::checkpoint::{self, CheckpointError};
@@ -11,16 +11,16 @@ use crate::config::{Config, ConfigError, Rule, Variant};
 use crate::data::protocol::{Batch, Dataset, Replay};
 use crate::data::{DataError, Source};
 use crate::device::{self, Watch};
-use crate::message::{ClusterHealth, DeviceChoice, Evaluation, Event, Failure, FieldFrame, Losses, Side, Stage, State, TestKind};
-use crate::metrics::{ClusterTally, Positives, TestRows, baseline_of};
+use crate::kernels::Levels;
+use crate::message::{DeviceChoice, Event, Failure, FieldFrame, Losses, Side, Stage, State, TestKind};
 use crate::model::batch::{Layout, Loader};
-use crate::model::ghca::{Observation, Reseeded};
-use crate::model::ranker::{Frozen, Ranker, Scored, Sight, StepLosses};
+use crate::model::ghca::{Memory, Observation, Reseeded};
+use crate::model::ranker::{Ranker, Sight, StepLosses};
 use crate::platform;
 use crate::projection::Plane;
+use crate::readback::{Answers, ReadBack};
+use crate::scoring::{SIDES, Test};
 
-/// Both sides that have clusters.
-const SIDES: [Side; 2] = [Side::Users, Side::Items];
 /// Test batches scored before the thread is given up once and their figures are read.
 const TEST_CHUNK: usize = 16;
 
@@ -112,6 +112,7 @@ impl Race {
         config.validate()?;
         let dataset = Dataset::open(source, &config)?;
         require_truth(&config, &dataset)?;
+        require_clusters(&config, &dataset)?;
         let layout = Layout::new(dataset.vocabulary(), &config);
         let variants: Vec<Variant> = trained(&config.variants.0).collect();
         let rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(&config, variant, layout, device)).collect();
@@ -156,7 +157,6 @@ impl Race {
         self.train_on(Arc::new(batch), self.step, sink).await?;
         self.pace.time += begun.elapsed();
         if self.step.is_multiple_of(self.config.evaluate_every) || self.step == self.steps {
-            self.losses(sink).await?;
             self.evaluate_panel(sink).await?;
         }
         Ok(self.step < self.steps)
@@ -211,50 +211,58 @@ impl Race {
         Event::Progress { step: self.step, samples, samples_per_second: rate }
     }
 
-    /// Losses of the last step, all in one read-back.
+    /// What the last step left to look at, all in one read-back: every loss, and centres and users in the plane once centres are
+    /// filled.
     ///
     /// # Errors
     /// A device that failed or a loss that is no number.
-    pub async fn losses(&self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-        let losses = self.finite_losses(self.step).await?;
-        let of = |variant: &Variant| self.rankers.iter().position(|ranker| ranker.variant() == *variant);
-        let losses = self.config.variants.0.iter().map(|variant| of(variant).map(|at| losses[at]).unwrap_or_default()).collect();
-        sink(Event::Losses { step: self.step, losses });
+    pub async fn look(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        let mut readback = ReadBack::default();
+        let (losses, field) = (AskedLosses::ask(&self.rankers, &mut readback), self.ask_field(&mut readback));
+        let mut answers = readback.answers().await?;
+        self.tell_losses(losses.take(&mut answers)?, sink)?;
+        if let Some(field) = field {
+            let frame = self.frame(field, &mut answers)?;
+            sink(Event::Field(Box::new(frame)));
+        }
         self.watch.check()
     }
 
-    /// Losses of every ranker's last step, which was `step`.
-    async fn finite_losses(&self, step: u64) -> Result<Vec<Losses>, TrainError> {
-        let losses = read_losses(&self.rankers).await?;
+    /// Tells the losses of the last step; nothing before the first.
+    fn tell_losses(&self, losses: Vec<Losses>, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        self.require_finite(&losses, self.step)?;
+        if self.step > 0 {
+            let of = |variant: &Variant| self.rankers.iter().position(|ranker| ranker.variant() == *variant);
+            let by_variant = |variant: &Variant| of(variant).and_then(|at| losses.get(at)).copied().unwrap_or_default();
+            sink(Event::Losses { step: self.step, losses: self.config.variants.0.iter().map(by_variant).collect() });
+        }
+        Ok(())
+    }
+
+    fn require_finite(&self, losses: &[Losses], step: u64) -> Result<(), TrainError> {
         let astray = |losses: &Losses| losses.named().any(|(_, loss)| !loss.is_finite());
         match losses.iter().position(astray) {
             Some(index) => Err(TrainError::Diverged { variant: self.rankers[index].variant().name(), step }),
-            None => Ok(losses),
+            None => Ok(()),
         }
     }
 
-    /// Centres and the last batch's users in the plane. Nothing before the first fill.
-    ///
-    /// # Errors
-    /// A device that failed.
-    pub async fn field(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-        let filled = |ranker: &&Ranker| ranker.memory(Side::Users).is_some_and(|memory| memory.is_filled());
-        let Some(ranker) = self.rankers.iter().find(filled) else { return Ok(()) };
-        let (Some(memory), Some(last)) = (ranker.memory(Side::Users), ranker.last()) else { return Ok(()) };
-        let Some(Sight { v, chosen: Some((assigned, stopped)) }) = last.users.clone() else { return Ok(()) };
-        let (levels, m) = (memory.levels(), self.config.memory_width());
-        let read = Transaction::default()
-            .register(memory.centres())
-            .register(memory.hits())
-            .register(v)
-            .register(assigned)
-            .register(stopped)
-            .execute_async()
-            .await?;
-        let host = last.host.clone();
-        let [centres, hits, v, assigned, stopped] = exactly(read)?;
-        let (centres, hits, v, stopped) = (floats(centres), floats(hits), floats(v), floats(stopped));
-        let assigned: Vec<i32> = integers(assigned);
+    /// Asks for the centres and the last batch's users of the first model that has any; `None` before the first fill.
+    fn ask_field(&self, readback: &mut ReadBack) -> Option<AskedField> {
+        let filled = |ranker: &&Ranker| ranker.memory(Side::Users).is_some_and(Memory::is_filled);
+        let ranker = self.rankers.iter().find(filled)?;
+        let (memory, last) = (ranker.memory(Side::Users)?, ranker.last()?);
+        let Sight { v, chosen: Some((assigned, stopped)) } = last.users.clone()? else { return None };
+        [memory.centres(), memory.hits().unsqueeze(), v, stopped].into_iter().for_each(|tensor| readback.ask(tensor));
+        readback.ask(assigned);
+        Some(AskedField { levels: memory.levels(), host: last.host.clone() })
+    }
+
+    /// The picture that was asked for.
+    fn frame(&mut self, AskedField { levels, host }: AskedField, answers: &mut Answers) -> Result<FieldFrame, TrainError> {
+        let [centres, hits, v, stopped] = [answers.floats()?, answers.floats()?, answers.floats()?, answers.floats()?];
+        let assigned = answers.integers()?;
+        let m = self.config.memory_width();
         self.plane.follow(&centres[..levels.first * m], m);
         let mut known = std::collections::HashSet::new();
         let rows: Vec<usize> = (0..host.requests).filter(|&r| known.insert(host.user[r])).collect();
@@ -262,7 +270,7 @@ impl Race {
         self.frame_hits.resize(hits.len(), 0.0);
         let since = hits.iter().zip(&self.frame_hits).map(|(now, then)| now - then).collect();
         self.frame_hits = hits;
-        sink(Event::Field(Box::new(FieldFrame {
+        Ok(FieldFrame {
             step: self.step,
             centres: levels.first as u32,
             children: levels.children as u32,
@@ -273,19 +281,22 @@ impl Race {
             assigned: rows.iter().flat_map(|&r| [assigned[2 * r] as u32, assigned[2 * r + 1] as u32]).collect(),
             low_active: rows.iter().map(|&r| host.low_active[r]).collect(),
             stopped: rows.iter().map(|&r| stopped[r] > 0.5).collect(),
-        })));
-        Ok(())
+        })
     }
 
-    /// Scores every variant on the panel.
+    /// Scores every variant on the panel and tells the losses of the last step, all in one read-back.
     ///
     /// # Errors
-    /// A device that failed.
+    /// A device that failed or a loss that is no number.
     pub async fn evaluate_panel(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         let panel = self.panel.clone();
-        let mut test = Test::new(&self.rankers, &self.config, &self.dataset);
-        test.freeze(&self.rankers, &self.categories).await?;
-        test.score(&self.rankers, &panel).await?;
+        let mut test = Test::frozen(&self.rankers, &self.categories, &self.dataset, &self.config);
+        let mut readback = ReadBack::default();
+        let losses = AskedLosses::ask(&self.rankers, &mut readback);
+        test.ask(&self.rankers, &panel, &mut readback);
+        let mut answers = readback.answers().await?;
+        self.tell_losses(losses.take(&mut answers)?, sink)?;
+        test.take(&panel, &mut answers)?;
         test.report(self.step, TestKind::Panel, sink);
         self.watch.check()
     }
@@ -297,8 +308,7 @@ impl Race {
     /// A device that failed, or a loss that is no number.
     pub async fn evaluate_all(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         sink(Event::Stage(Stage::FinalTest));
-        let mut test = Test::new(&self.rankers, &self.config, &self.dataset);
-        test.freeze(&self.rankers, &self.categories).await?;
+        let mut test = Test::frozen(&self.rankers, &self.categories, &self.dataset, &self.config);
         loop {
             let chunk: Vec<Arc<Batch>> = std::iter::from_fn(|| self.replay.next_test()).take(TEST_CHUNK).map(Arc::new).collect();
             if chunk.is_empty() {
@@ -321,7 +331,7 @@ impl Race {
     async fn evaluate_streaming(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         sink(Event::Stage(Stage::StreamingTest));
         let (mut replay, mut step) = (self.dataset.replay(), self.step);
-        let mut test = Test::new(&self.rankers, &self.config, &self.dataset);
+        let mut test = Test::live(&self.dataset, &self.config);
         while let Some(batch) = replay.next_streaming().map(Arc::new) {
             test.follow(&self.rankers);
             test.score(&self.rankers, std::slice::from_ref(&batch)).await?;
@@ -332,10 +342,16 @@ impl Race {
             }
             platform::breathe().await;
         }
-        self.finite_losses(step).await?;
+        self.require_finite(&read_losses(&self.rankers).await?, step)?;
         test.report(self.step, TestKind::Streaming, sink);
         Ok(())
     }
+}
+
+/// A picture of the field on its way from the device.
+struct AskedField {
+    levels: Levels,
+    host: Arc<Batch>,
 }
 
 /// Refuses the row that knows the truth where there is none to know.
@@ -347,146 +363,15 @@ fn require_truth(config: &Config, dataset: &Dataset) -> Result<(), ConfigError> 
     Ok(())
 }
 
-/// Predictions of all variants on test rows, and the health of clusters that are frozen meanwhile.
-struct Test {
-    variants: Vec<Variant>,
-    rows: TestRows,
-    /// By variant.
-    predictions: Vec<Vec<f32>>,
-    /// By ranker.
-    frozen: Vec<Frozen>,
-    /// By ranker, for both sides.
-    tallies: Vec<[Option<ClusterTally>; 2]>,
-    dataset: Dataset,
-}
-
-impl Test {
-    fn new(rankers: &[Ranker], config: &Config, dataset: &Dataset) -> Self {
-        let variants = config.variants.0.clone();
-        Self {
-            rows: TestRows::default(),
-            predictions: vec![Vec::new(); variants.len()],
-            frozen: Vec::new(),
-            tallies: rankers.iter().map(|_| [None, None]).collect(),
-            variants,
-            dataset: dataset.clone(),
-        }
+/// Refuses a warm-up that the run does not outlast: what is shown under a model's name would be that model without its clusters.
+fn require_clusters(config: &Config, dataset: &Dataset) -> Result<(), ConfigError> {
+    let steps = dataset.train_steps();
+    let has_clusters = |variant: &Variant| variant.parts().has_user_centres() || variant.parts().has_item_centres();
+    if config.warm_up >= steps.max(1) && config.variants.0.iter().any(has_clusters) {
+        let wanted = format!("less than the {steps} steps of this run, or 0 for the rule: clusters begin after it");
+        return Err(ConfigError::new("warm_up", config.warm_up, wanted));
     }
-
-    /// Scores from now on with the rankers as they are and every item looked up anew, and tallies their clusters.
-    async fn freeze(&mut self, rankers: &[Ranker], categories: &[u32]) -> Result<(), TrainError> {
-        self.frozen = rankers.iter().map(|ranker| ranker.frozen(categories)).collect();
-        for (ranker, of_sides) in rankers.iter().zip(&mut self.tallies) {
-            for (side, tally) in SIDES.into_iter().zip(of_sides) {
-                if let Some(memory) = ranker.memory(side).filter(|memory| memory.is_filled()) {
-                    let centres = floats(memory.centres().into_data_async().await?);
-                    *tally = Some(ClusterTally::new(ranker.variant(), side, centres, memory.levels().first, memory.levels().children));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Scores from now on with the rankers as training sees them.
-    fn follow(&mut self, rankers: &[Ranker]) {
-        self.frozen = rankers.iter().map(Ranker::live).collect();
-    }
-
-    async fn score(&mut self, rankers: &[Ranker], batches: &[Arc<Batch>]) -> Result<(), TrainError> {
-        batches.iter().for_each(|batch| self.rows.push(batch, &self.dataset));
-        for (variant, predictions) in self.variants.iter().zip(&mut self.predictions) {
-            if let Some(rule) = variant.parts().rule {
-                batches.iter().for_each(|batch| predictions.extend(score_by_rule(rule, batch, &self.dataset)));
-            }
-        }
-        for (index, ranker) in rankers.iter().enumerate() {
-            self.score_ranker(index, ranker, batches).await?;
-        }
-        Ok(())
-    }
-
-    async fn score_ranker(&mut self, index: usize, ranker: &Ranker, batches: &[Arc<Batch>]) -> Result<(), TrainError> {
-        let mut transaction = Transaction::default();
-        let mut has_clusters = Vec::with_capacity(batches.len());
-        for batch in batches {
-            let Scored { logits, users, items } = ranker.score(&self.frozen[index], batch);
-            transaction = transaction.register(logits);
-            let chosen = |sight: Option<Sight>| sight.and_then(|Sight { v, chosen }| chosen.map(|(a, s)| (v, a, s)));
-            let [of_users, of_items] = &self.tallies[index];
-            let seen = [chosen(users).filter(|_| of_users.is_some()), chosen(items).filter(|_| of_items.is_some())];
-            has_clusters.push([seen[0].is_some(), seen[1].is_some()]);
-            for (v, assigned, stopped) in seen.into_iter().flatten() {
-                transaction = transaction.register(v).register(assigned).register(stopped);
-            }
-        }
-        let mut read = transaction.execute_async().await?.into_iter();
-        let mut next = || read.next().ok_or_else(|| TrainError::Device("a read-back came short".into()));
-        let at = self.variants.iter().position(|&variant| variant == ranker.variant()).unwrap_or(index);
-        for (batch, has_clusters) in batches.iter().zip(has_clusters) {
-            self.predictions[at].extend_from_slice(&floats(next()?)[..batch.valid * batch.candidates]);
-            for ((side, tally), has) in SIDES.into_iter().zip(&mut self.tallies[index]).zip(has_clusters) {
-                if has {
-                    let (v, assigned, stopped) = (floats(next()?), integers(next()?), floats(next()?));
-                    if let Some(tally) = tally {
-                        tally_batch(tally, side, &self.dataset, batch, &v, &assigned, &stopped);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn report(self, step: u64, kind: TestKind, sink: &mut dyn FnMut(Event)) {
-        let scores = if kind != TestKind::Panel {
-            self.rows.score_whole(&self.predictions, &self.variants)
-        } else {
-            let base = baseline_of(&self.variants);
-            let baseline = |at: usize| base.filter(|&base| base != at).map(|base| self.predictions[base].as_slice());
-            self.predictions.iter().enumerate().map(|(at, p)| self.rows.score(p, baseline(at))).collect()
-        };
-        sink(Event::Evaluation(Evaluation { step, kind, scores }));
-        let health: Vec<ClusterHealth> = self.tallies.iter().flatten().flatten().map(|tally| tally.health(step)).collect();
-        health.into_iter().for_each(|health| sink(Event::Clusters(health)));
-    }
-}
-
-/// Scores of a rule for the samples of a batch that count.
-pub(crate) fn score_by_rule(rule: Rule, batch: &Batch, dataset: &Dataset) -> Vec<f32> {
-    let score = |sample: usize| {
-        let request = sample / batch.candidates;
-        let window = request * batch.history..(request + 1) * batch.history;
-        match rule {
-            Rule::Popularity => batch.item_rows[sample] as f32,
-            Rule::CategoryRepeat => batch.history_categories[window].iter().filter(|&&c| c == batch.category[sample]).count() as f32,
-            Rule::Truth => dataset.probability(batch.user[request], batch.item[sample], &batch.history_items[window]).unwrap_or(0.0) as f32,
-        }
-    };
-    (0..batch.valid * batch.candidates).map(score).collect()
-}
-
-/// Adds a test batch's users, or its consumed items, to a tally of cluster health.
-fn tally_batch(tally: &mut ClusterTally, side: Side, dataset: &Dataset, batch: &Batch, v: &[f32], assigned: &[i32], stopped: &[f32]) {
-    let m = v.len() / batch.requests;
-    let rows = 0..batch.valid;
-    let members: Vec<u32> = match side {
-        Side::Users => batch.user[rows.clone()].to_vec(),
-        Side::Items => batch.item.iter().step_by(batch.candidates).take(batch.valid).copied().collect(),
-    };
-    let planted = |&member: &u32| match side {
-        Side::Users => dataset.planted_group(member),
-        Side::Items => dataset.planted_item_group(member),
-    };
-    let planted: Option<Vec<u32>> = members.iter().map(planted).collect();
-    let level = |level: usize| assigned.iter().skip(level).step_by(2).take(batch.valid).map(|&id| id as u32).collect::<Vec<_>>();
-    tally.push(&Positives {
-        members: &members,
-        low_active: &batch.low_active[rows.clone()],
-        level_1: &level(0),
-        level_2: &level(1),
-        stopped: &stopped[rows].iter().map(|&s| s > 0.5).collect::<Vec<_>>(),
-        vectors: &v[..batch.valid * m],
-        planted: planted.as_deref(),
-    });
+    Ok(())
 }
 
 /// One look at a ranker's clocks: the host's part of them where it is due.
@@ -511,15 +396,17 @@ async fn turn_clock(ranker: &mut Ranker, side: Side, step: u64, steps: u64) -> R
         Side::Items => &last.items,
     };
     let Some(Sight { v, .. }) = sight.as_ref().filter(|_| memory.is_due(step, steps)) else { return Ok(None) };
-    let read = Transaction::default().register(v.clone()).register(memory.centres()).register(memory.hits()).execute_async().await?;
-    let [v, centres, hits] = exactly(read)?;
+    let mut readback = ReadBack::default();
+    [v.clone(), memory.centres(), memory.mean(), memory.hits().unsqueeze()].into_iter().for_each(|tensor| readback.ask(tensor));
+    let mut answers = readback.answers().await?;
     let host = &last.host;
     let members = match side {
         Side::Users => host.user.clone(),
-        Side::Items => host.item.iter().step_by(host.candidates).copied().collect(),
+        Side::Items => host.consumed().collect(),
     };
-    let positive = host.labels[..host.samples()].iter().step_by(host.candidates).map(|&label| label > 0.5).collect();
-    let seen = Observation { v: floats(v), members, positive, centres: floats(centres), hits: floats(hits) };
+    let positive = host.consumed_labels().map(|label| label > 0.5).collect();
+    let [v, centres, mean, hits] = [answers.floats()?, answers.floats()?, answers.floats()?, answers.floats()?];
+    let seen = Observation { v, members, positive, centres, hits, mean };
     Ok(ranker.memory_mut(side).and_then(|memory| memory.tick(step, steps, &seen)))
 }
 
@@ -528,21 +415,33 @@ async fn turn_clock(ranker: &mut Ranker, side: Side, step: u64, steps: u64) -> R
 /// # Errors
 /// A device that failed.
 pub async fn read_losses(rankers: &[Ranker]) -> Result<Vec<Losses>, TrainError> {
-    let parts = |losses: &StepLosses| -> [Option<Tensor<1>>; 7] {
-        let StepLosses { mtl, auxiliary, uie, upbe, uhse, items, adaptation } = losses.clone();
-        [Some(mtl), auxiliary, uie, upbe, uhse, items, adaptation]
-    };
-    let all: Vec<_> = rankers.iter().filter_map(Ranker::losses).map(parts).collect();
-    let register = |transaction: Transaction, loss: &Tensor<1>| transaction.register(loss.clone());
-    let transaction = all.iter().flatten().flatten().fold(Transaction::default(), register);
-    let mut read = transaction.execute_async().await?.into_iter().map(floats);
-    let mut next = |there: &Option<Tensor<1>>| there.as_ref().map(|_| read.next().unwrap_or_default());
-    let at = |values: &Option<Vec<f32>>, index: usize| values.as_ref().map(|values| values.get(index).copied().unwrap_or(f32::NAN));
-    Ok(all
-        .iter()
-        .map(|parts| {
-            let [mtl, auxiliary, uie, upbe, uhse, items, adaptation] = parts.each_ref().map(&mut next);
-            Losses {
+    let mut readback = ReadBack::default();
+    let asked = AskedLosses::ask(rankers, &mut readback);
+    asked.take(&mut readback.answers().await?)
+}
+
+/// Losses on their way from the device, ranker by ranker.
+struct AskedLosses(Vec<[bool; 7]>);
+
+impl AskedLosses {
+    fn ask(rankers: &[Ranker], readback: &mut ReadBack) -> Self {
+        let mut ask = |losses: &StepLosses| {
+            let StepLosses { mtl, auxiliary, uie, upbe, uhse, items, adaptation } = losses.clone();
+            [Some(mtl), auxiliary, uie, upbe, uhse, items, adaptation].map(|loss| loss.map(|loss| readback.ask(loss)).is_some())
+        };
+        Self(rankers.iter().filter_map(Ranker::losses).map(&mut ask).collect())
+    }
+
+    fn take(self, answers: &mut Answers) -> Result<Vec<Losses>, TrainError> {
+        let mut losses = Vec::with_capacity(self.0.len());
+        for there in self.0 {
+            let mut parts: [Option<Vec<f32>>; 7] = Default::default();
+            for (part, _) in parts.iter_mut().zip(there).filter(|(_, there)| *there) {
+                *part = Some(answers.floats()?);
+            }
+            let [mtl, auxiliary, uie, upbe, uhse, items, adaptation] = parts;
+            let at = |part: &Option<Vec<f32>>, level: usize| part.as_ref().map(|part| part.get(level).copied().unwrap_or(f32::NAN));
+            losses.push(Losses {
                 mtl: at(&mtl, 0).unwrap_or(f32::NAN),
                 auxiliary: at(&auxiliary, 0),
                 uie_l1: at(&uie, 0),
@@ -553,22 +452,10 @@ pub async fn read_losses(rankers: &[Ranker]) -> Result<Vec<Losses>, TrainError> 
                 uhse_l2: at(&uhse, 1),
                 items: at(&items, 0).zip(at(&items, 1)).map(|(l1, l2)| [l1, l2]),
                 adaptation: at(&adaptation, 0),
-            }
-        })
-        .collect())
-}
-
-fn exactly<const N: usize>(read: Vec<TensorData>) -> Result<[TensorData; N], TrainError> {
-    <[TensorData; N]>::try_from(read).map_err(|_| TrainError::Device("a read-back came short".into()))
-}
-
-/// The numbers of a float tensor that was read back.
-pub(crate) fn floats(data: TensorData) -> Vec<f32> {
-    data.try_into_vec().unwrap_or_default()
-}
-
-fn integers(data: TensorData) -> Vec<i32> {
-    data.try_into_vec().unwrap_or_default()
+            });
+        }
+        Ok(losses)
+    }
 }
 
 /// Opens a device, races all variants over a source to the end and tells `sink` everything.
@@ -576,19 +463,21 @@ fn integers(data: TensorData) -> Vec<i32> {
 /// # Errors
 /// A sentence for a person: what happened, the detail, what to do next.
 pub async fn run(config: Config, source: Arc<dyn Source>, choice: DeviceChoice, sink: impl FnMut(Event)) -> Result<(), Failure> {
-    run_with(config, source, choice, Weights::default(), sink).await
+    run_with(config, source, choice, Course::default(), sink).await
 }
 
-/// What a run starts from and what it leaves.
+/// How a run goes: what it starts from, what may end it early, and what it leaves.
 #[derive(Default)]
-pub struct Weights<'a> {
+pub struct Course<'a> {
     /// The bytes of weights that their variant starts from.
-    pub from: Option<&'a [u8]>,
+    pub weights_in: Option<&'a [u8]>,
+    /// Looked at after each step: where it is true training ends and what was learned is tested.
+    pub is_over: Option<&'a dyn Fn() -> bool>,
     /// Takes the weights of every trained variant at the end of training, before the tests: a streaming test trains on.
-    pub keep: Option<&'a mut dyn FnMut(Variant, Vec<u8>)>,
+    pub weights_out: Option<&'a mut dyn FnMut(Variant, Vec<u8>)>,
 }
 
-/// [`run`], from weights and to weights.
+/// [`run`], on a [`Course`].
 ///
 /// # Errors
 /// A sentence for a person: what happened, the detail, what to do next.
@@ -596,17 +485,17 @@ pub async fn run_with(
     config: Config,
     source: Arc<dyn Source>,
     choice: DeviceChoice,
-    weights: Weights<'_>,
+    course: Course<'_>,
     mut sink: impl FnMut(Event),
 ) -> Result<(), Failure> {
-    run_to_end(config, source, choice, weights, &mut sink).await.map_err(|error| Failure::from(&error))
+    run_to_end(config, source, choice, course, &mut sink).await.map_err(|error| Failure::from(&error))
 }
 
 async fn run_to_end(
     config: Config,
     source: Arc<dyn Source>,
     choice: DeviceChoice,
-    weights: Weights<'_>,
+    course: Course<'_>,
     sink: &mut dyn FnMut(Event),
 ) -> Result<(), TrainError> {
     config.validate()?;
@@ -614,20 +503,20 @@ async fn run_to_end(
     sink(Event::Device(opened.report));
     sink(Event::Stage(Stage::Data));
     let mut race = Race::new(config, source, &opened.device, opened.watch)?;
-    if let Some(bytes) = weights.from {
+    if let Some(bytes) = course.weights_in {
         race.load(bytes)?;
     }
     race.introduce(sink);
     sink(Event::State(State::Playing));
     let mut told = Instant::now();
-    while race.step(sink).await? {
+    while race.step(sink).await? && !course.is_over.is_some_and(|is_over| is_over()) {
         if told.elapsed() > Duration::from_millis(200) {
             sink(race.progress());
             told = Instant::now();
         }
     }
     sink(race.progress());
-    if let Some(keep) = weights.keep {
+    if let Some(keep) = course.weights_out {
         race.weights().await?.into_iter().for_each(|(variant, bytes)| keep(variant, bytes));
     }
     race.evaluate_all(sink).await

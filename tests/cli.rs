@@ -193,6 +193,54 @@ fn an_ablation_is_kept_and_reported_and_another_command_stays_out() {
     refused(&folder, &["sweep", "width", "--out", "runs/ablate-browser"], &["what `duia ablate` found", "--out"]);
 }
 
+/// Starts the program and returns when `ready` says so; what it writes on standard error is left unread until then.
+#[cfg(unix)]
+fn begun(folder: &Path, arguments: &[&str], mut ready: impl FnMut(&str) -> bool) -> (std::process::Child, String) {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_duia"));
+    let mut child = command.current_dir(folder).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = lines.by_ref().map(Result::unwrap).find(|line| ready(line)).expect("it came so far");
+    // Read to the end, so that it never waits for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    (child, said)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_queue_that_is_killed_goes_on_where_it_was() {
+    let folder = tempdir().unwrap();
+    let arguments = [&["ablate", "--out", "found", "--protocols", "u1", "--seeds", "7,8", "--variants", "ple,uie"], &TINY[..]].concat();
+    let (mut child, said) = begun(folder.path(), &arguments, |line| line.contains("Cell 2 of 2"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said.contains("seed 8"));
+    let cells = || fs::read_dir(folder.path().join("found/cells")).unwrap().map(|cell| cell.unwrap().path()).collect::<Vec<_>>();
+    let [first] = &cells()[..] else { panic!("one cell was finished: {:?}", cells()) };
+    let before = fs::metadata(first).unwrap().modified().unwrap();
+    let again = duia(folder.path(), &arguments);
+    let said = text(&again.stderr);
+    assert!(again.status.success() && said.contains("Kept 1 of 2 cells") && !said.contains("Cell 1 of 2"), "{said}");
+    assert_eq!((cells().len(), fs::metadata(first).unwrap().modified().unwrap()), (2, before));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_training_and_tests_what_was_learned() {
+    let folder = tempdir().unwrap();
+    let long = [&TINY[..], &["--set", "rows=2000000", "--set", "train_share=0.99", "--out", "run"]].concat();
+    let (child, _) = begun(folder.path(), &long, |line| line.contains("side by side"));
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stdout);
+    assert!(output.status.success() && said.contains("Ended early: ") && said.contains("AUC on the whole test set"), "{said}");
+    let report: Value = serde_json::from_slice(&fs::read(folder.path().join("run/report.json")).unwrap()).unwrap();
+    assert_eq!((&report["whole_test_set"], &report["failure"]), (&true.into(), &Value::Null));
+    assert!(report["steps"].as_u64().unwrap() < report["planned_steps"].as_u64().unwrap());
+}
+
 #[test]
 fn a_simulation_says_so_and_has_table_6_and_equal_seeds_give_equal_bytes() {
     let small = [

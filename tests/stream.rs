@@ -11,8 +11,8 @@ use duia::config::{Config, MemoryStart, Variant, Variants};
 use duia::data::generator::Generator;
 use duia::data::{Behaviour, Source, Vocabulary};
 use duia::device;
-use duia::message::{DeviceChoice, Event, Origin, Score, TestKind};
-use duia::train::{Race, Weights, run_with};
+use duia::message::{DeviceChoice, Event, Origin, Score, State, TestKind};
+use duia::train::{Course, Race, run_with};
 
 /// 14 steps, and a test of two full batches.
 const TRAIN_ROWS: usize = 896;
@@ -47,8 +47,8 @@ fn config() -> Config {
 fn race(config: &Config, source: Arc<dyn Source>) -> (Vec<Event>, Vec<Vec<u8>>) {
     let (mut events, mut left) = (Vec::new(), Vec::new());
     let mut keep = |_, bytes| left.push(bytes);
-    let weights = Weights { from: None, keep: Some(&mut keep) };
-    block_on(run_with(config.clone(), source, DeviceChoice::Cpu, weights, |event| events.push(event))).unwrap();
+    let course = Course { weights_out: Some(&mut keep), ..Course::default() };
+    block_on(run_with(config.clone(), source, DeviceChoice::Cpu, course, |event| events.push(event))).unwrap();
     (events, left)
 }
 
@@ -194,6 +194,38 @@ fn neither_the_panel_nor_the_frozen_test_moves_anything() {
     block_on(race.evaluate_all(&mut |_| {})).unwrap();
     let after: Vec<Vec<u8>> = block_on(race.weights()).unwrap().into_iter().map(|(_, bytes)| bytes).collect();
     assert_eq!(arrays(&after), arrays(&weights), "and so is the test");
+}
+
+#[test]
+fn a_run_that_is_ended_early_is_tested_like_any_other() {
+    let config = Config { streaming_test: false, ..config() };
+    let (mut events, mut left) = (Vec::new(), 0);
+    let looks = std::cell::Cell::new(0);
+    let is_over = || looks.replace(looks.get() + 1) == 4;
+    let mut keep = |_, _| left += 1;
+    let course = Course { is_over: Some(&is_over), weights_out: Some(&mut keep), ..Course::default() };
+    let source = Arc::new(Generator::new(&config));
+    block_on(run_with(config.clone(), source, DeviceChoice::Cpu, course, |event| events.push(event))).unwrap();
+    let tested = events.iter().filter_map(|event| if let Event::Evaluation(e) = event { Some((e.kind, e.step)) } else { None });
+    assert_eq!(tested.filter(|(kind, _)| *kind == TestKind::Whole).collect::<Vec<_>>(), [(TestKind::Whole, 5)]);
+    assert!(matches!(events.last(), Some(Event::State(State::Finished))));
+    assert_eq!(left, duia::train::trained(&Variant::ALL).count(), "what was learned is kept");
+    let whole = generated(&config).0;
+    let positives = |events: &[Event]| scores(events, TestKind::Whole)[0].auc.all.positives;
+    assert_eq!(positives(&events), positives(&whole), "on all of the test");
+    assert_ne!(texts(&events, TestKind::Whole), texts(&whole, TestKind::Whole));
+}
+
+#[test]
+fn a_warm_up_that_the_run_does_not_outlast_is_refused() {
+    let refused = |config: Config| {
+        let source = Arc::new(Generator::new(&config));
+        block_on(run_with(config, source, DeviceChoice::Cpu, Course::default(), |_| {})).err().map(|failure| failure.detail)
+    };
+    let only = |variant: Variant, warm_up: u64| Config { warm_up, variants: Variants(vec![variant]), streaming_test: false, ..config() };
+    let said = refused(only(Variant::Uie, 14)).unwrap();
+    assert!(said.contains("warm_up") && said.contains("14 steps"), "{said}");
+    assert_eq!((refused(only(Variant::Uie, 13)), refused(only(Variant::Ple, 14))), (None, None));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::settings::Settings;
 
 /// Races recommenders on one stream of users, with and without the help of clusters, and says by how much they differ.
 ///
-/// Without a command: trains PLE and UIE on the synthetic stream, on the best device there is.
+/// Without a command: trains PLE and DUIA on the synthetic stream, on the best device there is.
 ///
 /// Which command answers which question?
 /// What happens in one run: `train`. Which part of DUIA helps whom, over several seeds (Tables 2, 4 and 5): `ablate`.
@@ -30,6 +30,8 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// What happens in one run? Races the configuration's models once (the same as no command).
+    ///
+    /// Ctrl-C ends training early and tests what was learned until then; once more ends the program.
     #[command(after_help = models_help())]
     Train(Train),
     /// Which part of DUIA helps whom? Races all models over several seeds: Tables 2, 4 and 5 of the paper.

@@ -38,8 +38,10 @@ pub fn summary(record: &Record, seconds: f64) -> String {
         ));
         parts.push(clusters(&record.clusters).to_string());
     }
+    let is_whole = record.evaluation.as_ref().is_some_and(|evaluation| evaluation.kind == TestKind::Whole);
+    let early = if is_whole && record.steps < record.planned_steps { "Ended early: " } else { "" };
     parts.push(format!(
-        "{} of {} steps, {} samples a model in {}; training alone {} samples/s.",
+        "{early}{} of {} steps, {} samples a model in {}; training alone {} samples/s.",
         whole(record.steps),
         whole(record.planned_steps),
         whole(record.samples),

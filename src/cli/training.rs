@@ -1,10 +1,12 @@
 //! `duia train`: one run from its data to its folder.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use duia::message::Failure;
 use duia::platform::block_on;
-use duia::train::Weights;
+use duia::train::Course;
 
 use super::arguments::Train;
 use super::console::Console;
@@ -16,8 +18,11 @@ use super::report::Report;
 use super::rows;
 use super::settings::preset_name;
 use super::summary::summary;
-use super::text::say;
+use super::text::{say, warn};
 use super::trace::{create_folder, read_weights, write_weights};
+
+/// What a shell expects of a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
 
 /// Trains, shows and writes. Where the run fails on its way, what was measured is written all the same.
 pub fn train(arguments: &Train) -> Result<(), Refusal> {
@@ -32,8 +37,14 @@ pub fn train(arguments: &Train) -> Result<(), Refusal> {
     let mut console = Console::new(arguments.quiet);
     let mut weights_out = Vec::new();
     let mut keep = |variant, bytes| weights_out.push((variant, bytes));
-    let weights = Weights { from: weights_in.as_deref(), keep: arguments.weights_out.is_some().then_some(&mut keep) };
-    let outcome = block_on(duia::train::run_with(config.clone(), source, arguments.device.into(), weights, |event| {
+    let interrupted = interruption();
+    let is_over = || interrupted.load(Ordering::Relaxed);
+    let course = Course {
+        weights_in: weights_in.as_deref(),
+        is_over: Some(&is_over),
+        weights_out: arguments.weights_out.is_some().then_some(&mut keep),
+    };
+    let outcome = block_on(duia::train::run_with(config.clone(), source, arguments.device.into(), course, |event| {
         console.show(&event);
         record.take(event);
     }));
@@ -56,6 +67,19 @@ pub fn train(arguments: &Train) -> Result<(), Refusal> {
     }
     let begun = !record.variants.is_empty();
     record.failure.map_or(Ok(()), |failure| Err(Refusal::Run { failure, begun }))
+}
+
+/// Becomes true with the first Ctrl-C; the second ends the program. Where no handler can be set, the first does.
+fn interruption() -> Arc<AtomicBool> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let told = interrupted.clone();
+    let _ = ctrlc::set_handler(move || {
+        if told.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+        warn("Training ends with this step; then what was learned is tested. Ctrl-C once more ends the program at once.");
+    });
+    interrupted
 }
 
 fn write(folder: &RunFolder, record: &Record, report: &Report<'_>) -> Result<(), Refusal> {

@@ -14,7 +14,9 @@ use crate::message::{DeviceChoice, Event, Failure};
 use crate::model::batch::{Layout, Loader};
 use crate::model::ranker::{Frozen, Ranker};
 use crate::platform;
-use crate::train::{TrainError, floats, score_by_rule, trained, turn_clocks};
+use crate::readback::ReadBack;
+use crate::scoring::score_by_rule;
+use crate::train::{TrainError, trained, turn_clocks};
 
 /// What a watcher of a simulation hears.
 #[derive(Clone, Debug)]
@@ -154,9 +156,11 @@ struct Online {
 impl Online {
     async fn score(&mut self, batch: &Batch) -> Result<Vec<f32>, TrainError> {
         let frozen = self.frozen.get_or_insert_with(|| self.ranker.frozen(&self.categories));
-        let scores = self.ranker.score(frozen, batch).logits.into_data_async().await?;
+        let mut readback = ReadBack::default();
+        readback.ask(self.ranker.score(frozen, batch).logits);
+        let scores = readback.answers().await?.floats()?;
         self.watch.check()?;
-        Ok(floats(scores))
+        Ok(scores)
     }
 
     async fn learn(&mut self, batch: Arc<Batch>) -> Result<(), TrainError> {
@@ -288,7 +292,7 @@ mod tests {
         let scores = block_on(arms[0].score(batch.clone())).unwrap();
         let model = model(&mut arms[0]);
         let fresh = model.ranker.score(&model.ranker.frozen(&model.categories), &batch).logits;
-        assert_eq!(scores, floats(block_on(fresh.into_data_async()).unwrap()));
+        assert_eq!(scores, fresh.into_data().try_into_vec::<f32>().unwrap());
     }
 
     #[test]

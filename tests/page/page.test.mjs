@@ -71,6 +71,19 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
     await reader.close();
   });
 
+  test("a run that is ended early is tested like any other", async () => {
+    const reader = await open(browser, site, `${SHORT}&sample=off&rows=60000`);
+    await reader.steps(11);
+    await reader.press("finish");
+    await reader.phase("Finished early");
+    const step = await reader.step();
+    assert.ok(step >= 11 && step < 187, `step ${step} of 187`);
+    assert.match(await reader.text("auc-table"), /whole test/);
+    assert.ok(await reader.part("finish").isDisabled(), "there is nothing left to end");
+    assert.deepEqual(reader.wrong, []);
+    await reader.close();
+  });
+
   test("a slow run is slow", async () => {
     const reader = await open(browser, site, `${SHORT}&autoplay=off`);
     await reader.phase("Paused");

@@ -50,6 +50,7 @@ fn Transport(session: Session) -> impl IntoView {
         phase => phase == Phase::Playing,
     });
     let can_step = Memo::new(move |_| matches!(phase.get(), Phase::Paused | Phase::Playing));
+    let can_finish = Memo::new(move |_| session.can_finish());
     let label = move || match phase.get() {
         Phase::Finished | Phase::Failed => "Play again",
         _ if plays.get() => "Pause",
@@ -66,6 +67,15 @@ fn Transport(session: Session) -> impl IntoView {
             </button>
             <button type="button" data-testid="step" title="One step ( . )" disabled=move || !can_step.get() on:click=move |_| session.step()>
                 "Step"
+            </button>
+            <button
+                type="button"
+                data-testid="finish"
+                title="End training here and test what was learned (E)"
+                disabled=move || !can_finish.get()
+                on:click=move |_| session.finish()
+            >
+                "Finish"
             </button>
             <button type="button" data-testid="reset" title="The same run from the start (R)" on:click=move |_| session.reset()>
                 "Reset"
@@ -186,6 +196,10 @@ fn Progress(session: Session) -> impl IntoView {
         let left = (steps.get().saturating_sub(step.get())) as f64 / pace.get();
         format!("{} samples/s · about {} left", text::rate(progress.with(|progress| progress.rate)), text::duration(left))
     };
+    let words = move || match run.phase.get() {
+        Phase::Finished if step.get() < steps.get() => "Finished early",
+        phase => phase.words(),
+    };
     let racing = move || {
         let names: Vec<_> = run.variants.get().into_iter().map(|variant| variant.name()).collect();
         match names.as_slice() {
@@ -199,7 +213,7 @@ fn Progress(session: Session) -> impl IntoView {
         <div class="progress">
             <progress aria-label="Progress of the run" max=move || steps.get().max(1).to_string() value=move || step.get().to_string()></progress>
             <p>
-                <strong data-testid="phase">{move || run.phase.get().words()}</strong>
+                <strong data-testid="phase">{words}</strong>
                 <span>
                     "step "
                     <b data-testid="step-count">{move || step.get().to_string()}</b>
@@ -221,6 +235,7 @@ fn listen(session: Session, help: HelpDialog) {
         match event.key().as_str() {
             " " if !is_in(&event, &["BUTTON", "SUMMARY", "A"]) => session.toggle(),
             "." => session.step(),
+            "e" | "E" => session.finish(),
             "r" | "R" => session.reset(),
             "?" => help.open(),
             _ => return,

@@ -18,7 +18,7 @@ fn explanation(origin: Origin) -> &'static str {
     match origin {
         Origin::Synthetic => {
             "Made up by a seeded generator in the shape of a shop's click stream, with planted groups of users and items. \
-             Nothing here is Taobao's. On a stream this short a lift need not show: the interval says what may be concluded."
+             No row is Taobao's. On a stream this short a lift need not show: the interval says what may be concluded."
         }
         Origin::Sample => {
             "Whole users of a real file, prepared with `duia sample` and read from beside this page. A few hundred users are \

@@ -68,7 +68,7 @@ const CARDS: [Card; 5] = [
     },
     Card {
         title: "Stopped",
-        how: "Share of users who are lent nothing, because no centre is like them.",
+        how: "Share of test positives whose user is lent nothing, because a centre points away from him.",
         traces: &[
             trace("low-active", Ink::Low, Dash::Solid, |health| health.stopped.low),
             trace("high-active", Ink::High, Dash::Dashed, |health| health.stopped.high),

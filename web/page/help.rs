@@ -26,9 +26,10 @@ impl HelpDialog {
     }
 }
 
-const KEYS: [(&str, &str); 5] = [
+const KEYS: [(&str, &str); 6] = [
     ("Space", "play or pause; at the end, play again"),
     (".", "one step"),
+    ("E", "end training here and test what was learned"),
     ("R", "the same run from the start"),
     ("?", "this help"),
     ("Esc", "close it"),
@@ -53,9 +54,9 @@ pub fn Help(dialog: HelpDialog) -> impl IntoView {
             <dl class="keys">{keys}</dl>
             <h3>"What is on trial"</h3>
             <p>
-                "PLE is a plain multi-task recommender. DUIA is the same model, and it also sees the two cluster centres nearest to the user and a "
-                "memory of which clusters take what the user took, each tuned to that user by a small gate, and the clusters of the items that "
-                "the user took last. Both train on the same rows in the same order from the same seed, so their difference is "
+                "PLE is a plain multi-task recommender. DUIA is the same model, and it also sees the cluster centre nearest to the user with the "
+                "nearest of its children, and a memory of which clusters take what the user took, both tuned to that user by a small gate; and of "
+                "the items that the user took last the clusters, and how many of them are the candidate's own. Both train on the same rows in the same order from the same seed, so their difference is "
                 "paired: its interval is narrower than those of the curves."
             </p>
             <h3>"Links"</h3>

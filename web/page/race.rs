@@ -65,7 +65,8 @@ pub fn Race() -> impl IntoView {
             <div class="panel-head">
                 <h2 id="race-title">"The race: with and without clusters"</h2>
                 <p class="how">
-                    "AUC: how often the model ranks what a user took above what the user did not; 0.5 is chance. Bands are 95 % intervals."
+                    "AUC: how often the model scores an item that was taken above one drawn at random; 0.5 is chance. Bands are 95 % intervals by "
+                    "the test rows. This is one training: another seed may differ by more."
                 </p>
             </div>
             <div class="lanes">
@@ -224,8 +225,8 @@ fn verdict(run: Run, group: Group) -> Verdict {
     let half = WIDTH_95 * lift.standard_error;
     let (low, high) = (lift.value - half, lift.value + half);
     let judgement = match (low > 0.0, high < 0.0) {
-        (true, _) => "it helps here",
-        (_, true) => "it costs here",
+        (true, _) => "higher in this run",
+        (_, true) => "lower in this run",
         _ => "no difference shown yet",
     };
     Verdict { text: format!("{} [{}, {}]", text::signed(lift.value), text::signed(low), text::signed(high)), judgement }

@@ -106,6 +106,18 @@ impl Session {
         }
     }
 
+    /// Ends training here and tests what was learned.
+    pub fn finish(self) {
+        if self.can_finish() {
+            self.send(|run| Command::Finish { run });
+        }
+    }
+
+    /// Whether there is training to end.
+    pub fn can_finish(self) -> bool {
+        matches!(self.run.phase.get(), Phase::Paused | Phase::Playing) && self.run.progress.with(|progress| progress.step > 0)
+    }
+
     /// The same configuration from the start; it goes on playing if it was.
     pub fn reset(self) {
         let phase = self.run.phase.get_untracked();

@@ -21,10 +21,8 @@ use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use web_time::{Duration, Instant};
 
-/// Time between two pictures of the field, and between two progress reports.
-const FRAME: Duration = Duration::from_millis(180);
-/// Time between two reports of the losses, which cost a read-back.
-const LOSSES: Duration = Duration::from_millis(400);
+/// Time between two looks at the field and the losses, which cost a read-back.
+const LOOK: Duration = Duration::from_millis(200);
 /// Longest the event loop waits for a turn while steps are short.
 const TURN: Duration = Duration::from_millis(12);
 /// Longest wait between two steps before commands are looked at again.
@@ -75,6 +73,8 @@ fn listen(sender: Sender<Command>) {
 struct Wish {
     playing: bool,
     steps: u32,
+    /// Whether training ends here.
+    is_over: bool,
     steps_per_second: f32,
     /// Names and bytes of files to go on from.
     weights: Vec<(String, Vec<u8>)>,
@@ -94,6 +94,13 @@ async fn load(race: &mut Race, name: String, bytes: &[u8], sink: &mut dyn FnMut(
         }
         Err(error) => Err(error),
     }
+}
+
+/// The end of training: what it left to see, and the tests.
+async fn conclude(race: &mut Race, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+    sink(race.progress());
+    race.look(sink).await?;
+    race.evaluate_all(sink).await
 }
 
 struct Worker {
@@ -142,8 +149,8 @@ impl Worker {
         let mut race = Race::new(config, source, &opened.device, opened.watch.clone())?;
         race.introduce(&mut sink);
         sink(Event::State(State::Paused));
-        let mut wish = Wish { playing: false, steps: 0, steps_per_second: 0.0, weights: Vec::new() };
-        let (mut frame, mut losses, mut turn) = (Instant::now(), Instant::now(), Instant::now());
+        let mut wish = Wish { playing: false, steps: 0, is_over: false, steps_per_second: 0.0, weights: Vec::new() };
+        let (mut looked, mut turn) = (Instant::now(), Instant::now());
         loop {
             if !wish.playing && wish.steps == 0 {
                 match self.commands.recv().await {
@@ -158,6 +165,9 @@ impl Worker {
             for (name, bytes) in wish.weights.drain(..) {
                 load(&mut race, name, &bytes, &mut sink).await?;
             }
+            if wish.is_over {
+                return conclude(&mut race, &mut sink).await;
+            }
             if wish.playing != was_playing {
                 // The exact step comes with the news, so that a pause shows where it stopped.
                 sink(race.progress());
@@ -170,19 +180,13 @@ impl Worker {
             let more = race.step(&mut sink).await?;
             let single = wish.steps > 0;
             wish.steps = wish.steps.saturating_sub(1);
-            if single || frame.elapsed() > FRAME {
-                sink(race.progress());
-                race.field(&mut sink).await?;
-                frame = Instant::now();
-            }
-            if single || losses.elapsed() > LOSSES {
-                race.losses(&mut sink).await?;
-                losses = Instant::now();
-            }
             if !more {
+                return conclude(&mut race, &mut sink).await;
+            }
+            if single || looked.elapsed() > LOOK {
                 sink(race.progress());
-                race.field(&mut sink).await?;
-                return race.evaluate_all(&mut sink).await;
+                race.look(&mut sink).await?;
+                looked = Instant::now();
             }
             if single && !wish.playing {
                 sink(Event::State(State::Paused));
@@ -212,6 +216,7 @@ impl Worker {
                     wish.playing = false;
                     wish.steps += 1;
                 }
+                Command::Finish { run: of } if of == run => wish.is_over = true,
                 Command::Speed { run: of, steps_per_second } if of == run => wish.steps_per_second = steps_per_second,
                 Command::Load { run: of, name, bytes } if of == run => wish.weights.push((name, bytes)),
                 _ => {}

@@ -1,11 +1,13 @@
 //! A cell: one race of all variants at one protocol, seed and value of a setting, and the file that keeps its result.
 
 use std::fs::File;
+use std::hash::Hasher;
 use std::io::{self, Read};
 use std::path::Path;
 
 use duia::config::{Config, Negatives, Variant};
 use duia::message::{DataReport, DeviceReport, TestKind};
+use fnv::FnvHasher;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -16,6 +18,9 @@ use super::statistics::Estimate;
 
 /// Version of a cell's file and of what its figures mean. A cell of another version is computed again.
 pub const RESULT: u32 = 1;
+
+/// Losses and clusters of every model over a few steps, which a test holds to what this program computes.
+const TRAJECTORY: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/trajectory.json"));
 
 /// What is to be computed.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,12 +59,12 @@ impl Identity {
     /// A file: its size and a hash of all its bytes.
     pub fn of_file(path: &Path) -> Result<Self, Refusal> {
         let read = || -> io::Result<Self> {
-            let (mut file, mut hash, mut size, mut buffer) = (File::open(path)?, Fnv::default(), 0, vec![0; 1 << 20]);
+            let (mut file, mut hash, mut size, mut buffer) = (File::open(path)?, FnvHasher::default(), 0, vec![0; 1 << 20]);
             loop {
                 match file.read(&mut buffer)? {
-                    0 => return Ok(Self(format!("{size} bytes, FNV-1a {:016x}", hash.0))),
+                    0 => return Ok(Self(format!("{size} bytes, FNV-1a {:016x}", hash.finish()))),
                     read => {
-                        hash.add(&buffer[..read]);
+                        hash.write(&buffer[..read]);
                         size += read;
                     }
                 }
@@ -69,27 +74,14 @@ impl Identity {
     }
 }
 
-/// FNV-1a of 64 bits.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn add(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    }
-}
-
-/// The name of a cell's file: a hash of everything that decides its result, the same on every machine.
+/// The name of a cell's file: a hash of everything that decides its result, the same on every machine. What the program computes
+/// is part of it: were a cell kept over a change of the model, a table would mix two of them.
 pub fn id(config: &Config, data: &Identity) -> Result<String, Refusal> {
     let config = serde_json::to_string(config).map_err(|error| Refusal::input(error, "Please report this"))?;
-    let mut hash = Fnv::default();
-    hash.add(format!("{RESULT}\n{}\n{}\n{config}", env!("CARGO_PKG_VERSION"), data.0).as_bytes());
-    Ok(format!("{:016x}", hash.0))
+    let mut hash = FnvHasher::default();
+    hash.write(format!("{RESULT}\n{}\n{}\n{config}\n", env!("CARGO_PKG_VERSION"), data.0).as_bytes());
+    hash.write(TRAJECTORY);
+    Ok(format!("{:016x}", hash.finish()))
 }
 
 /// The result of a cell, as its file holds it.
