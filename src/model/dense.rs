@@ -164,6 +164,11 @@ impl Mlp {
         Self { layers, activate_last }
     }
 
+    /// Parameters of one such perceptron.
+    pub fn parameters(inputs: usize, widths: &[usize]) -> usize {
+        widths.iter().fold((0, inputs), |(sum, from), &to| (sum + (from + 1) * to, to)).0
+    }
+
     /// `[stack, samples, inputs]` to `[stack, samples, last width]`.
     pub fn forward(&self, mut x: Tensor<3>) -> Tensor<3> {
         for (depth, layer) in self.layers.iter().enumerate() {

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use super::auxiliary::Auxiliary;
 use super::batch::{CANDIDATE_FIELDS, REQUEST_FIELDS};
 use super::contrastive::Contrastive;
-use super::dense::Init;
+use super::dense::{Init, Mlp};
 use super::enhancement::Enhancement;
 use super::ple::{Ple, PleSizes};
 use super::transfer::Transfer;
@@ -151,7 +151,7 @@ fn sizes(config: &Config, parts: Parts) -> PleSizes {
 /// Dense parameters of a variant without adaptations: ranker, towers, gates and scales.
 fn dense_parameters(config: &Config, parts: Parts) -> usize {
     let (inputs, m) = (Inputs::new(config, parts), config.memory_width());
-    let tower = |from: usize| config.auxiliary.0.iter().fold((0, from), |(sum, from), &to| (sum + (from + 1) * to, to)).0;
+    let tower = |from: usize| Mlp::parameters(from, &config.auxiliary.0);
     let towers = tower(inputs.request) + tower(inputs.candidate + usize::from(config.item_count));
     let gate = (2 * m + 1) * m + (m + 1) * m;
     let side = |vectors: Vectors, fits: usize| vectors.gated * gate + vectors.count() * (m + fits);

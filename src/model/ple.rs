@@ -53,14 +53,13 @@ impl PleSizes {
 
     /// Parameters of a PLE over so many features.
     pub fn parameters(&self, inputs: usize) -> usize {
-        let layers = |inputs: usize, widths: &[usize]| widths.iter().fold((0, inputs), |(sum, from), &to| (sum + (from + 1) * to, to)).0;
         let (mut sum, mut from) = (0, inputs);
         for (depth, widths) in self.levels.iter().enumerate() {
-            sum += self.experts() * layers(from, widths) + self.streams(depth) * (from + 1) * self.experts();
+            sum += self.experts() * Mlp::parameters(from, widths) + self.streams(depth) * (from + 1) * self.experts();
             from = widths.last().copied().unwrap_or(from);
         }
         let tower: Vec<usize> = self.tower.iter().copied().chain([1]).collect();
-        sum + self.tasks * layers(from, &tower)
+        sum + self.tasks * Mlp::parameters(from, &tower)
     }
 }
 

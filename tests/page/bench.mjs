@@ -1,5 +1,6 @@
 // What training costs in the real browser, a variant at a time at the browser's sizes: samples a second on the CPU backend
-// and on WebGPU, dispatches a step, and the time from page load to the first step. `npm run bench` after `make page`.
+// and on WebGPU, dispatches a step, and the time from page load to the first step. `npm run bench` after `make page`;
+// `npm run bench -- gpu uie duia` measures only these.
 import { host, launch, open, WEBGPU } from "./helpers.mjs";
 
 const WINDOW_MS = 12_000;
@@ -46,7 +47,9 @@ async function measure(site, device, variants) {
   await browser.close();
 }
 
+const EVERY = ["ple", "ple-cl", "ple-tl", "ple-wide", "ple-long", "ple-towers", "uie-random", "uie-kmeans", "uie", "uie-upbe", "duia", "duia-items"];
+const [device, ...chosen] = process.argv.slice(2);
+const races = chosen.length > 0 ? chosen : [...EVERY, "uhse", "duia-long", "ple,uie"];
 const site = await host();
-const RACES = ["ple", "ple-cl", "ple-tl", "uie", "uie-upbe", "duia", "duia-items", "uhse", "ple,uie"];
-for (const device of ["cpu", "gpu"]) for (const variants of RACES) await measure(site, device, variants);
+for (const on of device ? [device] : ["cpu", "gpu"]) for (const variants of races) await measure(site, on, variants);
 await site.close();

@@ -113,7 +113,7 @@ const TERMS: [Term; 7] = [
     },
     Term {
         name: "Clustering loss",
-        how: "Eq. 4 and 5: distance of users to centres and to children.",
+        how: "Eq. 4 and 5: distance of users to centres and to children. It grows while their vectors do.",
         has: |parts| parts.uie == Some(UserCentres::Learned),
         value: |losses| Some(losses.uie_l1? + losses.uie_l2?),
     },

@@ -108,7 +108,7 @@ impl Session {
 
     /// Ends training here and tests what was learned.
     pub fn finish(self) {
-        if self.can_finish() {
+        if untrack(|| self.can_finish()) {
             self.send(|run| Command::Finish { run });
         }
     }
