@@ -1,11 +1,17 @@
-// What training costs in the real browser, a variant at a time at the browser's sizes: samples a second on the CPU backend
-// and on WebGPU, dispatches a step, and the time from page load to the first step. `npm run bench` after `make page`;
-// `npm run bench -- gpu uie duia` measures only these.
+// What training costs in the real browser, a variant at a time: samples a second on the CPU backend and on WebGPU at the
+// browser's sizes, with the time from page load to the first step; and dispatches a step, which sizes do not change, at small
+// ones. `npm run bench` after `make page`; `npm run bench -- dispatches uie duia` measures only these (`cpu`, `gpu`, `dispatches`).
 import { host, launch, open, WEBGPU } from "./helpers.mjs";
 
-const WINDOW_MS = 12_000;
+const EVERY = [
+  "ple", "ple-cl", "ple-tl", "ple-wide", "ple-long", "ple-towers", "uie-random", "uie-kmeans", "uie", "uie-upbe", "duia", "duia-items", "uhse",
+  "duia-long",
+];
+// Evaluation is kept out: it is not part of a step.
+const LINK = "preset=browser&rows=4000000&evaluate_every=100000&panel=16&warm_up=3&autoplay=on";
+const SMALL = "users=400&items=1600&categories=40&batch=64";
 
-// Counts dispatches inside the worker and says so every second; the page itself knows nothing of it.
+// Counts dispatches inside the worker and says so ten times a second; the page itself knows nothing of it.
 const COUNTER = `
   let dispatches = 0;
   if (self.GPUComputePassEncoder) {
@@ -17,10 +23,9 @@ const COUNTER = `
   setInterval(() => console.log("dispatches " + dispatches), 100);
 `;
 
-async function measure(site, device, variants) {
+/** Steps a second after `warm` steps, over so many milliseconds; dispatches a step; milliseconds until the first step. */
+async function measure(site, device, settings, warm, window) {
   const browser = await launch(device === "gpu" ? WEBGPU : []);
-  // Evaluation is kept out: it is not part of a step.
-  const link = `preset=browser&rows=4000000&evaluate_every=100000&panel=16&warm_up=3&autoplay=on&device=${device}&variants=${variants}`;
   const begun = Date.now();
   let dispatches = 0;
   const before = async (page) => {
@@ -33,23 +38,38 @@ async function measure(site, device, variants) {
       await route.fulfill({ contentType: "text/javascript", body: original + COUNTER });
     });
   };
-  const reader = await open(browser, site, link, { prepare: before });
+  const reader = await open(browser, site, `${LINK}&device=${device}&${settings}`, { prepare: before });
   await reader.steps(1);
   const first = Date.now() - begun;
-  await reader.steps(device === "gpu" ? 8 : 30);
+  await reader.steps(warm);
   const [step, count, time] = [await reader.step(), dispatches, Date.now()];
-  await reader.page.waitForTimeout(WINDOW_MS * (device === "gpu" ? 3 : 1));
+  await reader.page.waitForTimeout(window);
   const [steps, counted, seconds] = [(await reader.step()) - step, dispatches - count, (Date.now() - time) / 1000];
-  console.log(
-    `${device} ${variants.padEnd(10)} ${(steps / seconds).toFixed(2).padStart(7)} steps/s ${String(Math.round((512 * steps) / seconds)).padStart(7)} samples/s` +
-      `  first step after ${(first / 1000).toFixed(1)} s` + (device === "gpu" ? `  ${Math.round(counted / steps)} dispatches a step` : ""),
-  );
   await browser.close();
+  return { rate: steps / seconds, dispatches: counted / steps, first };
 }
 
-const EVERY = ["ple", "ple-cl", "ple-tl", "ple-wide", "ple-long", "ple-towers", "uie-random", "uie-kmeans", "uie", "uie-upbe", "duia", "duia-items"];
-const [device, ...chosen] = process.argv.slice(2);
-const races = chosen.length > 0 ? chosen : [...EVERY, "uhse", "duia-long", "ple,uie"];
+async function speed(site, device, variants) {
+  const gpu = device === "gpu";
+  const { rate, first } = await measure(site, device, `variants=${variants}`, gpu ? 8 : 30, gpu ? 36_000 : 12_000);
+  const figures = `${rate.toFixed(2).padStart(7)} steps/s ${String(Math.round(512 * rate)).padStart(7)} samples/s`;
+  console.log(`${device} ${variants.padEnd(10)} ${figures}  first step after ${(first / 1000).toFixed(1)} s`);
+}
+
+async function dispatches(site, variants) {
+  const { dispatches } = await measure(site, "gpu", `${SMALL}&variants=${variants}`, 20, 8_000);
+  console.log(`gpu ${variants.padEnd(10)} ${Math.round(dispatches)} dispatches a step`);
+}
+
+const WHAT = {
+  cpu: [[...EVERY, "ple,uie"], (site, variants) => speed(site, "cpu", variants)],
+  gpu: [["ple", "duia"], (site, variants) => speed(site, "gpu", variants)],
+  dispatches: [EVERY, dispatches],
+};
+const [what, ...chosen] = process.argv.slice(2);
 const site = await host();
-for (const on of device ? [device] : ["cpu", "gpu"]) for (const variants of races) await measure(site, on, variants);
+for (const name of what ? [what] : Object.keys(WHAT)) {
+  const [all, run] = WHAT[name];
+  for (const variants of chosen.length > 0 ? chosen : all) await run(site, variants);
+}
 await site.close();
