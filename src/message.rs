@@ -437,6 +437,11 @@ pub enum Side {
     Items,
 }
 
+impl Side {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Users, Self::Items];
+}
+
 /// State of the clusters over the test positives of an evaluation, memories frozen (section 6 of the design).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClusterHealth {

@@ -11,9 +11,6 @@ use crate::model::ranker::{Frozen, Ranker, Scored, Sight};
 use crate::readback::{Answers, ReadBack};
 use crate::train::TrainError;
 
-/// Both sides that have clusters.
-pub const SIDES: [Side; 2] = [Side::Users, Side::Items];
-
 /// Predictions of all variants on test rows, and the health of clusters that are frozen meanwhile.
 pub struct Test {
     variants: Vec<Variant>,
@@ -71,7 +68,8 @@ impl Test {
 
     /// Asks for the scores of batches of test rows. [`Test::take`] of the same batches has to follow.
     pub fn ask(&mut self, rankers: &[Ranker], batches: &[Arc<Batch>], readback: &mut ReadBack) {
-        self.asked = rankers.iter().map(|ranker| (ranker.variant(), SIDES.map(|side| self.ask_centres(ranker, side, readback)))).collect();
+        self.asked =
+            rankers.iter().map(|ranker| (ranker.variant(), Side::BOTH.map(|side| self.ask_centres(ranker, side, readback)))).collect();
         for ((ranker, frozen), (_, sides)) in rankers.iter().zip(&self.frozen).zip(&self.asked) {
             for batch in batches {
                 let Scored { logits, users, items } = ranker.score(frozen, batch);
@@ -120,7 +118,7 @@ impl Test {
                 if let Some(at) = at {
                     self.predictions[at].extend_from_slice(&logits[..batch.valid * batch.candidates]);
                 }
-                for (side, tally) in SIDES.into_iter().zip(tallies.iter_mut()) {
+                for (side, tally) in Side::BOTH.into_iter().zip(tallies.iter_mut()) {
                     if let Some(tally) = tally {
                         let (v, assigned, stopped) = (answers.floats()?, answers.integers()?, answers.floats()?);
                         tally_batch(tally, side, &self.dataset, batch, &v, &assigned, &stopped);
@@ -188,7 +186,7 @@ fn tally_batch(tally: &mut ClusterTally, side: Side, dataset: &Dataset, batch: &
 /// Tallies for both sides of a ranker, whose centres come first among the answers.
 fn tallies(variant: Variant, sides: [Option<Levels>; 2], answers: &mut Answers) -> Result<[Option<ClusterTally>; 2], TrainError> {
     let mut tallies = [None, None];
-    for ((side, levels), tally) in SIDES.into_iter().zip(sides).zip(&mut tallies) {
+    for ((side, levels), tally) in Side::BOTH.into_iter().zip(sides).zip(&mut tallies) {
         if let Some(Levels { first, children }) = levels {
             *tally = Some(ClusterTally::new(variant, side, answers.floats()?, first, children));
         }

@@ -19,7 +19,7 @@ use crate::model::ranker::{Ranker, Sight, StepLosses};
 use crate::platform;
 use crate::projection::Plane;
 use crate::readback::{Answers, ReadBack};
-use crate::scoring::{SIDES, Test};
+use crate::scoring::Test;
 
 /// Test batches scored before the thread is given up once and their figures are read.
 const TEST_CHUNK: usize = 16;
@@ -101,6 +101,8 @@ pub struct Race {
     pace: Pace,
     step: u64,
     steps: u64,
+    /// The last step whose losses were told; 0 before the first.
+    losses_told: u64,
 }
 
 impl Race {
@@ -127,6 +129,7 @@ impl Race {
             frame_hits: Vec::new(),
             pace: Pace::default(),
             step: 0,
+            losses_told: 0,
             rankers,
             watch,
             dataset,
@@ -228,10 +231,11 @@ impl Race {
         self.watch.check()
     }
 
-    /// Tells the losses of the last step; nothing before the first.
-    fn tell_losses(&self, losses: Vec<Losses>, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+    /// Tells the losses of the last step, once: a look and an evaluation may both have read them.
+    fn tell_losses(&mut self, losses: Vec<Losses>, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         self.require_finite(&losses, self.step)?;
-        if self.step > 0 {
+        if self.step > self.losses_told {
+            self.losses_told = self.step;
             let of = |variant: &Variant| self.rankers.iter().position(|ranker| ranker.variant() == *variant);
             let by_variant = |variant: &Variant| of(variant).and_then(|at| losses.get(at)).copied().unwrap_or_default();
             sink(Event::Losses { step: self.step, losses: self.config.variants.0.iter().map(by_variant).collect() });
@@ -380,7 +384,7 @@ fn require_clusters(config: &Config, dataset: &Dataset) -> Result<(), ConfigErro
 /// A device that failed.
 pub async fn turn_clocks(ranker: &mut Ranker, step: u64, steps: u64) -> Result<Vec<(Side, Reseeded)>, TrainError> {
     let mut all = Vec::new();
-    for side in SIDES {
+    for side in Side::BOTH {
         if let Some(reseeded) = turn_clock(ranker, side, step, steps).await? {
             ranker.forget(side, &reseeded);
             all.push((side, reseeded));

@@ -32,6 +32,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether the scores are of the whole test set; else of the panel, where a run failed on its way.
+    pub fn is_tested(&self) -> bool {
+        self.evaluation.as_ref().is_some_and(|evaluation| evaluation.kind == TestKind::Whole)
+    }
+
     /// Takes an event in.
     pub fn take(&mut self, event: Event) {
         match event {

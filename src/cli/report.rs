@@ -28,7 +28,7 @@
 use std::path::Path;
 
 use duia::config::{Config, Variant};
-use duia::message::{ClusterHealth, DataReport, DeviceReport, Evaluation, Failure, Losses, Score, TestKind};
+use duia::message::{ClusterHealth, DataReport, DeviceReport, Evaluation, Failure, Losses, Score};
 use serde::Serialize;
 
 use super::record::Record;
@@ -97,7 +97,7 @@ impl<'a> Report<'a> {
             samples: record.samples,
             seconds,
             samples_per_second: record.samples_per_second,
-            whole_test_set: record.evaluation.as_ref().is_some_and(|evaluation| evaluation.kind == TestKind::Whole),
+            whole_test_set: record.is_tested(),
             models: record.variants.iter().enumerate().map(model).collect(),
             clusters: &record.clusters,
             failure: record.failure.as_ref(),

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use duia::config::Variant;
-use duia::message::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Origin, Score, Side, Slice, TestKind};
+use duia::message::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Origin, Score, Side, Slice};
 
 use super::record::Record;
 use super::text::{NONE, difference, duration, figure, interval, short, whole};
@@ -18,7 +18,7 @@ pub fn summary(record: &Record, seconds: f64) -> String {
         }
         parts.push("GAUC is the mean of the users' own areas. Repeats are items that the user had before.".into());
         parts.push(other_areas(&record.variants, &evaluation.scores).to_string());
-        if evaluation.kind == TestKind::Whole && evaluation.scores.iter().any(|score| score.lift.is_some()) {
+        if record.is_tested() && evaluation.scores.iter().any(|score| score.lift.is_some()) {
             parts.push("The same differences over parts of the test; the head is the top tenth of the items by training rows.".into());
             parts.push(slices(&record.variants, &evaluation.scores).to_string());
         }
@@ -38,8 +38,7 @@ pub fn summary(record: &Record, seconds: f64) -> String {
         ));
         parts.push(clusters(&record.clusters).to_string());
     }
-    let is_whole = record.evaluation.as_ref().is_some_and(|evaluation| evaluation.kind == TestKind::Whole);
-    let early = if is_whole && record.steps < record.planned_steps { "Ended early: " } else { "" };
+    let early = if record.is_tested() && record.steps < record.planned_steps { "Ended early: " } else { "" };
     parts.push(format!(
         "{early}{} of {} steps, {} samples a model in {}; training alone {} samples/s.",
         whole(record.steps),
@@ -52,7 +51,7 @@ pub fn summary(record: &Record, seconds: f64) -> String {
 }
 
 fn scores_title(record: &Record, evaluation: &Evaluation) -> String {
-    let set = if evaluation.kind == TestKind::Whole { "the whole test set" } else { "the panel (the run did not finish)" };
+    let set = if record.is_tested() { "the whole test set" } else { "the panel (the run did not finish)" };
     let synthetic = record.data.as_ref().is_some_and(|data| data.origin == Origin::Synthetic);
     let stream = if synthetic { " of the synthetic stream" } else { "" };
     let Auc { positives, negatives, .. } = evaluation.scores.first().map(|score| score.auc.all).unwrap_or_default();

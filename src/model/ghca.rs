@@ -387,8 +387,7 @@ impl Seeds {
 
     /// `[m]`: the mean of the candidates; zero where there are none.
     fn candidate_mean(&self) -> Vec<f32> {
-        let n = self.candidates.len().max(1) as f32;
-        (0..self.m).map(|k| self.candidates.iter().map(|v| v[k]).sum::<f32>() / n).collect()
+        mean_of(&self.candidates.iter().collect::<Vec<_>>(), self.m)
     }
 
     /// Searches from now on as the device does with the running mean `mean` `[m]`.
@@ -510,8 +509,7 @@ impl Seeds {
         for row in rows {
             let owned: Vec<&Vec<f32>> = self.candidates.iter().zip(owners).filter(|(_, owner)| **owner == row).map(|(v, _)| v).collect();
             if !owned.is_empty() {
-                let mean: Vec<f32> = (0..self.m).map(|k| owned.iter().map(|v| v[k]).sum::<f32>() / owned.len() as f32).collect();
-                self.write(row, &mean);
+                self.write(row, &mean_of(&owned, self.m));
             }
         }
     }
@@ -531,4 +529,10 @@ impl Seeds {
         };
         rows.max_by(|&a, &b| similarity(a).total_cmp(&similarity(b)).then(b.cmp(&a))).unwrap_or(0)
     }
+}
+
+/// The mean of vectors `m` wide; zero where there are none.
+fn mean_of(vectors: &[&Vec<f32>], m: usize) -> Vec<f32> {
+    let n = vectors.len().max(1) as f32;
+    (0..m).map(|k| vectors.iter().map(|v| v[k]).sum::<f32>() / n).collect()
 }

@@ -385,7 +385,7 @@ impl Ranker {
     /// # Errors
     /// A device that failed.
     pub async fn state(&self, data: &str) -> Result<State, ExecutionError> {
-        let filled = [Side::Users, Side::Items].map(|side| self.memory(side).is_some_and(Memory::is_filled));
+        let filled = Side::BOTH.map(|side| self.memory(side).is_some_and(Memory::is_filled));
         let config = self.config.clone();
         let description = Description { format: FORMAT, variant: self.variant, config, data: data.into(), steps: self.steps, filled };
         let mut gathering = Gathering::default();

@@ -292,7 +292,7 @@ mod tests {
         let scores = block_on(arms[0].score(batch.clone())).unwrap();
         let model = model(&mut arms[0]);
         let fresh = model.ranker.score(&model.ranker.frozen(&model.categories), &batch).logits;
-        assert_eq!(scores, fresh.into_data().try_into_vec::<f32>().unwrap());
+        assert_eq!(scores, block_on(fresh.into_data_async()).unwrap().try_into_vec::<f32>().unwrap());
     }
 
     #[test]
