@@ -1,5 +1,5 @@
-//! What a training step costs on the CPU, at the browser's sizes: samples a second of each variant beside a step of PLE,
-//! and the ratio of step times for tables of 20,000 and 2,000,000 rows, measured in turns in one run.
+//! What a training step costs on the CPU, at the browser's sizes: each variant beside PLE, and DUIA on tables of 20,000 and of
+//! 2,000,000 rows, each two in turns.
 //!
 //! `cargo bench --bench step`; one thread, as a worker in a browser has, and the allocator of `duia`.
 
@@ -20,8 +20,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Steps of a measured round.
 const STEPS: usize = 40;
-/// Rounds, of which the median counts.
-const ROUNDS: usize = 9;
+/// Rounds of a comparison.
+const ROUNDS: usize = 15;
 
 /// A variant with its data, ready to be stepped.
 struct Runner {
@@ -63,46 +63,44 @@ impl Runner {
     }
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
+/// Step times of two runners and how they compare.
+struct Beside {
+    /// Medians.
+    times: [Duration; 2],
+    /// The second over the first: quartiles of the rounds' ratios.
+    ratio: [f64; 3],
 }
 
-/// Median step times of several runners, measured in turns so that a drifting machine drifts for all.
-fn in_turns(runners: &mut [Runner]) -> Vec<Duration> {
-    let mut times = vec![Vec::new(); runners.len()];
-    for _ in 0..ROUNDS {
-        for (runner, times) in runners.iter_mut().zip(&mut times) {
-            times.push(runner.round());
-        }
-    }
-    times.into_iter().map(median).collect()
+/// Two runners round by round in turns: a machine that drifts or is shared drifts for both, and the ratio of two adjacent rounds
+/// hardly knows. With all variants in one turn the same program gave 2.0 and 2.1.
+fn beside(first: &mut Runner, second: &mut Runner) -> Beside {
+    let rounds: Vec<[Duration; 2]> = (0..ROUNDS).map(|_| [first.round(), second.round()]).collect();
+    let sorted = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let time = |which: usize| Duration::from_secs_f64(sorted(rounds.iter().map(|round| round[which].as_secs_f64()).collect())[ROUNDS / 2]);
+    let ratios = sorted(rounds.iter().map(|[first, second]| second.as_secs_f64() / first.as_secs_f64()).collect());
+    Beside { times: [time(0), time(1)], ratio: [ROUNDS / 4, ROUNDS / 2, 3 * ROUNDS / 4].map(|place| ratios[place]) }
 }
 
 fn main() {
     let config = Config { warm_up: 10, ..Config::default() };
-    let variants: Vec<Variant> = trained(&Variant::ALL).collect();
-    let mut runners: Vec<Runner> = variants.iter().map(|&variant| Runner::new(&config, variant)).collect();
-    println!("batch {}, one thread, loading the batch included:", config.batch);
-    let times = in_turns(&mut runners);
-    for (variant, time) in variants.iter().zip(&times) {
+    let mut ple = Runner::new(&config, Variant::Ple);
+    println!("batch {}, one thread, loading the batch included; times PLE: median and quartiles of {ROUNDS} rounds", config.batch);
+    for variant in trained(&Variant::ALL) {
+        let Beside { times: [_, time], ratio: [low, ratio, high] } = beside(&mut ple, &mut Runner::new(&config, variant));
         let rate = config.batch as f64 / time.as_secs_f64();
-        let ratio = time.as_secs_f64() / times[0].as_secs_f64();
-        println!(
-            "{:14} {:6.2} ms a step, {rate:7.0} samples/s, {ratio:4.2} times {}",
-            variant.name(),
-            time.as_secs_f64() * 1e3,
-            variants[0].name()
-        );
+        let time = time.as_secs_f64() * 1e3;
+        println!("{:18} {time:5.2} ms a step, {rate:7.0} samples/s, {ratio:4.2} ({low:.2} to {high:.2}) times PLE", variant.name());
     }
 
     let sized = |items: u32| Config { items, categories: 200, users: 2_000, rows: 60_000, ..config.clone() };
-    let mut tables = [17_700, 1_997_700].map(|items| Runner::new(&sized(items), Variant::Duia));
-    let times = in_turns(&mut tables);
+    let [mut small, mut large] = [17_700, 1_997_700].map(|items| Runner::new(&sized(items), Variant::Duia));
+    let Beside { times: [small, large], ratio: [low, ratio, high] } = beside(&mut small, &mut large);
     println!(
-        "DUIA on tables of 20,000 and 2,000,000 rows: {:.2} and {:.2} ms a step, ratio {:.2}",
-        times[0].as_secs_f64() * 1e3,
-        times[1].as_secs_f64() * 1e3,
-        times[1].as_secs_f64() / times[0].as_secs_f64()
+        "DUIA on tables of 20,000 and 2,000,000 rows: {:.2} and {:.2} ms a step, {ratio:.2} ({low:.2} to {high:.2})",
+        small.as_secs_f64() * 1e3,
+        large.as_secs_f64() * 1e3
     );
 }

@@ -5,9 +5,10 @@
 
 mod cube;
 mod flex;
+mod loops;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Int, Shape, Tensor};
 
 pub use crate::data::rows::Bags;
@@ -86,6 +87,8 @@ pub const BETA_1: f32 = 0.9;
 pub const BETA_2: f32 = 0.999;
 /// The paper's reference 34 says 1e-8; burn's default is 1e-5.
 pub const EPSILON: f32 = 1e-8;
+/// Keeps the root mean square of a zero vector from dividing by zero.
+const TINY: f32 = 1e-6;
 
 impl AdamStep {
     /// The step number `t`, counted from 1.
@@ -153,9 +156,9 @@ trait RowKernels: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// The weighted sum of experts, on the autodiff graph.
+/// What is on the autodiff graph: the weighted sum of experts, and what becomes of vectors that memories lend.
 #[backend_extension(Flex, Cube, Fusion, Autodiff)]
-trait MixKernels: Backend {
+trait GraphKernels: Backend {
     #[fusion(dtype = experts, shape = Shape::new([mix.streams, mix.samples, mix.width]))]
     fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self>;
 
@@ -164,12 +167,36 @@ trait MixKernels: Backend {
 
     #[fusion(dtype = grad, shape = Shape::new(mix.gates()))]
     fn mix_grad_gates(experts: FloatTensor<Self>, grad: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self>;
+
+    #[fusion(dtype = e, shape = Shape::new([e[1], e[0] * e[2]]))]
+    fn rms_norm(e: FloatTensor<Self>, mean: FloatTensor<Self>, open: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    #[fusion(dtype = e, shape = e)]
+    fn rms_norm_grad(e: FloatTensor<Self>, mean: FloatTensor<Self>, open: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    #[fusion(dtype = normed, shape = Shape::new([normed[1] / other[1], other[0]]))]
+    fn fit(normed: FloatTensor<Self>, other: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    #[fusion(dtype = grad, shape = Shape::new([*requests, grad[0] * other[1]]))]
+    fn fit_grad(other: FloatTensor<Self>, grad: FloatTensor<Self>, requests: usize) -> FloatTensor<Self>;
+
+    #[fusion(dtype = items, shape = Shape::new([items[0], 1]))]
+    fn dots(users: FloatTensor<Self>, items: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    #[fusion(dtype = grad, shape = Shape::new([grad[0], users[1]]))]
+    fn dots_grad_items(users: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    #[fusion(dtype = grad, shape = Shape::new([*requests, items[1]]))]
+    fn dots_grad_users(items: FloatTensor<Self>, grad: FloatTensor<Self>, requests: usize) -> FloatTensor<Self>;
+
+    #[fusion(dtype = lent, shape = lent)]
+    fn gated(gate: FloatTensor<Self>, lent: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 #[derive(Debug)]
 struct MixBackward;
 
-impl<B: MixKernels> Backward<B, 2> for MixBackward {
+impl<B: GraphKernels> Backward<B, 2> for MixBackward {
     type State = (FloatTensor<B>, FloatTensor<B>, Mix);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
@@ -185,7 +212,86 @@ impl<B: MixKernels> Backward<B, 2> for MixBackward {
     }
 }
 
-impl<B: MixKernels, C: CheckpointStrategy> MixKernels for Autodiff<B, C> {
+#[derive(Debug)]
+struct RmsNormBackward;
+
+impl<B: GraphKernels> Backward<B, 1> for RmsNormBackward {
+    type State = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let [parent] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        let (e, mean, open) = ops.state;
+        if let Some(node) = parent {
+            grads.register::<B>(node.id, B::rms_norm_grad(e, mean, open, grad));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct FitBackward;
+
+impl<B: GraphKernels> Backward<B, 1> for FitBackward {
+    type State = (FloatTensor<B>, usize);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let [parent] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        let (other, requests) = ops.state;
+        if let Some(node) = parent {
+            grads.register::<B>(node.id, B::fit_grad(other, grad, requests));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct DotsBackward;
+
+impl<B: GraphKernels> Backward<B, 2> for DotsBackward {
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let [users_node, items_node] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        let (users, items) = ops.state;
+        if let Some(node) = users_node {
+            let requests = users.shape()[0];
+            grads.register::<B>(node.id, B::dots_grad_users(items, grad.clone(), requests));
+        }
+        if let Some(node) = items_node {
+            grads.register::<B>(node.id, B::dots_grad_items(users, grad));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct GatedBackward;
+
+impl<B: GraphKernels> Backward<B, 2> for GatedBackward {
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let [gate_node, lent_node] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        let (delta, lent) = ops.state;
+        if let Some(node) = gate_node {
+            let in_delta = B::float_mul(grad.clone(), lent);
+            let in_sigmoid = B::float_mul_scalar(in_delta, 2.into());
+            let sigmoid = B::float_mul_scalar(delta.clone(), 0.5.into());
+            grads.register::<B>(node.id, B::sigmoid_backward(sigmoid, in_sigmoid));
+        }
+        if let Some(node) = lent_node {
+            grads.register::<B>(node.id, B::float_mul(grad, delta));
+        }
+    }
+}
+
+/// `2 sigmoid(gate)`
+fn delta<B: Backend>(gate: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_mul_scalar(B::sigmoid(gate), 2.into())
+}
+
+impl<B: GraphKernels, C: CheckpointStrategy> GraphKernels for Autodiff<B, C> {
     fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self> {
         match MixBackward.prepare::<C>([gates.node(), experts.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
@@ -203,6 +309,72 @@ impl<B: MixKernels, C: CheckpointStrategy> MixKernels for Autodiff<B, C> {
 
     fn mix_grad_gates(_experts: FloatTensor<Self>, _grad: FloatTensor<Self>, _mix: Mix) -> FloatTensor<Self> {
         unreachable!("the backward pass runs on the inner backend")
+    }
+
+    fn rms_norm(e: FloatTensor<Self>, mean: FloatTensor<Self>, open: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (mean, open) = (mean.into_primitive(), open.into_primitive());
+        match RmsNormBackward.prepare::<C>([e.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let e = e.into_primitive();
+                let output = B::rms_norm(e.clone(), mean.clone(), open.clone());
+                prep.finish((e, mean, open), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::rms_norm(e.into_primitive(), mean, open)),
+        }
+    }
+
+    fn rms_norm_grad(
+        _e: FloatTensor<Self>,
+        _mean: FloatTensor<Self>,
+        _open: FloatTensor<Self>,
+        _grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        unreachable!("the backward pass runs on the inner backend")
+    }
+
+    fn fit(normed: FloatTensor<Self>, other: FloatTensor<Self>) -> FloatTensor<Self> {
+        let other = other.into_primitive();
+        match FitBackward.prepare::<C>([normed.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let normed = normed.into_primitive();
+                let requests = normed.shape()[0];
+                let output = B::fit(normed, other.clone());
+                prep.finish((other, requests), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::fit(normed.into_primitive(), other)),
+        }
+    }
+
+    fn fit_grad(_other: FloatTensor<Self>, _grad: FloatTensor<Self>, _requests: usize) -> FloatTensor<Self> {
+        unreachable!("the backward pass runs on the inner backend")
+    }
+
+    fn dots(users: FloatTensor<Self>, items: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = DotsBackward.prepare::<C>([users.node(), items.node()]).compute_bound().stateful();
+        let (users, items) = (users.into_primitive(), items.into_primitive());
+        let output = B::dots(users.clone(), items.clone());
+        match prepared {
+            OpsKind::Tracked(prep) => prep.finish((users, items), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn dots_grad_items(_users: FloatTensor<Self>, _grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("the backward pass runs on the inner backend")
+    }
+
+    fn dots_grad_users(_items: FloatTensor<Self>, _grad: FloatTensor<Self>, _requests: usize) -> FloatTensor<Self> {
+        unreachable!("the backward pass runs on the inner backend")
+    }
+
+    fn gated(gate: FloatTensor<Self>, lent: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = GatedBackward.prepare::<C>([gate.node(), lent.node()]).compute_bound().stateful();
+        let (delta, lent) = (delta::<B>(gate.into_primitive()), lent.into_primitive());
+        let output = B::float_mul(delta.clone(), lent.clone());
+        match prepared {
+            OpsKind::Tracked(prep) => prep.finish((delta, lent), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
     }
 }
 
@@ -311,6 +483,33 @@ pub fn count_shared(entries: Tensor<2>, born: Tensor<1>, ids: Tensor<2, Int>, ow
         own.into_dispatch(),
         levels,
     ))
+}
+
+/// What is lent, normalised (A12): `x / sqrt(mean(x^2) + 1e-6)` of `x = (e - mean) open`, the mean over a vector's components, from
+/// vectors `e` `[vectors, n, m]`, their `mean` `[vectors, 1, m]` and whether each is `open` `[vectors, n, 1]`: where that is 0 the
+/// output is. The vectors of each of the `n` side by side, `[n, vectors * m]`. Differentiable in `e`. A root mean square and not a
+/// full layer norm: a stopped user's zero stays zero.
+pub fn rms_norm(e: Tensor<3>, mean: Tensor<3>, open: Tensor<3>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::rms_norm(e.into_dispatch(), mean.into_dispatch(), open.into_dispatch()))
+}
+
+/// How each sample of the other side fits what is lent: `out[v, s] = mean_k normed[r, v m + k] other[s, k]`, `[vectors, samples]`,
+/// from vectors `[requests, vectors * m]` and the other side's `[samples, m]`, the samples of request `r` in a row. Differentiable in
+/// `normed`.
+pub fn fit(normed: Tensor<2>, other: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::fit(normed.into_dispatch(), other.into_dispatch()))
+}
+
+/// The dot product of each sample's two vectors, `[samples, 1]`, from users `[requests, m]` and items `[samples, m]`, the samples of a
+/// request in a row. Differentiable in both.
+pub fn dots(users: Tensor<2>, items: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::dots(users.into_dispatch(), items.into_dispatch()))
+}
+
+/// `2 sigmoid(gate) lent` (A11), all of one shape. Differentiable in both. It remembers the sigmoid: burn's computes it again in
+/// the backward pass, which was a fiftieth of DUIA's step.
+pub fn gated(gate: Tensor<3>, lent: Tensor<3>) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::gated(gate.into_dispatch(), lent.into_dispatch()))
 }
 
 /// The outputs of all gates: `out[g, s, :] = sum_e gates[g, s, e] experts[e, s, :]`, `[streams, samples, width]`, with

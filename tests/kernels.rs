@@ -7,7 +7,9 @@ use burn::tensor::Device;
 use common::*;
 use duia::data::protocol::NO_ROW;
 use duia::data::rows::{Bags, RowPlanner, Segment};
-use duia::kernels::{AdamStep, EPSILON, Levels, Mix, RowRule, centre_pull, count_shared, mix, nearest, pool_centres};
+use duia::kernels::{
+    AdamStep, EPSILON, Levels, Mix, RowRule, centre_pull, count_shared, dots, fit, gated, mix, nearest, pool_centres, rms_norm,
+};
 use duia::model::table::{BehaviourTable, Ids, RowTable, Touched, integers};
 
 const WIDTH: usize = 5;
@@ -283,6 +285,85 @@ pub async fn mixing_experts_and_both_its_gradients(device: Device) {
     }
 }
 
+/// Two vectors each of three requests, of which some are closed, and two samples a request of the other side.
+pub async fn what_is_lent_is_normalised_and_fitted_with_its_gradients(device: Device) {
+    let (vectors, requests, candidates) = (2, 3, 2);
+    let samples = requests * candidates;
+    // A width of no whole number of lanes, and one with a rest.
+    for m in [6, 19] {
+        let (e, mean) = (numbers(50, vectors * requests * m, 1.0), numbers(51, vectors * m, 0.5));
+        let (other, open) = (numbers(52, samples * m, 1.0), [1.0, 0.0, 1.0, 0.5, 1.0, 1.0]);
+        let (chosen, chosen_fits) = (numbers(53, e.len(), 1.0), numbers(54, vectors * samples, 1.0));
+        // Request by request, the vectors of one side by side.
+        let normed = |e: &[f64]| -> Vec<f64> {
+            let of_row = |at: usize| {
+                let row = at % vectors * requests + at / vectors;
+                let x: Vec<f64> = (0..m).map(|k| (e[row * m + k] - mean[row / requests * m + k]) * open[row]).collect();
+                let root = (dot(&x, &x) / m as f64 + 1e-6).sqrt();
+                x.into_iter().map(move |x| x / root)
+            };
+            (0..vectors * requests).flat_map(of_row).collect()
+        };
+        let fits = |e: &[f64]| -> Vec<f64> {
+            let normed = normed(e);
+            let of_pair = |at: usize| {
+                let (vector, sample) = (at / samples, at % samples);
+                let vector = &normed[(sample / candidates * vectors + vector) * m..][..m];
+                dot(vector, &other[sample * m..][..m]) / m as f64
+            };
+            (0..samples * vectors).map(of_pair).collect()
+        };
+        let autodiff = device.clone().autodiff();
+        let x = tensor::<3>(&e, [vectors, requests, m], &autodiff).require_grad();
+        let got = rms_norm(x.clone(), tensor(&mean, [vectors, 1, m], &autodiff), tensor(&open, [vectors, requests, 1], &autodiff));
+        let got_fits = fit(got.clone(), tensor(&other, [samples, m], &autodiff));
+        assert_close(&read(got.clone()).await, &normed(&e), 1e-5);
+        assert_close(&read(got_fits.clone()).await, &fits(&e), 1e-5);
+        let loss = (got * tensor(&chosen, [requests, vectors * m], &autodiff)).sum()
+            + (got_fits * tensor(&chosen_fits, [vectors, samples], &autodiff)).sum();
+        let score = |e: &[f64]| dot(&normed(e), &chosen) + dot(&fits(e), &chosen_fits);
+        let expected: Vec<f64> = (0..e.len()).map(|i| slope(score, &e, i)).collect();
+        assert_close(&read(x.grad(&loss.backward()).unwrap()).await, &expected, 2e-4);
+    }
+}
+
+pub async fn the_dots_of_users_with_their_items_and_both_gradients(device: Device) {
+    let (requests, candidates) = (3, 2);
+    for m in [6, 19] {
+        let (users, items) = (numbers(58, requests * m, 1.0), numbers(59, requests * candidates * m, 1.0));
+        let chosen = numbers(60, requests * candidates, 1.0);
+        let value = |users: &[f64], items: &[f64]| -> Vec<f64> {
+            (0..requests * candidates).map(|s| dot(&users[s / candidates * m..][..m], &items[s * m..][..m])).collect()
+        };
+        let autodiff = device.clone().autodiff();
+        let u = tensor::<2>(&users, [requests, m], &autodiff).require_grad();
+        let i = tensor::<2>(&items, [requests * candidates, m], &autodiff).require_grad();
+        let out = dots(u.clone(), i.clone());
+        assert_close(&read(out.clone()).await, &value(&users, &items), 1e-5);
+        let gradients = (out * tensor(&chosen, [requests * candidates, 1], &autodiff)).sum().backward();
+        let in_users: Vec<f64> = (0..users.len()).map(|k| slope(|users| dot(&value(users, &items), &chosen), &users, k)).collect();
+        let in_items: Vec<f64> = (0..items.len()).map(|k| slope(|items| dot(&value(&users, items), &chosen), &items, k)).collect();
+        assert_close(&read(u.grad(&gradients).unwrap()).await, &in_users, 1e-4);
+        assert_close(&read(i.grad(&gradients).unwrap()).await, &in_items, 1e-4);
+    }
+}
+
+pub async fn a_gate_and_both_its_gradients(device: Device) {
+    let (gate, lent, chosen) = (numbers(55, 24, 2.0), numbers(56, 24, 1.0), numbers(57, 24, 1.0));
+    let value = |gate: &[f64], lent: &[f64]| -> Vec<f64> { gate.iter().zip(lent).map(|(g, x)| 2.0 * sigmoid(*g) * x).collect() };
+    let autodiff = device.clone().autodiff();
+    let [g, x] = [&gate, &lent].map(|values| tensor::<3>(values, [2, 3, 4], &autodiff).require_grad());
+    let out = gated(g.clone(), x.clone());
+    assert_close(&read(out.clone()).await, &value(&gate, &lent), 1e-5);
+    let off_graph = gated(g.clone().inner(), x.clone().inner());
+    assert_close(&read(off_graph).await, &value(&gate, &lent), 1e-5);
+    let gradients = (out * tensor(&chosen, [2, 3, 4], &autodiff)).sum().backward();
+    let in_gate: Vec<f64> = (0..24).map(|i| slope(|gate| dot(&value(gate, &lent), &chosen), &gate, i)).collect();
+    let in_lent: Vec<f64> = (0..24).map(|i| slope(|lent| dot(&value(&gate, lent), &chosen), &lent, i)).collect();
+    assert_close(&read(g.grad(&gradients).unwrap()).await, &in_gate, 1e-4);
+    assert_close(&read(x.grad(&gradients).unwrap()).await, &in_lent, 1e-4);
+}
+
 pub async fn every_kernel(device: Device) {
     pooling_and_lazy_adam(device.clone()).await;
     lazy_adam_is_burns_adam_where_every_row_is_touched(device.clone()).await;
@@ -290,7 +371,10 @@ pub async fn every_kernel(device: Device) {
     the_nearest_centre_and_its_nearest_child(device.clone()).await;
     the_pull_on_a_centre_is_minus_half_the_gradient(device.clone()).await;
     the_centres_of_a_bag_are_averaged_where_they_still_count(device.clone()).await;
-    mixing_experts_and_both_its_gradients(device).await;
+    mixing_experts_and_both_its_gradients(device.clone()).await;
+    what_is_lent_is_normalised_and_fitted_with_its_gradients(device.clone()).await;
+    the_dots_of_users_with_their_items_and_both_gradients(device.clone()).await;
+    a_gate_and_both_its_gradients(device).await;
 }
 
 #[cfg(not(target_family = "wasm"))]

@@ -1,6 +1,7 @@
 //! The kernels in CubeCL, for every GPU. A unit owns what it writes, walks samples in order and needs no atomics; no
 //! kernel binds more than seven buffers, because a browser guarantees eight and the runtime takes one.
 
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
@@ -10,7 +11,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 use cubecl::{CubeCount, CubeDim, calculate_cube_count_elemwise};
 
-use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, Levels, Mix, MixKernels, RowKernels, RowRule};
+use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, GraphKernels, Levels, Mix, RowKernels, RowRule, TINY, delta};
 
 #[cube(launch_unchecked)]
 fn pool_rows_kernel(
@@ -452,6 +453,175 @@ fn mix_grad_gates_kernel(
     output[ABSOLUTE_POS] = sum;
 }
 
+/// Component `k` of `(e - mean) open`, of the vector that begins at `at`.
+#[cube]
+fn centred(e: &Tensor<f32>, mean: &Tensor<f32>, at: usize, row: usize, k: usize, open: f32) -> f32 {
+    (e[at + k] - mean[row + k]) * open
+}
+
+/// Its mean square over all components.
+#[cube]
+fn mean_square(e: &Tensor<f32>, mean: &Tensor<f32>, at: usize, row: usize, open: f32, #[comptime] width: usize) -> f32 {
+    let mut sum = 0.0f32;
+    for k in 0..width {
+        let x = centred(e, mean, at, row, k, open);
+        sum += x * x;
+    }
+    sum / f32::cast_from(width) + TINY
+}
+
+#[cube(launch_unchecked)]
+fn rms_norm_kernel(
+    e: &Tensor<f32>,
+    mean: &Tensor<f32>,
+    open: &Tensor<f32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    n: usize,
+    #[comptime] vectors: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let of = ABSOLUTE_POS / width % vectors;
+    let vector = of * n + ABSOLUTE_POS / (vectors * width);
+    let (at, row, open) = (vector * width, of * width, open[vector]);
+    let root = f32::sqrt(mean_square(e, mean, at, row, open, width));
+    output[ABSOLUTE_POS] = centred(e, mean, at, row, ABSOLUTE_POS % width, open) / root;
+}
+
+/// With `r` the root: `(g - x sum(g x) / (m r^2)) / r`, times `open`.
+#[cube(launch_unchecked)]
+fn rms_norm_grad_kernel(
+    e: &Tensor<f32>,
+    mean: &Tensor<f32>,
+    open: &Tensor<f32>,
+    grad: &Tensor<f32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    n: usize,
+    #[comptime] vectors: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let vector = ABSOLUTE_POS / width;
+    let column = ABSOLUTE_POS % width;
+    let (at, row, open) = (vector * width, vector / n * width, open[vector]);
+    let of_grad = (vector % n * vectors + vector / n) * width;
+    let square = mean_square(e, mean, at, row, open, width);
+    let mut along = 0.0f32;
+    for k in 0..width {
+        along += grad[of_grad + k] * centred(e, mean, at, row, k, open);
+    }
+    let straight = grad[of_grad + column] - centred(e, mean, at, row, column, open) * along / (f32::cast_from(width) * square);
+    output[ABSOLUTE_POS] = straight / f32::sqrt(square) * open;
+}
+
+#[cube(launch_unchecked)]
+fn fit_kernel(
+    normed: &Tensor<f32>,
+    other: &Tensor<f32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    samples: usize,
+    candidates: usize,
+    #[comptime] vectors: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let sample = ABSOLUTE_POS % samples;
+    let e = (sample / candidates * vectors + ABSOLUTE_POS / samples) * width;
+    let mut sum = 0.0f32;
+    for k in 0..width {
+        sum += normed[e + k] * other[sample * width + k];
+    }
+    output[ABSOLUTE_POS] = sum / f32::cast_from(width);
+}
+
+#[cube(launch_unchecked)]
+fn fit_grad_kernel(
+    other: &Tensor<f32>,
+    grad: &Tensor<f32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    samples: usize,
+    candidates: usize,
+    #[comptime] vectors: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let of_vector = ABSOLUTE_POS / width % vectors * samples;
+    let first = ABSOLUTE_POS / (vectors * width) * candidates;
+    let mut sum = 0.0f32;
+    for sample in first..first + candidates {
+        sum += grad[of_vector + sample] * other[sample * width + ABSOLUTE_POS % width];
+    }
+    output[ABSOLUTE_POS] = sum / f32::cast_from(width);
+}
+
+#[cube(launch_unchecked)]
+fn dots_kernel(
+    users: &Tensor<f32>,
+    items: &Tensor<f32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    candidates: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let (user, item) = (ABSOLUTE_POS / candidates * width, ABSOLUTE_POS * width);
+    let mut sum = 0.0f32;
+    for k in 0..width {
+        sum += users[user + k] * items[item + k];
+    }
+    output[ABSOLUTE_POS] = sum;
+}
+
+#[cube(launch_unchecked)]
+fn dots_grad_items_kernel(
+    users: &Tensor<f32>,
+    grad: &Tensor<f32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    candidates: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let sample = ABSOLUTE_POS / width;
+    output[ABSOLUTE_POS] = grad[sample] * users[sample / candidates * width + ABSOLUTE_POS % width];
+}
+
+#[cube(launch_unchecked)]
+fn dots_grad_users_kernel(
+    items: &Tensor<f32>,
+    grad: &Tensor<f32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    candidates: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let first = ABSOLUTE_POS / width * candidates;
+    let mut sum = 0.0f32;
+    for sample in first..first + candidates {
+        sum += grad[sample] * items[sample * width + ABSOLUTE_POS % width];
+    }
+    output[ABSOLUTE_POS] = sum;
+}
+
 fn dims<const D: usize>(tensor: &CubeTensor) -> [usize; D] {
     tensor.meta.shape().dims()
 }
@@ -683,7 +853,7 @@ impl RowKernels for CubeBackend {
     }
 }
 
-impl MixKernels for CubeBackend {
+impl GraphKernels for CubeBackend {
     fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self> {
         let (gates, experts) = (into_contiguous(gates), into_contiguous(experts));
         let out = output(&gates, Shape::new([mix.streams, mix.samples, mix.width]), gates.dtype);
@@ -757,5 +927,175 @@ impl MixKernels for CubeBackend {
             );
         }
         out
+    }
+    fn rms_norm(e: FloatTensor<Self>, mean: FloatTensor<Self>, open: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [e, mean, open] = [e, mean, open].map(into_contiguous);
+        let [vectors, n, m]: [usize; 3] = dims(&e);
+        let out = output(&e, Shape::new([n, vectors * m]), e.dtype);
+        let units = vectors * n * m;
+        let (cubes, cube) = grid(&e, units);
+        // SAFETY: a unit writes one element of the output and reads its vector, its mean and whether it is open.
+        unsafe {
+            rms_norm_kernel::launch_unchecked(
+                &out.client.clone(),
+                cubes,
+                cube,
+                e.into_tensor_arg(),
+                mean.into_tensor_arg(),
+                open.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                units,
+                n,
+                vectors,
+                m,
+            );
+        }
+        out
+    }
+
+    fn rms_norm_grad(e: FloatTensor<Self>, mean: FloatTensor<Self>, open: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [e, mean, open, grad] = [e, mean, open, grad].map(into_contiguous);
+        let [vectors, n, m]: [usize; 3] = dims(&e);
+        let out = output(&e, Shape::new([vectors, n, m]), e.dtype);
+        let units = vectors * n * m;
+        let (cubes, cube) = grid(&e, units);
+        // SAFETY: as in the forward pass; the gradient is of the output's shape.
+        unsafe {
+            rms_norm_grad_kernel::launch_unchecked(
+                &out.client.clone(),
+                cubes,
+                cube,
+                e.into_tensor_arg(),
+                mean.into_tensor_arg(),
+                open.into_tensor_arg(),
+                grad.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                units,
+                n,
+                vectors,
+                m,
+            );
+        }
+        out
+    }
+    fn fit(normed: FloatTensor<Self>, other: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [normed, other] = [normed, other].map(into_contiguous);
+        let ([requests, columns], [samples, m]): ([usize; 2], [usize; 2]) = (dims(&normed), dims(&other));
+        let vectors = columns / m;
+        let out = output(&normed, Shape::new([vectors, samples]), normed.dtype);
+        let units = samples * vectors;
+        let (cubes, cube) = grid(&normed, units);
+        // SAFETY: a unit writes one element of the output and reads its vector and its sample's.
+        unsafe {
+            fit_kernel::launch_unchecked(
+                &out.client.clone(),
+                cubes,
+                cube,
+                normed.into_tensor_arg(),
+                other.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                units,
+                samples,
+                samples / requests,
+                vectors,
+                m,
+            );
+        }
+        out
+    }
+
+    fn fit_grad(other: FloatTensor<Self>, grad: FloatTensor<Self>, requests: usize) -> FloatTensor<Self> {
+        let [other, grad] = [other, grad].map(into_contiguous);
+        let ([vectors, samples], [_, m]): ([usize; 2], [usize; 2]) = (dims(&grad), dims(&other));
+        let out = output(&grad, Shape::new([requests, vectors * m]), grad.dtype);
+        let units = requests * vectors * m;
+        let (cubes, cube) = grid(&grad, units);
+        // SAFETY: a unit writes one element of the output and reads the fits and samples of its request.
+        unsafe {
+            fit_grad_kernel::launch_unchecked(
+                &out.client.clone(),
+                cubes,
+                cube,
+                other.into_tensor_arg(),
+                grad.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                units,
+                samples,
+                samples / requests,
+                vectors,
+                m,
+            );
+        }
+        out
+    }
+
+    fn dots(users: FloatTensor<Self>, items: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [users, items] = [users, items].map(into_contiguous);
+        let ([requests, m], [samples, _]): ([usize; 2], [usize; 2]) = (dims(&users), dims(&items));
+        let out = output(&items, Shape::new([samples, 1]), items.dtype);
+        let (cubes, cube) = grid(&items, samples);
+        // SAFETY: a unit writes one element of the output and reads its sample's two vectors.
+        unsafe {
+            dots_kernel::launch_unchecked(
+                &out.client.clone(),
+                cubes,
+                cube,
+                users.into_tensor_arg(),
+                items.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                samples,
+                samples / requests,
+                m,
+            );
+        }
+        out
+    }
+
+    fn dots_grad_items(users: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [users, grad] = [users, grad].map(into_contiguous);
+        let ([requests, m], [samples, _]): ([usize; 2], [usize; 2]) = (dims(&users), dims(&grad));
+        let out = output(&grad, Shape::new([samples, m]), grad.dtype);
+        let (cubes, cube) = grid(&grad, samples * m);
+        // SAFETY: a unit writes one element of the output and reads its sample's gradient and user.
+        unsafe {
+            dots_grad_items_kernel::launch_unchecked(
+                &out.client.clone(),
+                cubes,
+                cube,
+                users.into_tensor_arg(),
+                grad.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                samples * m,
+                samples / requests,
+                m,
+            );
+        }
+        out
+    }
+
+    fn dots_grad_users(items: FloatTensor<Self>, grad: FloatTensor<Self>, requests: usize) -> FloatTensor<Self> {
+        let [items, grad] = [items, grad].map(into_contiguous);
+        let [samples, m]: [usize; 2] = dims(&items);
+        let out = output(&grad, Shape::new([requests, m]), grad.dtype);
+        let (cubes, cube) = grid(&grad, requests * m);
+        // SAFETY: a unit writes one element of the output and reads the gradients and items of its request.
+        unsafe {
+            dots_grad_users_kernel::launch_unchecked(
+                &out.client.clone(),
+                cubes,
+                cube,
+                items.into_tensor_arg(),
+                grad.into_tensor_arg(),
+                out.clone().into_tensor_arg(),
+                requests * m,
+                samples / requests,
+                m,
+            );
+        }
+        out
+    }
+
+    fn gated(gate: FloatTensor<Self>, lent: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_mul(delta::<Self>(gate), lent)
     }
 }

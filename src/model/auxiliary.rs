@@ -5,6 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, activation::log_sigmoid, activation::sigmoid};
 
 use super::dense::{Init, Mlp};
+use crate::kernels::dots;
 
 /// The logit of Eq. 1 is clamped to +-15 (A17), where its sigmoid is 3e-7 from 0 or 1.
 const LOGIT_BOUND: f32 = 15.0;
@@ -48,9 +49,7 @@ impl Auxiliary {
 /// Eq. 1, a mean over the batch, negatives included: `-(1/n) sum [w y ln p + (1 - y) ln (1 - p)]`,
 /// `p = sigmoid(v_user . v_item)`. `labels` and `weights` are `[samples, 1]`, the weights those of positives.
 pub fn loss(Towers { v_user, v_item }: Towers, labels: Tensor<2>, weights: Tensor<2>) -> Tensor<1> {
-    let ([requests, m], [samples, _]) = (v_user.dims(), v_item.dims());
-    let product = v_item.reshape([requests, samples / requests, m]) * v_user.reshape([requests, 1, m]);
-    let logit = product.sum_dim(2).reshape([samples, 1]).clamp(-LOGIT_BOUND, LOGIT_BOUND);
+    let logit = dots(v_user, v_item).clamp(-LOGIT_BOUND, LOGIT_BOUND);
     // ln sigmoid(z) = z + ln sigmoid(-z): one stable logarithm for both classes.
     let negative = log_sigmoid(logit.clone().neg());
     let positive = labels.clone() * weights;

@@ -82,6 +82,10 @@ impl Layout {
         (0..batch.requests).flat_map(|r| self.history(batch, r, self.history, |_| true)).collect()
     }
 
+    fn items_of_history(&self) -> Bags {
+        Bags { singles: 0, bags: 1, bag_len: self.history }
+    }
+
     fn whole_bags(&self) -> Bags {
         Bags { singles: 0, bags: 2, bag_len: self.history }
     }
@@ -177,6 +181,8 @@ pub struct Dense {
     pub item_count: Tensor<2>,
     /// Whole histories, `[requests]` of items, categories.
     pub history: Ids,
+    /// Their items alone, `[requests, history]`, negative for padding: cut out of [`Dense::history`], they were copied three times.
+    pub history_items: Tensor<2, Int>,
 }
 
 impl Dense {
@@ -185,14 +191,8 @@ impl Dense {
             counts: Tensor::from_data(TensorData::new(batch.counts.clone(), [batch.requests, Behaviour::COUNT]), device),
             item_count: Tensor::from_data(TensorData::new(batch.item_count.clone(), [batch.samples(), 1]), device),
             history: Ids::new(Segment { ids: &layout.whole_histories(batch), bags: layout.whole_bags() }, device),
+            history_items: Ids::new(Segment { ids: &batch.history_items, bags: layout.items_of_history() }, device).tensor(),
         }
-    }
-
-    /// `[requests, history]`: items of the whole histories, negative for padding.
-    pub fn history_items(&self) -> Tensor<2, Int> {
-        let ids = self.history.tensor();
-        let [requests, slots] = ids.dims();
-        ids.slice([0..requests, 0..slots / 2])
     }
 }
 

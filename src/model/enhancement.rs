@@ -2,15 +2,14 @@
 //! centres and memories of behaviours lend, and the form in which it enters (A12).
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, activation::relu, activation::sigmoid};
+use burn::tensor::{Device, Tensor, activation::relu};
 
 use super::dense::{Init, Linear};
 use super::graph::{joined, lift, off_graph};
+use crate::kernels::{fit, gated, rms_norm};
 
 /// Deviation of the gate's last layer at the start. Near 0, `2 sigmoid(0) = 1`: the gate begins as the identity (A11).
 const GATE_START: f64 = 0.01;
-/// Keeps the root mean square of a zero vector from dividing by zero.
-const TINY: f32 = 1e-6;
 /// Weight of the newest batch in the running means.
 const MEAN_RATE: f32 = 0.05;
 
@@ -67,25 +66,22 @@ pub struct Given {
 }
 
 impl Given {
-    /// `e` `[vectors, n, m]`, which is [`Given::lent`] on or off the graph, without its running mean. Zero stays zero, and what
-    /// is not `kept` `[n, 1]` becomes zero.
-    fn centred(&self, e: Tensor<3>, kept: Option<Tensor<2>>, means: Option<&Means>) -> Tensor<3> {
+    /// `e` `[vectors, n, m]`, which is [`Given::lent`] on or off the graph, without its running mean and normalised: `[n, vectors *
+    /// m]`. Zero stays zero, and what is not `kept` `[n, 1]` becomes zero.
+    fn normed(&self, e: Tensor<3>, kept: Option<Tensor<2>>, means: Option<&Means>) -> Tensor<2> {
         let training = e.is_autodiff();
-        let kept = kept.map(|kept| kept.unsqueeze_dim::<3>(0));
-        match (means, kept) {
-            (Some(means), kept) => {
-                let open = kept.into_iter().fold(self.open.clone(), |open, kept| open * kept);
-                (e - lift(means.lent.clone(), training)) * lift(open, training)
-            }
-            (None, Some(kept)) => e * lift(kept, training),
-            (None, None) => e,
-        }
+        let [vectors, _, m] = e.dims();
+        let open = kept.into_iter().fold(self.open.clone(), |open, kept| open * kept.unsqueeze_dim(0));
+        let mean = means.map_or_else(|| Tensor::zeros([vectors, 1, m], &open.device()), |means| means.lent.clone());
+        rms_norm(e, lift(mean, training), lift(open, training))
     }
 
-    /// The other side's vectors without their running mean, `[n', m]`.
-    fn centred_other(&self, training: bool, means: Option<&Means>) -> Tensor<2> {
-        let other = self.other.clone();
-        lift(means.map_or(other.clone(), |means| other - means.other.clone()), training)
+    /// The other side's vectors without their running mean, normalised: `[n', m]`.
+    fn normed_other(&self, means: Option<&Means>) -> Tensor<2> {
+        let mean = means.map_or_else(|| self.other.clone().slice([0..1]).zeros_like(), |means| means.other.clone());
+        let [others, _] = self.other.dims();
+        let open = Tensor::ones([1, others, 1], &mean.device());
+        rms_norm(self.other.clone().unsqueeze_dim(0), mean.unsqueeze_dim(0), open)
     }
 }
 
@@ -143,12 +139,12 @@ impl Gate {
         }
     }
 
-    /// `z = [sg(lent); p]`, `delta = 2 sigmoid(relu(z W + b) W' + b')`, `[gates, n, m]`, from what is lent `[gates, n, m]`
-    /// and the personal vectors `[n, m]`.
+    /// `delta lent` with `z = [sg(lent); p]`, `delta = 2 sigmoid(relu(z W + b) W' + b')`, `[gates, n, m]`, from what is lent
+    /// `[gates, n, m]` and the personal vectors `[n, m]`.
     pub fn forward(&self, lent: Tensor<3>, personal: Tensor<2>) -> Tensor<3> {
         let personal = personal.unsqueeze_dim::<3>(0).expand(lent.dims());
-        let z = Tensor::cat(vec![lent.detach(), personal], 2);
-        sigmoid(self.out.forward(relu(self.hidden.forward(z)))) * 2.0
+        let z = Tensor::cat(vec![lent.clone().detach(), personal], 2);
+        gated(self.out.forward(relu(self.hidden.forward(z))), lent)
     }
 }
 
@@ -161,36 +157,32 @@ impl Enhancement {
 
     /// `e = delta * lent`, normalised and scaled, and on a side that is fitted its fit to the `other` side's vectors `[n', m]`
     /// (off the graph): a quantised user says nothing about an item by itself, so the ranker also sees how an item fits what
-    /// the cluster lends (A12). Of `n` and `n'` one counts requests and the other samples, request-major; `requests` says how
-    /// many there are. `means`, where there are any, are taken out first.
-    pub fn forward(&self, lendings: Lendings, other: Tensor<2>, requests: usize, means: Option<&Means>) -> Features {
+    /// the cluster lends (A12). Then `n` counts requests and `n'` their samples, request-major. `means`, where there are any, are
+    /// taken out first.
+    pub fn forward(&self, lendings: Lendings, other: Tensor<2>, means: Option<&Means>) -> Features {
         let gated = match (&self.gate, lendings.gated, lendings.personal) {
-            (Some(gate), Some(lent), Some(personal)) => Some(gate.forward(lent.clone(), personal) * lent),
+            (Some(gate), Some(lent), Some(personal)) => Some(gate.forward(lent, personal)),
             _ => None,
         };
         let e = joined(gated.into_iter().chain(lendings.plain).collect(), 0);
-        let [vectors, n, m] = e.dims();
+        let [vectors, _, m] = e.dims();
         let training = e.is_autodiff();
         let lent = off_graph(e.clone());
         let open = lent.clone().square().sum_dim(2).greater_scalar(0.0).float();
         let given = Given { lent, open, other };
-        let e = given.centred(e, lendings.kept, means);
-        // Root mean squares, not a full layer norm: a stopped user's zero stays zero.
-        let normed = e.clone() / (e.square().mean_dim(2) + TINY).sqrt();
+        let normed = given.normed(e, lendings.kept, means);
         let [_, _, scales] = self.scale.dims();
-        let fits = (scales > m).then(|| self.fits(normed.clone(), given.centred_other(training, means), requests));
-        let scaled = normed * self.scale.val().slice([0..vectors, 0..1, 0..m]);
-        Features { vectors: scaled.swap_dims(0, 1).reshape([n, vectors * m]), fits, given }
+        let fits = (scales > m).then(|| self.fits(normed.clone(), lift(given.normed_other(means), training)));
+        let of_vectors = self.scale.val().slice([0..vectors, 0..1, 0..m]).reshape([1, vectors * m]);
+        Features { vectors: normed * of_vectors, fits, given }
     }
 
-    /// Cosines of vectors `[vectors, n, m]` of length root `m` with the other side's `[n', m]`, scaled: `[samples, vectors]`.
-    fn fits(&self, normed: Tensor<3>, other: Tensor<2>, requests: usize) -> Tensor<2> {
-        let ([vectors, n, m], [others, _]) = (normed.dims(), other.dims());
-        let other = (other.clone() / (other.square().mean_dim(1) + TINY).sqrt()).reshape([1, requests, others / requests, m]);
-        let fit = (normed.reshape([vectors, requests, n / requests, m]) * other).mean_dim(3);
+    /// Cosines of vectors `[n, vectors * m]` with the other side's `[n', m]`, both of length root `m`, scaled: `[n', vectors]`.
+    fn fits(&self, normed: Tensor<2>, other: Tensor<2>) -> Tensor<2> {
+        let [vectors, _, scales] = self.scale.dims();
         // Two dimensions all the way: with a third of length 1, burn's fusion on a GPU summed the wrong samples into the scale's
         // gradient.
-        let of_fit = self.scale.val().slice([0..vectors, 0..1, m..m + 1]).reshape([vectors, 1]);
-        (fit.reshape([vectors, n.max(others)]) * of_fit).swap_dims(0, 1)
+        let of_fit = self.scale.val().slice([0..vectors, 0..1, scales - 1..scales]).reshape([vectors, 1]);
+        (fit(normed, other) * of_fit).swap_dims(0, 1)
     }
 }

@@ -527,7 +527,8 @@ impl Seeds {
             let norm: f32 = pairs().map(|(_, b)| b * b).sum();
             if self.similarity == Similarity::Cosine { dot / (norm + 1e-12).sqrt() } else { dot }
         };
-        rows.max_by(|&a, &b| similarity(a).total_cmp(&similarity(b)).then(b.cmp(&a))).unwrap_or(0)
+        let best = rows.map(|row| (similarity(row), row)).max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+        best.map_or(0, |(_, row)| row)
     }
 }
 

@@ -659,14 +659,13 @@ impl Ranker {
         let (mut users, mut items, mut item_clusters, mut given_to) = (None, None, None, [None, None]);
         if let Some(towers) = &towers {
             let v = Towers { v_user: off_graph(towers.v_user.clone()), v_item: off_graph(towers.v_item.clone()) };
-            let [requests, _] = v.v_user.dims();
             let [samples, _] = v.v_item.dims();
             let shares = |shares: Option<Tensor<2>>| lift(shares.unwrap_or_else(|| Tensor::zeros([samples, LEVELS], &self.device)));
             item_clusters = clusters(&self.item_centres, &v.v_item);
             if let Some(enhancement) = &network.users {
                 let (lendings, flags) = self.user_lendings(&v, leaves, context, &mut users, training);
                 let means = self.means_of_lent(Side::Users);
-                let Features { vectors, fits, given } = enhancement.forward(lendings, v.v_item.clone(), requests, means);
+                let Features { vectors, fits, given } = enhancement.forward(lendings, v.v_item.clone(), means);
                 given_to[0] = Some(given);
                 request.push(vectors);
                 request.extend(flags.into_iter().map(lift));
@@ -674,12 +673,12 @@ impl Ranker {
             }
             if let Some(assignments) = &context.assignments {
                 let own = item_clusters.clone();
-                candidate.push(shares(own.map(|own| uhse::shares(assignments, context.dense.history_items(), own))));
+                candidate.push(shares(own.map(|own| uhse::shares(assignments, context.dense.history_items.clone(), own))));
             }
             if let Some(enhancement) = &network.items {
                 let (lendings, flags) = self.item_lendings(&v, leaves, context, item_clusters.as_ref(), &mut items, training);
                 let means = self.means_of_lent(Side::Items);
-                let Features { vectors, given, .. } = enhancement.forward(lendings, v.v_user.clone(), requests, means);
+                let Features { vectors, given, .. } = enhancement.forward(lendings, v.v_user.clone(), means);
                 given_to[1] = Some(given);
                 candidate.push(vectors);
                 candidate.extend(flags.into_iter().map(lift));
@@ -728,7 +727,7 @@ impl Ranker {
             gated.push(lift(behaviours.lend(context.users, own, mean), training));
         }
         if let (Some(assignments), Some(memory)) = (&context.assignments, &self.item_centres) {
-            let items = context.dense.history_items();
+            let items = context.dense.history_items.clone();
             let (encoded, has) = if memory.is_filled() { uhse::encode(memory, assignments, items) } else { nothing.clone().into() };
             plain.push(lift(encoded, training));
             flags.push(has);
