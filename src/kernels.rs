@@ -117,7 +117,7 @@ trait RowKernels: Backend {
     #[fusion(dtype = kind, shape = Shape::new([v[0], 2]))]
     fn nearest(v: FloatTensor<Self>, centres: FloatTensor<Self>, kind: IntTensor<Self>, levels: Levels, cosine: bool) -> IntTensor<Self>;
 
-    #[fusion(dtype = v, shape = Shape::new([centres[0], v[1] + 2]))]
+    #[fusion(dtype = v, shape = Shape::new([centres[0] * (v[1] + 2)]))]
     fn centre_pull(
         v: FloatTensor<Self>,
         centres: FloatTensor<Self>,
@@ -137,7 +137,7 @@ trait RowKernels: Backend {
         rule: RowRule,
     ) -> FloatTensor<Self>;
 
-    #[fusion(dtype = centres, shape = Shape::new([ids[0], 2 * centres[1] + 1]))]
+    #[fusion(dtype = centres, shape = Shape::new([ids[0] * (2 * centres[1] + 1)]))]
     fn pool_centres(
         centres: FloatTensor<Self>,
         entries: FloatTensor<Self>,
@@ -188,6 +188,9 @@ trait GraphKernels: Backend {
 
     #[fusion(dtype = grad, shape = Shape::new([*requests, items[1]]))]
     fn dots_grad_users(items: FloatTensor<Self>, grad: FloatTensor<Self>, requests: usize) -> FloatTensor<Self>;
+
+    #[fusion(dtype = gate, shape = gate)]
+    fn delta(gate: FloatTensor<Self>) -> FloatTensor<Self>;
 
     #[fusion(dtype = lent, shape = lent)]
     fn gated(gate: FloatTensor<Self>, lent: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -286,11 +289,6 @@ impl<B: GraphKernels> Backward<B, 2> for GatedBackward {
     }
 }
 
-/// `2 sigmoid(gate)`
-fn delta<B: Backend>(gate: FloatTensor<B>) -> FloatTensor<B> {
-    B::float_mul_scalar(B::sigmoid(gate), 2.into())
-}
-
 impl<B: GraphKernels, C: CheckpointStrategy> GraphKernels for Autodiff<B, C> {
     fn mix(gates: FloatTensor<Self>, experts: FloatTensor<Self>, mix: Mix) -> FloatTensor<Self> {
         match MixBackward.prepare::<C>([gates.node(), experts.node()]).compute_bound().stateful() {
@@ -367,9 +365,13 @@ impl<B: GraphKernels, C: CheckpointStrategy> GraphKernels for Autodiff<B, C> {
         unreachable!("the backward pass runs on the inner backend")
     }
 
+    fn delta(_gate: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("only the inner backend is asked for it")
+    }
+
     fn gated(gate: FloatTensor<Self>, lent: FloatTensor<Self>) -> FloatTensor<Self> {
         let prepared = GatedBackward.prepare::<C>([gate.node(), lent.node()]).compute_bound().stateful();
-        let (delta, lent) = (delta::<B>(gate.into_primitive()), lent.into_primitive());
+        let (delta, lent) = (B::delta(gate.into_primitive()), lent.into_primitive());
         let output = B::float_mul(delta.clone(), lent.clone());
         match prepared {
             OpsKind::Tracked(prep) => prep.finish((delta, lent), output),
@@ -414,11 +416,19 @@ pub fn nearest(v: Tensor<2>, centres: Tensor<2>, kind: Tensor<1, Int>, levels: L
     Tensor::from_dispatch(Dispatch::nearest(v.into_dispatch(), centres.into_dispatch(), kind.into_dispatch(), levels, cosine))
 }
 
-/// What the samples of each centre want of it: `[levels.rows(), m + 2]`, columns
-/// `0..m`: the sum over its samples of minus half the gradient of Eq. 4 or 5, `sigma (v - mu)` (with `sigma_in_graph`
-/// also minus half of sigma's own, `-(1/2) sigma (1 - sigma) |v - mu|^2 v`);
-/// `m`: the number of its samples; `m + 1`: the sum of `sigma |v - mu|^2`, the loss itself.
-/// Samples with weight 0 do not cluster.
+/// What the samples of each centre want of it, and what it cost.
+pub struct Pull {
+    /// `[levels.rows(), m]`: the sum over its samples of minus half the gradient of Eq. 4 or 5, `sigma (v - mu)` (with
+    /// `sigma_in_graph` also minus half of sigma's own, `-(1/2) sigma (1 - sigma) |v - mu|^2 v`).
+    pub towards: Tensor<2>,
+    /// `[levels.rows()]`: the number of its samples.
+    pub count: Tensor<1>,
+    /// `[levels.rows()]`: the sum of `sigma |v - mu|^2`, the loss itself.
+    pub loss: Tensor<1>,
+}
+
+/// Eq. 4 and 5 of vectors `v` `[samples, m]` in the centres `[levels.rows(), m]` that they are `assigned` `[samples, 2]`. Samples with
+/// weight 0 do not cluster.
 pub fn centre_pull(
     v: Tensor<2>,
     centres: Tensor<2>,
@@ -426,15 +436,22 @@ pub fn centre_pull(
     weights: Tensor<1>,
     levels: Levels,
     sigma_in_graph: bool,
-) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::centre_pull(
+) -> Pull {
+    let ([_, m], rows) = (v.dims(), levels.rows());
+    let flat: Tensor<1> = Tensor::from_dispatch(Dispatch::centre_pull(
         v.into_dispatch(),
         centres.into_dispatch(),
         assigned.into_dispatch(),
         weights.into_dispatch(),
         levels,
         sigma_in_graph,
-    ))
+    ));
+    let [of_towards, of_count, of_loss] = [0..rows * m, rows * m..rows * (m + 1), rows * (m + 1)..rows * (m + 2)];
+    Pull {
+        towards: flat.clone().slice([of_towards]).reshape([rows, m]),
+        count: flat.clone().slice([of_count]),
+        loss: flat.slice([of_loss]),
+    }
 }
 
 /// Writes the rows of `table` `[rows, width]` that a plan of single ids names (see [`adam_rows`]), in place where nobody
@@ -458,18 +475,27 @@ pub fn write_rows(
     ))
 }
 
-/// The mean of the centres that stand for the items of a bag, both levels: `[samples, 2 m + 1]`, level 1, level 2, and 1
-/// where the bag has any. `entries` `[items, 2]` is each item's level-2 centre (`children * parent + child`) and the step at
-/// which it was given; it counts where that was no earlier than the centre was `born` `[level-2 centres]`. `ids`
-/// `[samples, slots]` are the items (negative: padding), `centres` is `[levels.rows(), m]`.
-pub fn pool_centres(centres: Tensor<2>, entries: Tensor<2>, born: Tensor<1>, ids: Tensor<2, Int>, levels: Levels) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::pool_centres(
+/// The mean of the centres that stand for the items of a bag, both levels `[2, samples, m]`, and 1 where the bag has any `[samples,
+/// 1]`. `entries` `[items, 2]` is each item's level-2 centre (`children * parent + child`) and the step at which it was given; it
+/// counts where that was no earlier than the centre was `born` `[level-2 centres]`. `ids` `[samples, slots]` are the items
+/// (negative: padding), `centres` is `[levels.rows(), m]`.
+pub fn pool_centres(
+    centres: Tensor<2>,
+    entries: Tensor<2>,
+    born: Tensor<1>,
+    ids: Tensor<2, Int>,
+    levels: Levels,
+) -> (Tensor<3>, Tensor<2>) {
+    let ([_, m], [samples, _]) = (centres.dims(), ids.dims());
+    let flat: Tensor<1> = Tensor::from_dispatch(Dispatch::pool_centres(
         centres.into_dispatch(),
         entries.into_dispatch(),
         born.into_dispatch(),
         ids.into_dispatch(),
         levels,
-    ))
+    ));
+    let means = 2 * samples * m;
+    (flat.clone().slice([0..means]).reshape([2, samples, m]), flat.slice([means..means + samples]).reshape([samples, 1]))
 }
 
 /// How much of a bag is in a sample's own clusters: `[samples, 3]`, the entries of its bag that stand for its own level-1 centre,

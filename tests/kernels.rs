@@ -183,15 +183,15 @@ pub async fn the_pull_on_a_centre_is_minus_half_the_gradient(device: Device) {
     let assigned: Vec<[usize; 2]> = (0..SAMPLES).map(|s| [s % 4, (s % 4) * 3 + s % 2]).collect();
     let ids: Vec<i32> = assigned.iter().flatten().map(|&id| id as i32).collect();
     for in_graph in [false, true] {
-        let pull = read(centre_pull(
+        let pull = centre_pull(
             tensor(&v, [SAMPLES, M], &device),
             tensor(&centres, [LEVELS.rows(), M], &device),
             integers(ids.clone(), &device).reshape([SAMPLES, 2]),
             tensor(&clustered, [SAMPLES], &device),
             LEVELS,
             in_graph,
-        ))
-        .await;
+        );
+        let (towards, count, lost) = (read(pull.towards).await, read(pull.count).await, read(pull.loss).await);
         for row in 0..LEVELS.rows() {
             let (level, own) = if row < LEVELS.first { (0, row) } else { (1, row - LEVELS.first) };
             let of_row = |s: &usize| clustered[*s] > 0.0 && assigned[*s][level] == own;
@@ -199,9 +199,9 @@ pub async fn the_pull_on_a_centre_is_minus_half_the_gradient(device: Device) {
             let mu = &centres[row * M..][..M];
             let fixed: Vec<f64> = members.iter().map(|v| sigmoid(dot(v, mu))).collect();
             let weights = (!in_graph).then_some(fixed.as_slice());
-            let mut expected: Vec<f64> = (0..M).map(|k| -0.5 * slope(|mu| loss(mu, &members, weights), mu, k)).collect();
-            expected.extend([members.len() as f64, loss(mu, &members, None)]);
-            assert_close(&pull[row * (M + 2)..][..M + 2], &expected, 2e-5);
+            let expected: Vec<f64> = (0..M).map(|k| -0.5 * slope(|mu| loss(mu, &members, weights), mu, k)).collect();
+            assert_close(&towards[row * M..][..M], &expected, 2e-5);
+            assert_close(&[count[row], lost[row]], &[members.len() as f64, loss(mu, &members, None)], 2e-5);
         }
     }
 }
@@ -216,24 +216,28 @@ pub async fn the_centres_of_a_bag_are_averaged_where_they_still_count(device: De
     let n = -1;
     let bags = [[0, 1, 2, n], [n, n, n, n], [1, 4, n, n], [3, 3, 6, 5], [4, n, 6, n], [2, n, n, n]];
     let ids: Vec<i32> = bags.as_flattened().to_vec();
-    let pooled = pool_centres(
+    let (means, known) = pool_centres(
         tensor(&centres, [LEVELS.rows(), M], &device),
         tensor(entries.as_flattened(), [entries.len(), 2], &device),
         tensor(&born, [children], &device),
         integers(ids.clone(), &device).reshape([bags.len(), 4]),
         LEVELS,
     );
-    let expected = bags.iter().flat_map(|bag| {
+    let counting = |bag: &[i32; 4]| -> Vec<usize> {
         let known = bag.iter().filter(|&&item| item >= 0).map(|&item| entries[item as usize]);
-        let counting: Vec<usize> =
-            known.filter(|[child, given]| *given >= born[*child as usize]).map(|[child, _]| child as usize).collect();
-        if counting.is_empty() {
-            return vec![0.0; 2 * M + 1];
-        }
-        let level = |row: &dyn Fn(usize) -> usize| mean(&counting.iter().map(|&c| &centres[row(c) * M..][..M]).collect::<Vec<_>>());
-        [level(&|child| child / LEVELS.children), level(&|child| LEVELS.first + child), vec![1.0]].concat()
-    });
-    assert_close(&read(pooled).await, &expected.collect::<Vec<_>>(), 1e-6);
+        known.filter(|[child, given]| *given >= born[*child as usize]).map(|[child, _]| child as usize).collect()
+    };
+    let level = |row: &dyn Fn(usize) -> usize| -> Vec<f64> {
+        let of_bag = |bag| match counting(bag) {
+            none if none.is_empty() => vec![0.0; M],
+            some => mean(&some.iter().map(|&child| &centres[row(child) * M..][..M]).collect::<Vec<_>>()),
+        };
+        bags.iter().flat_map(of_bag).collect()
+    };
+    let expected = [level(&|child| child / LEVELS.children), level(&|child| LEVELS.first + child)].concat();
+    assert_close(&read(means).await, &expected, 1e-6);
+    let any: Vec<f64> = bags.iter().map(|bag| f64::from(u8::from(!counting(bag).is_empty()))).collect();
+    assert_eq!(read(known).await, any);
 
     // Two samples a bag.
     let own: Vec<i32> = (0..2 * bags.len() as i32).map(|sample| sample * 5 % children as i32).collect();

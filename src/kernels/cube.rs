@@ -11,7 +11,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 use cubecl::{CubeCount, CubeDim, calculate_cube_count_elemwise};
 
-use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, GraphKernels, Levels, Mix, RowKernels, RowRule, TINY, delta};
+use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, GraphKernels, Levels, Mix, RowKernels, RowRule, TINY};
 
 #[cube(launch_unchecked)]
 fn pool_rows_kernel(
@@ -163,10 +163,12 @@ fn centre_pull_kernel(
     if row >= rows {
         terminate!();
     }
-    let at = row * (width + 2);
-    for k in 0..width + 2 {
+    let at = row * width;
+    for k in 0..width {
         output[at + k] = 0.0f32;
     }
+    let mut count = 0.0f32;
+    let mut loss = 0.0f32;
     let mut level = 0usize;
     let mut own = row;
     if row >= first {
@@ -192,10 +194,12 @@ fn centre_pull_kernel(
                 let x = v[s * width + k];
                 output[at + k] += sigma * (x - centres[row * width + k]) - slope * x;
             }
-            output[at + width] += 1.0f32;
-            output[at + width + 1] += sigma * distance;
+            count += 1.0f32;
+            loss += sigma * distance;
         }
     }
+    output[rows * width + row] = count;
+    output[rows * (width + 1) + row] = loss;
 }
 
 #[cube(launch_unchecked)]
@@ -258,9 +262,14 @@ fn pool_centres_kernel(
     if ABSOLUTE_POS >= units {
         terminate!();
     }
-    let columns = 2 * width + 1;
-    let column = ABSOLUTE_POS % columns;
-    let sample = ABSOLUTE_POS / columns;
+    let samples = units / (2 * width + 1);
+    let block = samples * width;
+    let mut sample = ABSOLUTE_POS % block / width;
+    let column = ABSOLUTE_POS % width;
+    let level = ABSOLUTE_POS / block;
+    if level == 2 {
+        sample = ABSOLUTE_POS - 2 * block;
+    }
     let mut sum = 0.0f32;
     let mut count = 0.0f32;
     for slot in 0..slots {
@@ -270,15 +279,15 @@ fn pool_centres_kernel(
             let child = usize::cast_from(entries[entry]);
             if entries[entry + 1] >= born[child] {
                 count += 1.0f32;
-                if column < width {
+                if level == 0 {
                     sum += centres[(child / per_parent) * width + column];
-                } else if column < 2 * width {
-                    sum += centres[(first + child) * width + column - width];
+                } else if level == 1 {
+                    sum += centres[(first + child) * width + column];
                 }
             }
         }
     }
-    if column == 2 * width {
+    if level == 2 {
         if count > 0.0f32 {
             sum = 1.0f32;
         }
@@ -622,6 +631,14 @@ fn dots_grad_users_kernel(
     output[ABSOLUTE_POS] = sum;
 }
 
+#[cube(launch_unchecked)]
+fn delta_kernel(gate: &Tensor<f32>, output: &mut Tensor<f32>, units: usize) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    output[ABSOLUTE_POS] = 2.0f32 / (1.0f32 + (-gate[ABSOLUTE_POS]).exp());
+}
+
 fn dims<const D: usize>(tensor: &CubeTensor) -> [usize; D] {
     tensor.meta.shape().dims()
 }
@@ -730,7 +747,7 @@ impl RowKernels for CubeBackend {
     ) -> FloatTensor<Self> {
         let (v, centres, assigned) = (into_contiguous(v), into_contiguous(centres), into_contiguous(assigned));
         let [samples, width]: [usize; 2] = dims(&v);
-        let out = output(&v, Shape::new([levels.rows(), width + 2]), v.dtype);
+        let out = output(&v, Shape::new([levels.rows() * (width + 2)]), v.dtype);
         let (count, cube) = grid(&v, levels.rows());
         // SAFETY: a unit writes only its own row.
         unsafe {
@@ -797,7 +814,7 @@ impl RowKernels for CubeBackend {
         let [_, width]: [usize; 2] = dims(&centres);
         let [samples, slots]: [usize; 2] = dims(&ids);
         let units = samples * (2 * width + 1);
-        let out = output(&centres, Shape::new([samples, 2 * width + 1]), centres.dtype);
+        let out = output(&centres, Shape::new([samples * (2 * width + 1)]), centres.dtype);
         let (count, cube) = grid(&centres, units);
         // SAFETY: units beyond the output end at once; ids are items, and children are below `levels.rows()`.
         unsafe {
@@ -1095,7 +1112,19 @@ impl GraphKernels for CubeBackend {
         out
     }
 
+    fn delta(gate: FloatTensor<Self>) -> FloatTensor<Self> {
+        let gate = into_contiguous(gate);
+        let out = output(&gate, gate.meta.shape().clone(), gate.dtype);
+        let units = gate.meta.shape().num_elements();
+        let (cubes, cube) = grid(&gate, units);
+        // SAFETY: a unit writes one element of the output and reads the same of the input.
+        unsafe {
+            delta_kernel::launch_unchecked(&out.client.clone(), cubes, cube, gate.into_tensor_arg(), out.clone().into_tensor_arg(), units);
+        }
+        out
+    }
+
     fn gated(gate: FloatTensor<Self>, lent: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_mul(delta::<Self>(gate), lent)
+        Self::float_mul(Self::delta(gate), lent)
     }
 }

@@ -5,7 +5,7 @@ use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, TensorData};
 
-use super::{AdamStep, Bags, GraphKernels, Levels, Mix, RowKernels, RowRule, delta, loops};
+use super::{AdamStep, Bags, GraphKernels, Levels, Mix, RowKernels, RowRule, loops};
 
 /// A float tensor's numbers, contiguous.
 macro_rules! slice {
@@ -69,7 +69,7 @@ impl RowKernels for Flex {
         slice!(centres, f32);
         slice!(assigned, i32);
         slice!(weights, f32);
-        float(loops::centre_pull(v, centres, m, assigned, weights, levels, sigma_in_graph), [levels.rows(), m + 2])
+        float(loops::centre_pull(v, centres, m, assigned, weights, levels, sigma_in_graph), [levels.rows() * (m + 2)])
     }
 
     fn write_rows(
@@ -101,7 +101,7 @@ impl RowKernels for Flex {
         slice!(entries, f32);
         slice!(born, f32);
         slice!(ids, i32);
-        float(loops::pool_centres(centres, m, entries, born, ids, slots, levels), [samples, 2 * m + 1])
+        float(loops::pool_centres(centres, m, entries, born, ids, slots, levels), [samples * (2 * m + 1)])
     }
 
     fn count_shared(
@@ -191,7 +191,13 @@ impl GraphKernels for Flex {
         float(loops::dots_grad_users(items, grad, requests, m), [requests, m])
     }
 
+    fn delta(gate: FloatTensor<Self>) -> FloatTensor<Self> {
+        let shape: [usize; 3] = dims(&gate);
+        slice!(gate, f32);
+        float(loops::delta(gate), shape)
+    }
+
     fn gated(gate: FloatTensor<Self>, lent: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_mul(delta::<Self>(gate), lent)
+        Self::float_mul(Self::delta(gate), lent)
     }
 }

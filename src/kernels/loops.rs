@@ -1,6 +1,8 @@
 //! The kernels' loops over slices, for the CPU. Each is compiled for every generation of vector instructions and runs with the
 //! newest that the machine has. What adds up side by side is written as such ([`LANES`]), so the sums do not depend on it.
 
+#![allow(clippy::extra_unused_type_parameters, reason = "the attribute asks for one; the compiler does the vectorising")]
+
 use macerator::Simd;
 
 use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, Levels, Mix, RowRule, TINY};
@@ -200,18 +202,20 @@ pub fn centre_pull<S: Simd>(
     levels: Levels,
     sigma_in_graph: bool,
 ) -> Vec<f32> {
-    let mut out = vec![0.0f32; levels.rows() * (m + 2)];
+    let rows = levels.rows();
+    let mut out = vec![0.0f32; rows * (m + 2)];
+    let (towards, counts_and_losses) = out.split_at_mut(rows * m);
+    let (count, loss) = counts_and_losses.split_at_mut(rows);
     for (s, v) in v.chunks_exact(m).enumerate().filter(|(s, _)| weights[*s] > 0.0) {
-        let rows = [assigned[2 * s] as usize, levels.first + assigned[2 * s + 1] as usize];
-        for row in rows {
+        for row in [assigned[2 * s] as usize, levels.first + assigned[2 * s + 1] as usize] {
             let mu = &centres[row * m..][..m];
-            let out = &mut out[row * (m + 2)..][..m + 2];
             let sigma = sigmoid(dot(v, mu));
             let distance: f32 = v.iter().zip(mu).map(|(v, mu)| (v - mu) * (v - mu)).sum();
             let slope = if sigma_in_graph { 0.5 * sigma * (1.0 - sigma) * distance } else { 0.0 };
-            out.iter_mut().zip(v).zip(mu).for_each(|((out, v), mu)| *out += sigma * (v - mu) - slope * v);
-            out[m] += 1.0;
-            out[m + 1] += sigma * distance;
+            let towards = &mut towards[row * m..][..m];
+            towards.iter_mut().zip(v).zip(mu).for_each(|((to, v), mu)| *to += sigma * (v - mu) - slope * v);
+            count[row] += 1.0;
+            loss[row] += sigma * distance;
         }
     }
     out
@@ -270,19 +274,22 @@ pub fn pool_centres<S: Simd>(
     slots: usize,
     levels: Levels,
 ) -> Vec<f32> {
-    let mut out = vec![0.0f32; ids.len() / slots * (2 * m + 1)];
-    for (out, ids) in out.chunks_exact_mut(2 * m + 1).zip(ids.chunks_exact(slots)) {
+    let samples = ids.len() / slots;
+    let mut out = vec![0.0f32; samples * (2 * m + 1)];
+    let (parents, children_and_flags) = out.split_at_mut(samples * m);
+    let (children, flags) = children_and_flags.split_at_mut(samples * m);
+    let of_samples = parents.chunks_exact_mut(m).zip(children.chunks_exact_mut(m)).zip(flags);
+    for (((parent, child), flag), ids) in of_samples.zip(ids.chunks_exact(slots)) {
         let mut count = 0.0f32;
-        for child in known(ids, entries, born) {
+        for own in known(ids, entries, born) {
             count += 1.0;
-            for (level, row) in [child / levels.children, levels.first + child].into_iter().enumerate() {
-                let mu = &centres[row * m..][..m];
-                out[level * m..][..m].iter_mut().zip(mu).for_each(|(o, mu)| *o += mu);
+            for (out, row) in [(&mut *parent, own / levels.children), (&mut *child, levels.first + own)] {
+                out.iter_mut().zip(&centres[row * m..][..m]).for_each(|(o, mu)| *o += mu);
             }
         }
         if count > 0.0 {
-            out[..2 * m].iter_mut().for_each(|o| *o /= count);
-            out[2 * m] = 1.0;
+            [parent, child].into_iter().for_each(|out| out.iter_mut().for_each(|o| *o /= count));
+            *flag = 1.0;
         }
     }
     out
@@ -472,4 +479,14 @@ pub fn fit_grad<S: Simd>(other: &[f32], grad: &[f32], requests: usize, m: usize)
         }
     }
     out
+}
+
+/// `2 sigmoid(gate)` as burn computes it, but without a branch: gates are as often above 0 as below, which no processor can foresee.
+#[macerator::with_simd]
+pub fn delta<S: Simd>(gate: &[f32]) -> Vec<f32> {
+    let twice = |&x: &f32| {
+        let e = (-x.abs()).exp();
+        2.0 * ((if x >= 0.0 { 1.0 } else { e }) / (1.0 + e))
+    };
+    gate.iter().map(twice).collect()
 }

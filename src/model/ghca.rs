@@ -11,7 +11,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::table::integers;
 use crate::config::{CentreStart, CentreStep, Config, Similarity, UserCentres};
 use crate::counter::{Counter, Stream};
-use crate::kernels::{EPSILON, Levels, centre_pull, nearest};
+use crate::kernels::{EPSILON, Levels, Pull, centre_pull, nearest};
 
 /// Spread of a child around its parent where no sample of the parent was at hand (A6).
 const CHILD_SPREAD: f64 = 0.05;
@@ -221,18 +221,16 @@ impl Memory {
         if self.is_frozen() {
             return None;
         }
-        let [rows, m] = self.centres.dims();
-        let first = self.kind.levels.first;
-        let pull = centre_pull(v, self.centres.clone(), assigned, clustered, self.kind.levels, self.config.sigma_in_graph);
-        let count = pull.clone().slice([0..rows, m..m + 1]);
+        let (first, rows) = (self.kind.levels.first, self.kind.levels.rows());
+        let Pull { towards, count, loss } =
+            centre_pull(v, self.centres.clone(), assigned, clustered, self.kind.levels, self.config.sigma_in_graph);
         let samples = count.clone().slice([0..first]).sum().clamp_min(1.0);
-        let towards = pull.clone().slice([0..rows, 0..m]);
-        self.hits = self.hits.clone() + count.clone().squeeze_dim(1);
+        self.hits = self.hits.clone() + count.clone();
         let rate = 2.0 * self.kind.weight;
         let batch_mean = |towards: Tensor<2>| towards * rate / samples.clone().unsqueeze_dim(1);
         let learning_rate = self.config.learning_rate;
         self.centres = match self.config.centre_step {
-            CentreStep::Mean => self.centres.clone() + towards * rate / count.clamp_min(1.0),
+            CentreStep::Mean => self.centres.clone() + towards * rate / count.clamp_min(1.0).unsqueeze_dim(1),
             CentreStep::Sgd => self.centres.clone() + batch_mean(towards) * learning_rate,
             CentreStep::Adam => {
                 let (centres, state) =
@@ -244,7 +242,6 @@ impl Memory {
         if let Some(gradient) = ranker {
             self.centres = self.centres.clone() - gradient * learning_rate;
         }
-        let loss = pull.slice([0..rows, m + 1..m + 2]);
         Some(Tensor::cat(vec![loss.clone().slice([0..first]).sum(), loss.slice([first..rows]).sum()], 0) / samples)
     }
 

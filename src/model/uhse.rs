@@ -14,16 +14,13 @@ use burn::tensor::{Int, Tensor};
 
 use super::assignments::FrozenAssignments;
 use super::ghca::Memory;
-use super::upbe::unpack;
 use crate::kernels::pool_centres;
 
 /// The enhancement sequence of each history in `items` `[requests, history]` (negative: padding), encoded: the mean of
 /// its centres on both levels `[2, requests, m]`, and whether there was any `[requests, 1]`. Items without a centre are
 /// masked.
 pub fn encode(memory: &Memory, assignments: &FrozenAssignments, items: Tensor<2, Int>) -> (Tensor<3>, Tensor<2>) {
-    let centres = memory.centres();
-    let [_, m] = centres.dims();
-    unpack(pool_centres(centres, assignments.entries.clone(), assignments.born.clone(), items, memory.levels()), m)
+    pool_centres(memory.centres(), assignments.entries.clone(), assignments.born.clone(), items, memory.levels())
 }
 
 /// The share of each history's centres that are the candidate's own, on both levels: `[samples, 2]` from `items` `[requests,

@@ -137,7 +137,7 @@ impl Behaviours {
 }
 
 /// `[n, 2 m + 1]` as `[2, n, m]` and `[n, 1]`.
-pub fn unpack(rows: Tensor<2>, m: usize) -> (Tensor<3>, Tensor<2>) {
+fn unpack(rows: Tensor<2>, m: usize) -> (Tensor<3>, Tensor<2>) {
     let [n, _] = rows.dims();
     let vectors = rows.clone().slice([0..n, 0..2 * m]).reshape([n, 2, m]).swap_dims(0, 1);
     (vectors, rows.slice([0..n, 2 * m..2 * m + 1]))
