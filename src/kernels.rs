@@ -1,5 +1,6 @@
-//! The kernels that burn has no operation for, each written twice: plain loops for the CPU (`flex`) and CubeCL for
-//! every GPU (`cube`). Both walk samples in the same order and use no float atomics, so a step is deterministic.
+//! The kernels that burn has no operation for, or for which it takes a dozen, each written twice: loops for the CPU (`loops`, to
+//! which `flex` gives the tensors) and CubeCL for every GPU (`cube`). Both walk samples in the same order and use no float atomics,
+//! so a step is deterministic.
 //!
 //! The functions here take and give burn tensors; which of the two runs follows from the tensors' device.
 
