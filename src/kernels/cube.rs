@@ -339,6 +339,16 @@ fn count_shared_kernel(
     output[3 * ABSOLUTE_POS + 2] = known;
 }
 
+/// The product of the vector of `a` that begins at `of_a` with the vector of `b` that begins at `of_b`.
+#[cube]
+fn dot(a: &Tensor<f32>, of_a: usize, b: &Tensor<f32>, of_b: usize, #[comptime] width: usize) -> f32 {
+    let mut sum = 0.0f32;
+    for k in 0..width {
+        sum += a[of_a + k] * b[of_b + k];
+    }
+    sum
+}
+
 /// Where the gates of (stream, sample) begin.
 #[cube]
 fn gate_at(
@@ -455,11 +465,7 @@ fn mix_grad_gates_kernel(
     }
     let at = (stream * samples + sample) * width;
     let x = expert_at(expert, sample, samples, count, width, wide);
-    let mut sum = 0.0f32;
-    for k in 0..width {
-        sum += grad[at + k] * experts[x + k];
-    }
-    output[ABSOLUTE_POS] = sum;
+    output[ABSOLUTE_POS] = dot(grad, at, experts, x, width);
 }
 
 /// Component `k` of `(e - mean) open`, of the vector that begins at `at`.
@@ -468,7 +474,7 @@ fn centred(e: &Tensor<f32>, mean: &Tensor<f32>, at: usize, row: usize, k: usize,
     (e[at + k] - mean[row + k]) * open
 }
 
-/// Its mean square over all components.
+/// Its mean square over all components, kept from zero.
 #[cube]
 fn mean_square(e: &Tensor<f32>, mean: &Tensor<f32>, at: usize, row: usize, open: f32, #[comptime] width: usize) -> f32 {
     let mut sum = 0.0f32;
@@ -545,11 +551,7 @@ fn fit_kernel(
     }
     let sample = ABSOLUTE_POS % samples;
     let e = (sample / candidates * vectors + ABSOLUTE_POS / samples) * width;
-    let mut sum = 0.0f32;
-    for k in 0..width {
-        sum += normed[e + k] * other[sample * width + k];
-    }
-    output[ABSOLUTE_POS] = sum / f32::cast_from(width);
+    output[ABSOLUTE_POS] = dot(normed, e, other, sample * width, width) / f32::cast_from(width);
 }
 
 #[cube(launch_unchecked)]
@@ -587,12 +589,7 @@ fn dots_kernel(
     if ABSOLUTE_POS >= units {
         terminate!();
     }
-    let (user, item) = (ABSOLUTE_POS / candidates * width, ABSOLUTE_POS * width);
-    let mut sum = 0.0f32;
-    for k in 0..width {
-        sum += users[user + k] * items[item + k];
-    }
-    output[ABSOLUTE_POS] = sum;
+    output[ABSOLUTE_POS] = dot(users, ABSOLUTE_POS / candidates * width, items, ABSOLUTE_POS * width, width);
 }
 
 #[cube(launch_unchecked)]
@@ -945,6 +942,7 @@ impl GraphKernels for CubeBackend {
         }
         out
     }
+
     fn rms_norm(e: FloatTensor<Self>, mean: FloatTensor<Self>, open: FloatTensor<Self>) -> FloatTensor<Self> {
         let [e, mean, open] = [e, mean, open].map(into_contiguous);
         let [vectors, n, m]: [usize; 3] = dims(&e);
@@ -995,6 +993,7 @@ impl GraphKernels for CubeBackend {
         }
         out
     }
+
     fn fit(normed: FloatTensor<Self>, other: FloatTensor<Self>) -> FloatTensor<Self> {
         let [normed, other] = [normed, other].map(into_contiguous);
         let ([requests, columns], [samples, m]): ([usize; 2], [usize; 2]) = (dims(&normed), dims(&other));
