@@ -3,6 +3,11 @@
 //! Every choice where the paper is silent is a field here, with the default that was found best and the paper's own
 //! reading as the alternative, so that a run can be paper-literal. Field names are the keys of the file and of the URL.
 
+mod fields;
+mod link;
+
+pub use link::{Notice, link_pairs};
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -575,6 +580,13 @@ pub struct Config {
     pub streaming_test: bool,
 }
 
+impl Preset {
+    /// The preset of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        serde_json::from_value(name.into()).ok()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self::preset(Preset::Browser)
@@ -679,104 +691,10 @@ impl Config {
         self.auxiliary.last()
     }
 
-    /// Checks every field and the relations between them.
-    ///
-    /// # Errors
-    /// [`ConfigError`] names the field, its value and what is allowed.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let whole = |field, value: u64, low: u64, high: u64| within(field, value, low, high);
-        whole("version", self.version.into(), VERSION.into(), VERSION.into())?;
-        whole("users", self.users.into(), 2, 100_000_000)?;
-        whole("items", self.items.into(), 16, 1_000_000_000)?;
-        whole("categories", self.categories.into(), 2, u64::from(self.items))?;
-        whole("rows", self.rows, 1_000, 10_000_000_000)?;
-        whole("user_groups", self.user_groups.into(), 1, u64::from(self.users))?;
-        whole("item_groups", self.item_groups.into(), 1, u64::from(self.categories))?;
-        whole("passes", self.passes.into(), 1, 1_000)?;
-        whole("history", self.history as u64, 1, 50)?;
-        whole("recent", self.recent as u64, 1, self.history as u64)?;
-        whole("batch", self.batch as u64, 8, 65_536)?;
-        if !self.batch.is_multiple_of(2) {
-            return Err(ConfigError::new("batch", self.batch, "an even number: each positive comes with its negative"));
-        }
-        whole("embedding", self.embedding as u64, 2, 512)?;
-        whole("specific_experts", self.specific_experts as u64, 1, 16)?;
-        whole("shared_experts", self.shared_experts as u64, 1, 16)?;
-        whole("centres", self.centres as u64, 2, 65_536)?;
-        whole("children", self.children as u64, 2, 64)?;
-        whole("item_centres", self.item_centres as u64, 2, 65_536)?;
-        whole("item_children", self.item_children as u64, 2, 64)?;
-        whole("panel", self.panel as u64, 16, 1_000_000)?;
-        whole("evaluate_every", self.evaluate_every, 1, 1_000_000)?;
-        within("train_share", self.train_share, 0.05, 0.99)?;
-        within("low_active_share", self.low_active_share, 0.01, 0.99)?;
-        within("learning_rate", self.learning_rate, 1e-7, 1.0)?;
-        within("embedding_std", self.embedding_std, 1e-6, 10.0)?;
-        within("rho", self.rho, 0.0, 0.5)?;
-        within("lambda", self.lambda, 0.0, 0.5)?;
-        within("eta", self.eta, 0.0, 0.5)?;
-        within("commit", self.commit, 0.0, 10.0)?;
-        within("reseed_expect", self.reseed_expect, 1.0, 10_000.0)?;
-        within("cluster_share", self.cluster_share, 0.001, 1.0)?;
-        within("enhancement_scale", self.enhancement_scale, 0.0, 10.0)?;
-        within("withheld_share", self.withheld_share, 0.0, 0.95)?;
-        Ok(())
-    }
-
     /// Steps of the first use of the centres: `warm_up`, or A6's rule where it is 0.
     pub fn warm_up_steps(&self, total_steps: u64) -> u64 {
         if self.warm_up > 0 { self.warm_up } else { (total_steps / 20).clamp(1, 40) }
     }
-
-    /// The configuration as `key=value&…`, only what differs from its preset, the preset and the version first.
-    pub fn to_query(&self) -> String {
-        let pairs = |config: &Self| -> Vec<(String, String)> {
-            serde_urlencoded::to_string(config).ok().and_then(|text| serde_urlencoded::from_str(&text).ok()).unwrap_or_default()
-        };
-        let preset = pairs(&Self::preset(self.preset));
-        let own: Vec<(String, String)> = pairs(self)
-            .into_iter()
-            .filter(|pair| matches!(pair.0.as_str(), "version" | "preset" | "seed") || !preset.contains(pair))
-            .collect();
-        serde_urlencoded::to_string(own).unwrap_or_default()
-    }
-
-    /// Reads `key=value&…` over the preset that it names. Keys that are not the configuration's are left to the caller
-    /// (the page keeps its own there); a value that does not fit is an error, never a guess.
-    ///
-    /// # Errors
-    /// [`ConfigError`] names the key, the value and what is allowed.
-    pub fn from_query(query: &str) -> Result<Self, ConfigError> {
-        let given: Vec<(String, String)> =
-            serde_urlencoded::from_str(query).map_err(|e| ConfigError::new("link", query, format!("key=value pairs joined by & ({e})")))?;
-        let preset = given.iter().rev().find(|(k, _)| k == "preset").map_or(Ok(Preset::Browser), |(_, value)| {
-            serde_json::from_value(serde_json::Value::String(value.clone()))
-                .map_err(|_| ConfigError::new("preset", value, "browser, long or paper"))
-        })?;
-        let mut config = Self::preset(preset);
-        for (key, value) in given {
-            config = config.with(&key, &value)?.unwrap_or(config);
-        }
-        config.validate()?;
-        Ok(config)
-    }
-
-    /// This configuration with one field read from text, or `None` where no field has that name.
-    ///
-    /// # Errors
-    /// [`ConfigError`] where the value is not of the field's kind.
-    pub fn with(&self, key: &str, value: &str) -> Result<Option<Self>, ConfigError> {
-        let text = serde_urlencoded::to_string(self).unwrap_or_default();
-        let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(&text).unwrap_or_default();
-        let Some(pair) = pairs.iter_mut().find(|(k, _)| k == key) else { return Ok(None) };
-        value.clone_into(&mut pair.1);
-        let text = serde_urlencoded::to_string(&pairs).unwrap_or_default();
-        serde_urlencoded::from_str(&text).map(Some).map_err(|e| ConfigError::new(key, value, format!("a value of its kind ({e})")))
-    }
-}
-
-fn within<T: PartialOrd + fmt::Display + Copy>(field: &str, value: T, low: T, high: T) -> Result<(), ConfigError> {
-    if value >= low && value <= high { Ok(()) } else { Err(ConfigError::new(field, value, format!("from {low} to {high}"))) }
 }
 
 /// A field of the configuration that cannot be used.
@@ -785,7 +703,7 @@ fn within<T: PartialOrd + fmt::Display + Copy>(field: &str, value: T, low: T, hi
 pub struct ConfigError {
     /// The field's name, as in the file and in the link.
     pub field: String,
-    /// The value that was given.
+    /// The value that was given; a very long one shortened.
     pub value: String,
     /// What would be accepted.
     pub allowed: String,
@@ -793,38 +711,24 @@ pub struct ConfigError {
 
 impl ConfigError {
     pub(crate) fn new(field: impl Into<String>, value: impl ToString, allowed: impl Into<String>) -> Self {
-        Self { field: field.into(), value: value.to_string(), allowed: allowed.into() }
+        Self { field: field.into(), value: shortened(&value.to_string()), allowed: allowed.into() }
+    }
+}
+
+/// A value that somebody gave, in a length and in characters that fit into a sentence.
+fn shortened(value: &str) -> String {
+    const LONGEST: usize = 60;
+    const SHOWN: usize = 24;
+    let shown = |most: usize| value.chars().take(most).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+    match value.chars().count() {
+        0..=LONGEST => shown(LONGEST).collect(),
+        length => format!("{}… ({length} characters)", shown(SHOWN).collect::<String>()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_preset_is_valid_and_survives_a_link_and_a_file() {
-        for preset in [Preset::Browser, Preset::Long, Preset::Paper] {
-            let config = Config {
-                seed: 11,
-                rho: 0.125,
-                variants: Variants(vec![Variant::Uie]),
-                similarity: Similarity::Dot,
-                tower: Widths(vec![24, 8]),
-                ..Config::preset(preset)
-            };
-            config.validate().unwrap();
-            assert_eq!(Config::from_query(&config.to_query()).unwrap(), config);
-            let file = serde_json::to_string(&config).unwrap();
-            assert_eq!(serde_json::from_str::<Config>(&file).unwrap(), config);
-        }
-    }
-
-    #[test]
-    fn a_link_holds_only_what_differs_and_leaves_other_keys_alone() {
-        let config = Config::default();
-        assert_eq!(config.to_query(), "version=1&preset=browser&seed=7");
-        assert_eq!(Config::from_query("theme=dark&preset=browser").unwrap(), config);
-    }
 
     #[test]
     fn table_3_of_the_paper_is_the_paper_preset() {

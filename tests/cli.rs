@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
+use duia::config::Config;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
@@ -109,7 +110,11 @@ fn config_prints_a_file_that_config_reads() {
     assert!(paper.status.success());
     let config: Value = serde_json::from_slice(&paper.stdout).unwrap();
     assert_eq!((&config["centres"], &config["rho"]), (&512.into(), &0.1.into()));
-    assert!(text(&paper.stderr).contains("?version=1&preset=paper&seed=7&rho=0.1"));
+    let printed = text(&paper.stderr);
+    let link = printed.split_whitespace().last().unwrap();
+    assert_eq!(link, "#version=1&preset=paper&seed=7&rho=0.1");
+    let (opened, notices) = Config::from_link(link, &[]);
+    assert_eq!((serde_json::to_value(&opened).unwrap(), notices), (config.clone(), vec![]));
 
     fs::write(folder.path().join("own.json"), &paper.stdout).unwrap();
     let again = duia(folder.path(), ["config", "--config", "own.json"]);
@@ -133,6 +138,8 @@ fn a_run_leaves_a_report_and_equal_seeds_give_equal_series() {
     assert_eq!((&report["schema"], &report["data"]["origin"]), (&2.into(), &"synthetic".into()));
     assert_eq!((&report["clusters"][0]["variant"], &report["clusters"][0]["side"]), (&"duia".into(), &"users".into()));
     assert_eq!((&report["steps"], &report["whole_test_set"]), (&report["planned_steps"], &true.into()));
+    let (opened, notices) = Config::from_link(report["link"].as_str().unwrap(), &[]);
+    assert_eq!((serde_json::to_value(&opened).unwrap(), notices), (report["config"].clone(), vec![]));
     assert!(report["failure"].is_null() && report["clusters"][0]["hit_rate_1"].is_number());
     let names: Vec<&str> = report["models"].as_array().unwrap().iter().filter_map(|model| model["name"].as_str()).collect();
     assert_eq!(names, ["PLE", "DUIA"]);

@@ -54,7 +54,7 @@ pub enum Command {
     /// The file is safetensors: an independent implementation can replay it. docs/trace.md has its names and rules.
     #[command(after_help = models_help())]
     Trace(Trace),
-    /// What can be set? Prints a configuration as JSON, and as a link query on standard error.
+    /// What can be set? Prints a configuration as JSON, and as a link to the page on standard error.
     #[command(after_help = models_help())]
     Config(Settings),
 }

@@ -6,7 +6,7 @@
 //! | `duia` | version of the program |
 //! | `command` | the command line, the program itself left out |
 //! | `config` | every key of the configuration: saved as a file of its own, `--config` reads it |
-//! | `link` | the same as the query of a link to the page |
+//! | `link` | the same as a link, to put behind the page's address |
 //! | `weights_in` | the file of weights that one model started from; null where all started afresh |
 //! | `device` | backend, adapter, why it was chosen, and the self-test's largest difference |
 //! | `data` | origin (`synthetic`, `sample` or `file`), rows, refusals, users, items, the split |
@@ -88,7 +88,7 @@ impl<'a> Report<'a> {
             duia: env!("CARGO_PKG_VERSION"),
             command,
             config,
-            link: config.to_query(),
+            link: config.to_link(),
             weights_in: None,
             device: record.device.as_ref(),
             data: record.data.as_ref(),

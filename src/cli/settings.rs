@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use duia::config::{Config, Preset};
+use duia::config::{Config, Notice, Preset};
 use serde_json::{Map, Value};
 
 use super::arguments::PresetName;
@@ -38,14 +38,22 @@ impl Settings {
 
     /// [`Settings::resolve`] over something else than the preset itself.
     pub fn resolve_over(&self, base: impl Fn(Preset) -> Config) -> Result<Config, Refusal> {
-        let mut config = match (&self.config, self.preset) {
+        let (mut config, mut written) = match (&self.config, self.preset) {
             (Some(path), _) => from_file(path, base)?,
-            (None, preset) => base(preset.map_or(Preset::Browser, Preset::from)),
+            (None, preset) => (base(preset.map_or(Preset::Browser, Preset::from)), Vec::new()),
         };
         for assignment in &self.set {
-            config = with(&config, assignment)?;
+            let (key, changed) = with(&config, assignment)?;
+            config = changed;
+            written.push(key);
         }
         config.seed = self.seed.unwrap_or(config.seed);
+        for notice in config.follow(&written.iter().map(String::as_str).collect::<Vec<_>>()) {
+            match notice {
+                Notice::Refused { error, .. } => return Err(Refusal::input(error, ALL_KEYS)),
+                followed => warn(&followed.to_string()),
+            }
+        }
         config.validate().map_err(|error| Refusal::input(error, ALL_KEYS))?;
         Ok(config)
     }
@@ -60,11 +68,12 @@ pub fn preset_name(config: &Config) -> String {
 pub fn print(config: &Config) -> Result<(), Refusal> {
     let json = serde_json::to_string_pretty(config).map_err(|error| Refusal::input(error, ALL_KEYS))?;
     say(&json);
-    warn(&format!("As a link to the page: ?{}", config.to_query()));
+    warn(&format!("As a link, to put behind the page's address: {}", config.to_link()));
     Ok(())
 }
 
-fn with(config: &Config, assignment: &str) -> Result<Config, Refusal> {
+/// The key of an assignment, and the configuration with it.
+fn with(config: &Config, assignment: &str) -> Result<(String, Config), Refusal> {
     let Some((key, value)) = assignment.split_once('=') else {
         return Err(Refusal::input(format!("`--set {assignment}` has no value"), "Write it as --set key=value"));
     };
@@ -72,18 +81,19 @@ fn with(config: &Config, assignment: &str) -> Result<Config, Refusal> {
         return Err(Refusal::input("`--set preset` would change the name and none of the sizes", format!("Write --preset {value}")));
     }
     match config.with(key, value) {
-        Ok(Some(changed)) => Ok(changed),
+        Ok(Some(changed)) => Ok((key.into(), changed)),
         Ok(None) => Err(unknown(key)),
         Err(error) => Err(Refusal::input(error, ALL_KEYS)),
     }
 }
 
 fn unknown(key: &str) -> Refusal {
-    Refusal::input(format!("`{key}` is not a key of the configuration"), ALL_KEYS)
+    let meant = Config::key_like(key).map(|meant| format!("; the nearest one is `{meant}`")).unwrap_or_default();
+    Refusal::input(format!("`{key}` is not a key of the configuration{meant}"), ALL_KEYS)
 }
 
-/// Reads a file over the `base` of the preset that it names.
-fn from_file(path: &Path, base: impl Fn(Preset) -> Config) -> Result<Config, Refusal> {
+/// Reads a file over the `base` of the preset that it names, and tells which keys it holds.
+fn from_file(path: &Path, base: impl Fn(Preset) -> Config) -> Result<(Config, Vec<String>), Refusal> {
     let refuse = |why: String| Refusal::file(path, why, "Start from what `duia config` prints");
     let text = fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
     let given: Map<String, Value> = serde_json::from_str(&text).map_err(|error| refuse(format!("it is not a JSON object ({error})")))?;
@@ -95,13 +105,14 @@ fn from_file(path: &Path, base: impl Fn(Preset) -> Config) -> Result<Config, Ref
         Ok(Value::Object(fields)) => fields,
         _ => return Err(refuse("its preset has no keys".into())),
     };
-    for (key, value) in given {
-        match fields.get_mut(&key) {
-            Some(field) => *field = value,
+    for (key, value) in &given {
+        match fields.get_mut(key) {
+            Some(field) => *field = value.clone(),
             None => return Err(refuse(format!("`{key}` is not a key of the configuration"))),
         }
     }
-    serde_json::from_value(Value::Object(fields)).map_err(|error| refuse(error.to_string()))
+    let config = serde_json::from_value(Value::Object(fields)).map_err(|error| refuse(error.to_string()))?;
+    Ok((config, given.into_iter().map(|(key, _)| key).collect()))
 }
 
 #[cfg(test)]
@@ -115,7 +126,7 @@ mod tests {
     fn file(text: &str) -> Result<Config, Refusal> {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text).unwrap();
-        from_file(file.path(), Config::preset)
+        from_file(file.path(), Config::preset).map(|(config, _)| config)
     }
 
     #[test]
@@ -134,9 +145,18 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_set_follows_what_somebody_did() {
+        let config = settings(&["users=10"]).resolve().unwrap();
+        assert_eq!((config.users, config.user_groups), (10, 10));
+        let both = settings(&["users=10", "user_groups=11"]).resolve().unwrap_err().to_string();
+        assert!(both.starts_with("user_groups = 11 cannot be used: it must be 10 or less, because users = 10"), "{both}");
+    }
+
+    #[test]
     fn nonsense_is_a_sentence() {
         let said = |settings: Settings| settings.resolve().unwrap_err().to_string();
-        assert!(said(settings(&["centers=3"])).starts_with("`centers` is not a key of the configuration. `duia config`"));
+        assert!(said(settings(&["centers=3"])).starts_with("`centers` is not a key of the configuration; the nearest one is `centres`. "));
+        assert!(said(settings(&["lr=3"])).starts_with("`lr` is not a key of the configuration. `duia config`"));
         assert!(said(settings(&["rho"])).contains("--set key=value"));
         assert!(said(settings(&["rho=much"])).contains("rho = much cannot be used"));
         assert!(said(settings(&["batch=7"])).contains("batch = 7 cannot be used"));
