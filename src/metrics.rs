@@ -9,11 +9,14 @@
 
 mod auc;
 mod clusters;
+mod collapse;
+pub mod divergence;
 #[cfg(test)]
 mod naive;
 
 pub use auc::{auc, delong, gauc};
 pub use clusters::{ClusterTally, Positives, cluster_health};
+pub use collapse::collapse;
 
 use crate::config::Variant;
 use crate::data::protocol::{Batch, Dataset};

@@ -6,6 +6,7 @@ use crate::config::{Config, Rule, Variant};
 use crate::data::protocol::{Batch, Dataset};
 use crate::kernels::Levels;
 use crate::message::{ClusterHealth, Evaluation, Event, Side, TestKind};
+use crate::metrics::divergence::{self, Divergence};
 use crate::metrics::{ClusterTally, Positives, TestRows, baseline_of};
 use crate::model::ranker::{Frozen, Ranker, Scored, Sight};
 use crate::readback::{Answers, ReadBack};
@@ -127,6 +128,14 @@ impl Test {
             }
         }
         Ok(())
+    }
+
+    /// The first trained variant whose scores show that it diverged. A rule may well have one score for all.
+    pub fn diverged(&self) -> Option<(Variant, Divergence)> {
+        let trained = |(variant, scores): (&Variant, &Vec<f32>)| {
+            variant.parts().rule.is_none().then(|| divergence::in_scores(scores)).flatten().map(|why| (*variant, why))
+        };
+        self.variants.iter().zip(&self.predictions).find_map(trained)
     }
 
     /// Tells the scores and the state of the clusters.

@@ -13,6 +13,7 @@ use crate::data::{DataError, Source};
 use crate::device::{self, Watch};
 use crate::kernels::Levels;
 use crate::message::{DeviceChoice, Event, Failure, FieldFrame, Losses, Side, Stage, State, TestKind};
+use crate::metrics::divergence::{self, Divergence};
 use crate::model::batch::{Layout, Loader};
 use crate::model::ghca::{Memory, Observation, Reseeded};
 use crate::model::ranker::{Ranker, Sight, StepLosses};
@@ -42,13 +43,17 @@ pub enum TrainError {
     /// No device as asked for.
     #[error("{0}")]
     NoDevice(String),
-    /// A loss is no number any more.
-    #[error("the loss of {variant} is no longer a number at step {step}")]
+    /// A model is beyond repair.
+    #[error("{variant} diverged at step {step}: {why}")]
     Diverged {
-        /// Whose.
+        /// The model's name.
         variant: &'static str,
-        /// When.
+        /// When it was seen.
         step: u64,
+        /// What was seen.
+        why: Divergence,
+        /// What to lower ([`divergence::what_to_lower`]).
+        advice: String,
     },
 }
 
@@ -66,7 +71,7 @@ impl From<&TrainError> for Failure {
             TrainError::Weights(_) => ("The weights cannot be used.", "Take other weights, or start without any."),
             TrainError::Device(_) => ("The device stopped.", "Start again; choose the CPU if it happens again."),
             TrainError::NoDevice(_) => ("There is no such device here.", "Choose the CPU, or let the device be chosen automatically."),
-            TrainError::Diverged { .. } => ("Training ran away.", "Start again with a smaller learning rate."),
+            TrainError::Diverged { advice, .. } => ("Training diverged.", advice.as_str()),
         };
         Self { what: what.into(), detail: error.to_string(), next: next.into() }
     }
@@ -148,7 +153,7 @@ impl Race {
     /// One step of every variant, the clocks, and an evaluation where one is due. `false` once the stream has ended.
     ///
     /// # Errors
-    /// A device that failed or a loss that is no number.
+    /// A device that failed or a model that diverged.
     pub async fn step(&mut self, sink: &mut dyn FnMut(Event)) -> Result<bool, TrainError> {
         let begun = Instant::now();
         if self.step >= self.steps {
@@ -218,7 +223,7 @@ impl Race {
     /// filled.
     ///
     /// # Errors
-    /// A device that failed or a loss that is no number.
+    /// A device that failed or a model that diverged.
     pub async fn look(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         let mut readback = ReadBack::default();
         let (losses, field) = (AskedLosses::ask(&self.rankers, &mut readback), self.ask_field(&mut readback));
@@ -233,7 +238,7 @@ impl Race {
 
     /// Tells the losses of the last step, once: a look and an evaluation may both have read them.
     fn tell_losses(&mut self, losses: Vec<Losses>, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-        self.require_finite(&losses, self.step)?;
+        self.require_sound(&losses, self.step)?;
         if self.step > self.losses_told {
             self.losses_told = self.step;
             let of = |variant: &Variant| self.rankers.iter().position(|ranker| ranker.variant() == *variant);
@@ -243,12 +248,16 @@ impl Race {
         Ok(())
     }
 
-    fn require_finite(&self, losses: &[Losses], step: u64) -> Result<(), TrainError> {
-        let astray = |losses: &Losses| losses.named().any(|(_, loss)| !loss.is_finite());
-        match losses.iter().position(astray) {
-            Some(index) => Err(TrainError::Diverged { variant: self.rankers[index].variant().name(), step }),
-            None => Ok(()),
-        }
+    fn require_sound(&self, losses: &[Losses], step: u64) -> Result<(), TrainError> {
+        let seen =
+            std::iter::zip(&self.rankers, losses).find_map(|(ranker, losses)| Some((ranker.variant(), divergence::in_losses(losses)?)));
+        self.require_none(seen, step)
+    }
+
+    fn require_none(&self, diverged: Option<(Variant, Divergence)>, step: u64) -> Result<(), TrainError> {
+        diverged.map_or(Ok(()), |(variant, why)| {
+            Err(TrainError::Diverged { variant: variant.name(), step, why, advice: divergence::what_to_lower(&self.config) })
+        })
     }
 
     /// Asks for the centres and the last batch's users of the first model that has any; `None` before the first fill.
@@ -291,7 +300,7 @@ impl Race {
     /// Scores every variant on the panel and tells the losses of the last step, all in one read-back.
     ///
     /// # Errors
-    /// A device that failed or a loss that is no number.
+    /// A device that failed or a model that diverged.
     pub async fn evaluate_panel(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         let panel = self.panel.clone();
         let mut test = Test::frozen(&self.rankers, &self.categories, &self.dataset, &self.config);
@@ -301,7 +310,9 @@ impl Race {
         let mut answers = readback.answers().await?;
         self.tell_losses(losses.take(&mut answers)?, sink)?;
         test.take(&panel, &mut answers)?;
+        let diverged = test.diverged();
         test.report(self.step, TestKind::Panel, sink);
+        self.require_none(diverged, self.step)?;
         self.watch.check()
     }
 
@@ -309,7 +320,7 @@ impl Race {
     /// configuration has a streaming test.
     ///
     /// # Errors
-    /// A device that failed, or a loss that is no number.
+    /// A device that failed, or a model that diverged.
     pub async fn evaluate_all(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         sink(Event::Stage(Stage::FinalTest));
         let mut test = Test::frozen(&self.rankers, &self.categories, &self.dataset, &self.config);
@@ -321,7 +332,9 @@ impl Race {
             test.score(&self.rankers, &chunk).await?;
             platform::breathe().await;
         }
+        let diverged = test.diverged();
         test.report(self.step, TestKind::Whole, sink);
+        self.require_none(diverged, self.step)?;
         if self.config.streaming_test {
             self.evaluate_streaming(sink).await?;
         }
@@ -346,7 +359,7 @@ impl Race {
             }
             platform::breathe().await;
         }
-        self.require_finite(&read_losses(&self.rankers).await?, step)?;
+        self.require_sound(&read_losses(&self.rankers).await?, step)?;
         test.report(self.step, TestKind::Streaming, sink);
         Ok(())
     }

@@ -1,14 +1,15 @@
 //! The tables that end a run.
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use duia::config::Variant;
+use duia::config::{Config, Variant};
 use duia::message::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Origin, Score, Side, Slice};
+use duia::metrics::collapse;
 
 use super::record::Record;
 use super::text::{NONE, difference, duration, figure, interval, short, whole};
 
-/// All of a record that a person wants at the end, as text.
-pub fn summary(record: &Record, seconds: f64) -> String {
+/// All of a record of a run of `config` that a person wants at the end, as text.
+pub fn summary(record: &Record, config: &Config, seconds: f64) -> String {
     let mut parts = vec![String::new()];
     if let Some(evaluation) = &record.evaluation {
         parts.push(scores_title(record, evaluation));
@@ -37,6 +38,7 @@ pub fn summary(record: &Record, seconds: f64) -> String {
             whole(*positives)
         ));
         parts.push(clusters(&record.clusters).to_string());
+        parts.extend(record.clusters.iter().filter_map(|health| Some(format!("{}: {}", clusters_of(health), collapse(health, config)?))));
     }
     let early = if record.is_tested() && record.steps < record.planned_steps { "Ended early: " } else { "" };
     parts.push(format!(
@@ -129,6 +131,12 @@ fn slices(variants: &[Variant], scores: &[Score]) -> Table {
     table
 }
 
+/// Whose clusters, in words.
+fn clusters_of(health: &ClusterHealth) -> String {
+    let side = if health.side == Side::Items { ", items" } else { "" };
+    format!("{}{side}", health.variant.name())
+}
+
 fn clusters(all: &[ClusterHealth]) -> Table {
     let mut table = table(&[
         "clusters of",
@@ -141,9 +149,8 @@ fn clusters(all: &[ClusterHealth]) -> Table {
     ]);
     for health in all {
         let both = |first: f64, second: f64| format!("{}, {}", short(first), short(second));
-        let side = if health.side == Side::Items { ", items" } else { "" };
         table.add_row([
-            format!("{}{side}", health.variant.name()),
+            clusters_of(health),
             both(health.hit_rate_1, health.hit_rate_2),
             both(health.perplexity_1, health.perplexity_2),
             short(health.top_share),
@@ -159,7 +166,7 @@ fn clusters(all: &[ClusterHealth]) -> Table {
 mod tests {
     use super::super::example;
     use super::*;
-    use duia::config::{Config, Variants};
+    use duia::config::{Similarity, Variants};
 
     #[test]
     fn a_finished_run_shows_every_figure_and_an_empty_one_none() {
@@ -169,7 +176,7 @@ mod tests {
         scores[1].auc.high.value = f64::NAN;
         let duia = config.variants.0.iter().position(|&variant| variant == Variant::Duia).unwrap();
         scores[duia].rung = scores[1].lift;
-        let text = summary(&record, 12.0);
+        let text = summary(&record, &config, 12.0);
         for part in [
             "0.8000 ± 0.0020",
             "+0.0040 ± 0.0010",
@@ -186,6 +193,18 @@ mod tests {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
-        assert!(!summary(&Record::default(), 0.0).contains("AUC"));
+        assert!(!text.contains("Collapse"));
+        assert!(!summary(&Record::default(), &config, 0.0).contains("AUC"));
+    }
+
+    #[test]
+    fn a_collapse_is_said_below_the_table_of_its_figures() {
+        let config = Config { similarity: Similarity::Dot, reseed: false, ..Config::default() };
+        let mut record = example::record(&config);
+        record.clusters[0] = ClusterHealth { top_share: 0.65, hit_rate_1: 0.07, perplexity_1: 0.07, ..record.clusters[0].clone() };
+        let text = summary(&record, &config, 12.0);
+        let (table, sentence) = text.split_once("DUIA: Collapse: 65 % of the test positives").unwrap();
+        assert!(table.contains("0.07, 0.25") && sentence.contains("93 % of the centres are unused. Turn on re-seeding"), "{text}");
+        assert_eq!(text.matches("Collapse").count(), 1, "the items' clusters are healthy");
     }
 }

@@ -59,7 +59,7 @@ pub fn train(arguments: &Train) -> Result<(), Refusal> {
     } else {
         let command: Vec<String> = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
         write(&folder, &record, &Report::new(&record, &config, &command, seconds).starting_from(arguments.weights_in.as_deref()))?;
-        say(&summary(&record, seconds));
+        say(&summary(&record, &config, seconds));
         say(&format!("Report, series and plots: {}", folder.path().display()));
         if let Some(folder) = &arguments.weights_out {
             write_weights(folder, &weights_out)?;
