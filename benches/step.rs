@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
-use duia::config::{Config, Variant};
+use duia::config::Config;
 use duia::data::generator::Generator;
 use duia::data::protocol::{Batch, Dataset};
-use duia::model::batch::{Layout, Loader};
-use duia::model::ranker::Ranker;
 use duia::platform::block_on;
-use duia::train::{trained, turn_clocks};
+use duia::training::Learner;
+use duia::variants::{Variant, trained};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,8 +24,7 @@ const ROUNDS: usize = 15;
 
 /// A variant with its data, ready to be stepped.
 struct Runner {
-    loader: Loader,
-    ranker: Ranker,
+    learner: Learner,
     batches: Vec<Arc<Batch>>,
     next: usize,
 }
@@ -34,26 +32,19 @@ struct Runner {
 impl Runner {
     fn new(config: &Config, variant: Variant) -> Self {
         let dataset = Dataset::open(Arc::new(Generator::new(config)), config).expect("the generator's rows fit the protocol");
-        let layout = Layout::new(dataset.vocabulary(), config);
         let mut replay = dataset.replay();
         let batches = std::iter::from_fn(|| replay.next_train()).take(60).map(Arc::new).collect();
-        let device = Device::flex();
-        let mut runner = Self {
-            loader: Loader::new(layout, &[variant], config, &device),
-            ranker: Ranker::new(config, variant, layout, &device),
-            batches,
-            next: 0,
-        };
+        let learner = Learner::new(config, &[variant], dataset.vocabulary(), &Device::flex(), 1_000_000);
+        let mut runner = Self { learner, batches, next: 0 };
         // Warm-up: buffers grow, and memories have their centres.
         (0..60).for_each(|_| runner.step());
         runner
     }
 
     fn step(&mut self) {
-        let batch = self.loader.load(self.batches[self.next % self.batches.len()].clone());
+        let batch = self.batches[self.next % self.batches.len()].clone();
         self.next += 1;
-        self.ranker.step(&batch);
-        block_on(turn_clocks(&mut self.ranker, self.next as u64, 1_000_000)).expect("the CPU reads back");
+        block_on(self.learner.learn(batch)).expect("the CPU reads back");
     }
 
     fn round(&mut self) -> Duration {

@@ -14,8 +14,9 @@ use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Variant};
+use crate::config::Config;
 use crate::model::network::Network;
+use crate::variants::Variant;
 
 /// Version of the names and shapes. A file of another version is refused with a sentence.
 pub const FORMAT: u32 = 4;

@@ -4,6 +4,7 @@ mod alias;
 pub mod csv;
 pub mod generator;
 pub mod protocol;
+mod report;
 pub mod rows;
 pub mod sample;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::Origin;
+pub use report::{DataReport, GroupInterest, Interest, Origin};
 
 /// What a user did, in the order of the dense count features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,6 +68,22 @@ pub struct Vocabulary {
     pub items: u32,
     /// Categories.
     pub categories: u32,
+}
+
+/// One of the two kinds of things that meet in a row, and of which there are clusters and memories.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// Users.
+    #[default]
+    Users,
+    /// Items.
+    Items,
+}
+
+impl Side {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Users, Self::Items];
 }
 
 /// Rows in time order that can be read again and again: once to count, once to train.

@@ -4,15 +4,14 @@
 pub mod config;
 pub mod counter;
 pub mod data;
-pub mod message;
 pub mod metrics;
-pub mod projection;
 pub mod simulation;
+pub mod variants;
+pub mod view;
+pub mod wire;
 
 #[cfg(feature = "train")]
 pub mod checkpoint;
-#[cfg(feature = "train")]
-pub mod device;
 #[cfg(feature = "train")]
 pub mod kernels;
 #[cfg(feature = "train")]
@@ -20,10 +19,4 @@ pub mod model;
 #[cfg(feature = "train")]
 pub mod platform;
 #[cfg(feature = "train")]
-pub mod readback;
-#[cfg(feature = "train")]
-pub mod scoring;
-#[cfg(feature = "train")]
-pub mod trace;
-#[cfg(feature = "train")]
-pub mod train;
+pub mod training;

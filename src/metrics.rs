@@ -11,16 +11,19 @@ mod auc;
 mod clusters;
 mod collapse;
 pub mod divergence;
+mod losses;
 #[cfg(test)]
 mod naive;
+mod scores;
 
 pub use auc::{auc, delong, gauc};
-pub use clusters::{ClusterTally, Positives, cluster_health};
+pub use clusters::{ClusterHealth, ClusterTally, Positives, cluster_health};
 pub use collapse::collapse;
+pub use losses::Losses;
+pub use scores::{Auc, ByGroup, Earlier, Evaluation, Lift, Score, Slice, SliceScore, TestKind};
 
-use crate::config::Variant;
 use crate::data::protocol::{Batch, Dataset};
-use crate::message::{Auc, ByGroup, Earlier, Lift, Score, Slice, SliceScore};
+use crate::variants::Variant;
 use auc::{Partitions, Ranking};
 
 /// The steps of [`Earlier`], in order.
@@ -52,7 +55,7 @@ pub fn earlier(rows: u32) -> Earlier {
 
 /// Which of the racing variants the others are compared with: the first that is trained. None where only rules race.
 pub fn baseline_of(variants: &[Variant]) -> Option<usize> {
-    variants.iter().position(|variant| variant.parts().rule.is_none())
+    variants.iter().position(|variant| variant.rule().is_none())
 }
 
 /// What is known of test rows (a request's candidate each) before any model scores them. All arrays are as long as there
@@ -130,7 +133,7 @@ impl TestRows {
     }
 
     /// Scores the predictions of all racing variants, `[variants, rows]`: the figures of [`TestRows::score`], the lift over
-    /// the first trained variant ([`baseline_of`]), the lift over the rung below ([`Variant::rung_below`], where that one
+    /// the first trained variant ([`baseline_of`]), the lift over the rung below ([`Variant::parent`], where that one
     /// races and is not the baseline), and every [`Slice`] that has both classes. The baseline has no lift.
     ///
     /// # Panics
@@ -211,7 +214,7 @@ fn slices() -> impl Iterator<Item = Slice> {
 
 /// The racing variant that another one adds something to.
 fn rung_of(at: usize, variants: &[Variant]) -> Option<usize> {
-    let below = variants[at].rung_below()?;
+    let below = variants[at].parent()?;
     variants.iter().position(|&variant| variant == below)
 }
 

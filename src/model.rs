@@ -28,6 +28,7 @@ pub mod enhancement;
 pub mod ghca;
 pub mod graph;
 pub mod network;
+pub mod parts;
 pub mod ple;
 pub mod ranker;
 pub mod table;

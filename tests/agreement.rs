@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use duia::config::{Config, Variant};
+use duia::config::Config;
 use duia::data::generator::Generator;
 use duia::data::protocol::Dataset;
-use duia::model::batch::{Layout, Loader};
-use duia::model::ranker::{Ranker, Sight};
-use duia::train::{read_losses, trained, turn_clocks};
+use duia::model::ranker::Sight;
+use duia::training::Learner;
+use duia::variants::{Variant, trained};
 use serde::{Deserialize, Serialize};
 
 const STEPS: u64 = 20;
@@ -51,21 +51,15 @@ type Trajectories = BTreeMap<String, Trajectory>;
 async fn trajectories(device: &Device, variants: &[Variant]) -> Trajectories {
     let config = Config { users: 500, items: 2_000, categories: 60, rows: 8_000, warm_up: 5, ..Config::default() };
     let dataset = Dataset::open(Arc::new(Generator::new(&config)), &config).unwrap();
-    let layout = Layout::new(dataset.vocabulary(), &config);
-    let (mut loader, mut replay) = (Loader::new(layout, variants, &config, device), dataset.replay());
-    let mut rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(&config, variant, layout, device)).collect();
+    let (mut learner, mut replay) = (Learner::new(&config, variants, dataset.vocabulary(), device, 100), dataset.replay());
     let mut all: Vec<Trajectory> = variants.iter().map(|_| Trajectory::default()).collect();
-    for step in 1..=STEPS {
-        let batch = loader.load(Arc::new(replay.next_train().unwrap()));
-        for ranker in &mut rankers {
-            ranker.step(&batch);
-            turn_clocks(ranker, step, 100).await.unwrap();
-        }
-        for (trajectory, losses) in all.iter_mut().zip(read_losses(&rankers).await.unwrap()) {
+    for _ in 0..STEPS {
+        learner.learn(Arc::new(replay.next_train().unwrap())).await.unwrap();
+        for (trajectory, losses) in all.iter_mut().zip(learner.losses().await.unwrap()) {
             losses.named().for_each(|(name, loss)| trajectory.losses.entry(name.into()).or_default().push(loss));
         }
     }
-    for (trajectory, ranker) in all.iter_mut().zip(&rankers) {
+    for (trajectory, ranker) in all.iter_mut().zip(learner.rankers()) {
         let last = ranker.last().unwrap().clone();
         for Sight { chosen, .. } in [last.users, last.items].into_iter().flatten() {
             let assigned = chosen.unwrap().0.into_data_async().await.unwrap();

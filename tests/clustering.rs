@@ -7,13 +7,14 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use common::oracle::Centres;
 use common::*;
-use duia::config::{CentreStart, CentreStep, Config, Similarity, UserCentres, Variant, Variants, Widths};
+use duia::config::{CentreStart, CentreStep, Config, Similarity, Widths};
 use duia::counter::{Counter, Stream};
 use duia::data::generator::Generator;
 use duia::kernels::Levels;
-use duia::message::{DeviceChoice, Event, TestKind};
-use duia::metrics::{Positives, cluster_health};
-use duia::model::ghca::{Memory, Observation};
+use duia::metrics::{Positives, TestKind, cluster_health};
+use duia::model::ghca::{Memory, Observation, UserCentres};
+use duia::variants::{Variant, Variants};
+use duia::wire::{DeviceChoice, Event};
 
 const M: usize = 16;
 const BATCH: usize = 256;
@@ -80,7 +81,7 @@ fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 /// Hit rate of the first level and NMI with the groups, over fresh users.
-fn health(memory: &Memory, lie: Lie) -> duia::message::ClusterHealth {
+fn health(memory: &Memory, lie: Lie) -> duia::metrics::ClusterHealth {
     let users: Vec<u32> = (10_000..12_000).collect();
     let v: Vec<f64> = users.iter().flat_map(|&user| vector(user.into(), lie)).collect();
     let assigned: Vec<i32> = memory.assign(tensor(&v, [users.len(), M], &Device::flex())).into_data().try_into_vec().unwrap();
@@ -200,7 +201,7 @@ fn the_mean_step_is_its_formula_on_both_sides_and_the_plain_step_hardly_moves() 
 fn race(config: &Config) -> Vec<Event> {
     let mut events = Vec::new();
     let source = Arc::new(Generator::new(config));
-    block_on(duia::train::run(config.clone(), source, DeviceChoice::Cpu, |event| events.push(event))).unwrap();
+    block_on(duia::training::run(config.clone(), source, DeviceChoice::Cpu, |event| events.push(event))).unwrap();
     // How fast it went is not part of a run.
     events.retain(|event| !matches!(event, Event::Progress { .. }));
     events

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use duia::config::Config;
 use duia::data::csv::Rows;
 use duia::data::protocol::Dataset;
-use duia::data::{Source, Vocabulary, WINDOW_END, WINDOW_START, sample};
-use duia::message::Origin;
+use duia::data::{Origin, Source, Vocabulary, WINDOW_END, WINDOW_START, sample};
 
 const EXCERPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/taobao-userbehavior-655users.csv");
 

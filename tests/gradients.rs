@@ -10,10 +10,11 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use common::training::{Trained, config, differing, variants};
 use common::*;
-use duia::config::{Config, MemoryStart, UserCentres, Variant};
-use duia::message::Side;
+use duia::config::{Config, MemoryStart};
+use duia::data::Side;
 use duia::model::batch::DeviceBatch;
 use duia::model::ranker::{Graph, Ranker};
+use duia::variants::Variant;
 
 /// Which loss is followed back.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,18 +104,17 @@ fn expected(has: &BTreeMap<&'static str, Reach>, variant: Variant, of: Of) -> BT
         // PLE with TL feeds F(v) to the ranker, so its loss teaches F too.
         Of::Mtl => &["candidates", "requests", "user vectors", "item vectors", "ple", "users' gates", "items' gates", "transfer"],
         Of::Auxiliary => &["towers"],
-        Of::Adaptation if variant.parts().contrastive => &["requests", "views", "contrastive"],
+        Of::Adaptation if variant.has("contrastive") => &["requests", "views", "contrastive"],
         Of::Adaptation => &["requests", "views", "transfer"],
     };
     // Both feed the whole history to the ranker, PLE with TL behind F.
-    let parts = variant.parts();
-    let history = (of == Of::Mtl && (parts.transfer || parts.long)).then_some("views");
+    let history = (of == Of::Mtl && (variant.has("transfer") || variant.has("long-history"))).then_some("views");
     wanted.iter().copied().chain(history).filter(|name| has.contains_key(name)).collect()
 }
 
 fn assert_table(config: &Config, variant: Variant, of: Of, more: &[&'static str]) {
     let (trained, batch) = ready(config, variant);
-    let got = reaches(&trained.ranker, trained.ranker.graph(&batch), of);
+    let got = reaches(trained.ranker(), trained.ranker().graph(&batch), of);
     let mut wanted = expected(&got, variant, of);
     wanted.extend(more);
     for (name, reach) in &got {
@@ -130,7 +130,7 @@ fn the_rankers_loss_reaches_everything_but_towers_and_memories() {
 
 #[test]
 fn the_auxiliary_loss_reaches_the_towers_alone() {
-    let with_towers = variants().into_iter().filter(|variant| variant.parts().has_towers());
+    let with_towers = variants().into_iter().filter(|variant| variant.has("auxiliary"));
     with_towers.for_each(|variant| assert_table(&config(), variant, Of::Auxiliary, &[]));
 }
 
@@ -152,12 +152,12 @@ fn only_the_option_lets_the_rankers_loss_reach_centres() {
 fn backward_gives_the_gradients_of_the_whole_loss_to_every_leaf() {
     for variant in variants() {
         let (trained, batch) = ready(&config(), variant);
-        let gradients = trained.ranker.backward(&trained.ranker.graph(&batch));
+        let gradients = trained.ranker().backward(&trained.ranker().graph(&batch));
         let leaf = |own: &Tensor<2>, all: &burn::tensor::Gradients| {
             own.grad(all).map_or_else(|| vec![0.0; own.shape().num_elements()], |gradient| block_on(read(gradient)))
         };
         // The same batch on a graph of its own: a backward pass uses its graph up.
-        let graph = trained.ranker.graph(&batch);
+        let graph = trained.ranker().graph(&batch);
         let all = graph.loss().backward();
         assert_eq!(block_on(read(gradients.leaves.requests)), leaf(&graph.leaves.requests, &all), "{variant:?}");
         assert_eq!(block_on(read(gradients.leaves.candidates)), leaf(&graph.leaves.candidates, &all));
@@ -184,11 +184,10 @@ fn difference(variant: Variant, steps: usize, other: Config) -> Vec<&'static str
 #[test]
 fn a_clustering_loss_moves_its_own_memory_and_nothing_else() {
     for variant in variants() {
-        let parts = variant.parts();
-        let learned = parts.uie == Some(UserCentres::Learned);
+        let learned = variant.has("user-centres");
         let own = |there: bool, names: &[&'static str]| if there { names.to_vec() } else { Vec::new() };
         assert_eq!(difference(variant, 1, Config { rho: 0.2, ..config() }), own(learned, &["user centres"]), "{variant:?}");
-        let centres = own(parts.has_item_centres(), &["item centres"]);
+        let centres = own(variant.has_item_centres(), &["item centres"]);
         assert_eq!(difference(variant, 1, Config { eta: 0.2, ..config() }), centres, "{variant:?}");
         // The first touches make a mean, whatever lambda is, unless it moves faster than a mean would: here from the second on.
         let other = Config { lambda: 0.5, ..config() };
@@ -197,7 +196,7 @@ fn a_clustering_loss_moves_its_own_memory_and_nothing_else() {
         let second = difference(variant, 2, other.clone());
         assert!(second.iter().all(|moved| memories.contains(moved)), "{variant:?}: {second:?}");
         let later = difference(variant, 4, other);
-        assert_eq!(memories.map(|memory| later.contains(&memory)), [parts.items, parts.upbe], "{variant:?}");
+        assert_eq!(memories.map(|memory| later.contains(&memory)), [variant.has("item-upbe"), variant.has("upbe")], "{variant:?}");
     }
 }
 
@@ -218,13 +217,13 @@ fn without_their_weights_no_loss_moves_a_centre() {
 /// were.
 #[test]
 fn without_lambda_nothing_moves_a_memory_of_behaviours() {
-    for variant in variants().into_iter().filter(|variant| variant.parts().upbe) {
+    for variant in variants().into_iter().filter(|variant| variant.has("upbe")) {
         let still = Config { lambda: 0.0, rho: 0.3, eta: 0.3, memory_start: MemoryStart::Zero, ..config() };
         let mut trained = Trained::new(&still, variant);
         (0..4).for_each(|_| trained.step());
         let width = 2 * still.memory_width() + 1;
         for side in [Side::Users, Side::Items] {
-            let Some(behaviours) = trained.ranker.behaviours(side) else { continue };
+            let Some(behaviours) = trained.ranker().behaviours(side) else { continue };
             let rows = block_on(read(behaviours.rows()));
             assert!(rows.chunks(width).any(|row| row[width - 1] > 1.0), "{variant:?}, {side:?}: some were touched again");
             assert!(rows.chunks(width).all(|row| row[..width - 1].iter().all(|&x| x == 0.0)), "{variant:?}, {side:?}");
@@ -245,8 +244,8 @@ fn the_option_moves_centres_of_both_sides_by_the_rankers_loss() {
 #[test]
 fn the_commitment_option_moves_the_users_tower_alone() {
     let (committed, batch) = ready(&Config { commit: 0.5, ..config() }, Variant::Uie);
-    let graph = committed.ranker.graph(&batch);
-    assert!(committed.ranker.memory(Side::Users).unwrap().is_filled());
+    let graph = committed.ranker().graph(&batch);
+    assert!(committed.ranker().memory(Side::Users).unwrap().is_filled());
     let plain = block_on(read(graph.mtl.clone() + graph.auxiliary.clone().unwrap()))[0];
     assert!(block_on(read(graph.loss()))[0] > plain);
     let moved = difference(Variant::Uie, 1, Config { commit: 0.5, ..config() });

@@ -9,19 +9,20 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use common::oracle::{Centres, Oracle, Seeking, behave};
 use common::training::{FILLED, Trained, config, differing, unwanted, variants};
 use common::*;
-use duia::config::{Config, MemoryStart, UserCentres, Variant, Widths};
+use duia::config::{Config, MemoryStart, Widths};
 use duia::counter::{Counter, Stream};
+use duia::data::Side;
 use duia::data::protocol::{Batch, NO_ROW};
 use duia::data::rows::RowPlanner;
-use duia::message::Side;
 use duia::model::assignments::Assignments;
 use duia::model::audience::CONSUMERS;
-use duia::model::ghca::{Memory, Observation, Reseeded};
+use duia::model::ghca::{Memory, Observation, Reseeded, UserCentres};
 use duia::model::ranker::{Sight, StepLosses};
 use duia::model::table::{Ids, Touched};
 use duia::model::uhse;
 use duia::model::upbe::{Behaviours, Met};
-use duia::train::turn_clocks;
+use duia::training::Upkeep;
+use duia::variants::Variant;
 
 const M: usize = 6;
 const OWNERS: usize = 5;
@@ -214,7 +215,7 @@ fn a_history_is_the_mean_of_its_items_centres_until_they_are_born_again() {
 /// Whose items pass when, and which centres are born again, is written down here and compared with what histories see.
 #[test]
 fn an_item_is_forgotten_when_its_centre_is_born_again_until_it_passes_once_more() {
-    for variant in variants().into_iter().filter(|variant| variant.parts().uhse) {
+    for variant in variants().into_iter().filter(|variant| variant.has("uhse")) {
         let mut trained = Trained::new(&Config { reseed: true, reseed_expect: 1.0, ..config() }, variant);
         let (items, children) = (trained.config.items as i32, trained.config.item_children as u32);
         let all = Tensor::from_data(TensorData::new((0..items).collect::<Vec<i32>>(), [items as usize, 1]), (&Device::flex(), DType::I32));
@@ -222,18 +223,18 @@ fn an_item_is_forgotten_when_its_centre_is_born_again_until_it_passes_once_more(
         for step in FILLED + 1..FILLED + 13 {
             let batch = trained.next();
             let on_device = trained.load(batch.clone());
-            trained.ranker.step(&on_device);
-            let (pairs, _) = trained.ranker.last().unwrap().items.clone().unwrap().chosen.unwrap();
+            let kept = trained.learn(&on_device);
+            let (pairs, _) = trained.ranker().last().unwrap().items.clone().unwrap().chosen.unwrap();
             let pairs: Vec<i32> = pairs.into_data().try_into_vec().unwrap();
             known.extend((0..batch.requests).map(|r| (batch.item[2 * r], pairs[2 * r + 1] as u32)));
             let before = known.len();
-            for (side, reborn) in block_on(turn_clocks(&mut trained.ranker, step, 1_000)).unwrap() {
+            for Upkeep { side, reseeded: reborn, .. } in kept {
                 let is_reborn = |child: u32| reborn.centres.contains(&(child / children)) || reborn.children.contains(&child);
                 known.retain(|_, child| side == Side::Users || !is_reborn(*child));
             }
             forgotten += before - known.len();
-            let memory = trained.ranker.memory(Side::Items).unwrap();
-            let (encoded, has) = uhse::encode(memory, &trained.ranker.assignments().unwrap().frozen(), all.clone());
+            let memory = trained.ranker().memory(Side::Items).unwrap();
+            let (encoded, has) = uhse::encode(memory, &trained.ranker().assignments().unwrap().frozen(), all.clone());
             let expected: Vec<f64> = (0..items as u32).map(|item| f64::from(u8::from(known.contains_key(&item)))).collect();
             assert_eq!(block_on(read(has)), expected, "{variant:?}, step {step}");
             let (centres, encoded) = (Centres::new(memory), rows(&block_on(read(encoded)), trained.config.memory_width()));
@@ -253,7 +254,7 @@ fn ready(config: &Config, variant: Variant) -> Trained {
 }
 
 fn oracle(trained: &Trained) -> Oracle {
-    Oracle::new(&trained.ranker, &trained.config, trained.dataset.vocabulary())
+    Oracle::new(trained.ranker(), &trained.config, trained.dataset.vocabulary())
 }
 
 #[test]
@@ -265,9 +266,9 @@ fn the_losses_of_a_batch_are_the_oracles_in_every_variant_before_and_after_the_f
             let batch = trained.with_a_third_candidate(&batch);
             let on_device = trained.load(batch.clone());
             let oracle = oracle(&trained).withholding(&on_device.kept);
-            assert_eq!(oracle.user_centres.is_some(), variant.parts().uie.is_some() && warm_up == FILLED);
+            assert_eq!(oracle.user_centres.is_some(), variant.has("uie") && warm_up == FILLED);
             let (mtl, auxiliary) = oracle.losses(&batch, &oracle.tell(&batch));
-            let graph = trained.ranker.graph(&on_device);
+            let graph = trained.ranker().graph(&on_device);
             assert_close(&block_on(read(graph.mtl.clone())), &[mtl], 1e-4);
             if let Some(got) = graph.auxiliary.clone() {
                 assert_close(&block_on(read(got)), &[auxiliary], 1e-4);
@@ -287,11 +288,11 @@ fn test_scores_are_the_oracles_with_every_item_looked_up_anew() {
             let child = |item: u32| centres.nearest(&oracle.v_item(item, categories[item as usize]))[1] - first;
             oracle.assignments = (0..categories.len() as u32).map(|item| vec![child(item) as f64, 0.0]).collect();
         }
-        let frozen = trained.ranker.frozen(&trained.categories());
+        let frozen = trained.ranker().frozen(&trained.categories());
         for batch in trained.test_batches(2) {
             let batch = trained.with_a_third_candidate(&batch);
             let expected: Vec<f64> = oracle.tell(&batch).logits.iter().map(|logits| logits[0]).collect();
-            assert_close(&block_on(read(trained.ranker.score(&frozen, &batch).logits)), &expected, 2e-4);
+            assert_close(&block_on(read(trained.ranker().score(&frozen, &batch).logits)), &expected, 2e-4);
         }
     }
 }
@@ -326,7 +327,7 @@ fn running_means_are_those_of_what_was_lent_before_the_step() {
     let mut trained = ready(&config(), Variant::DuiaItems);
     let m = trained.config.memory_width();
     let of = |trained: &Trained, side: Side| -> Vec<Vec<f64>> {
-        block_on(read(trained.ranker.means(side).unwrap().rows())).chunks(m).map(<[f64]>::to_vec).collect()
+        block_on(read(trained.ranker().means(side).unwrap().rows())).chunks(m).map(<[f64]>::to_vec).collect()
     };
     let (before, batch) = (oracle(&trained), trained.next());
     let told = before.tell(&batch);
@@ -355,8 +356,8 @@ fn gradients_of_personal_vectors_are_finite_differences_of_the_whole_model() {
     let mut trained = ready(&config(), Variant::DuiaItems);
     let batch = trained.next();
     let on_device = trained.load(batch.clone());
-    let graph = trained.ranker.graph(&on_device);
-    let leaves = trained.ranker.backward(&graph).leaves;
+    let graph = trained.ranker().graph(&on_device);
+    let leaves = trained.ranker().backward(&graph).leaves;
     let oracle = oracle(&trained).withholding(&on_device.kept);
     let mtl = |oracle: &Oracle| oracle.losses(&batch, &oracle.tell(&batch)).0;
     let m = trained.config.memory_width();
@@ -396,11 +397,11 @@ fn seeking(batch: &Batch, v_user: &[Vec<f64>], v_item: &[Vec<f64>], side: Side) 
 }
 
 fn centres_of(trained: &Trained, side: Side) -> Vec<f64> {
-    trained.ranker.memory(side).map_or(Vec::new(), |memory| block_on(read(memory.centres())))
+    trained.ranker().memory(side).map_or(Vec::new(), |memory| block_on(read(memory.centres())))
 }
 
 fn behaviours_of(trained: &Trained, side: Side) -> Vec<f64> {
-    trained.ranker.behaviours(side).map_or(Vec::new(), |behaviours| block_on(read(behaviours.rows())))
+    trained.ranker().behaviours(side).map_or(Vec::new(), |behaviours| block_on(read(behaviours.rows())))
 }
 
 #[test]
@@ -418,7 +419,7 @@ fn a_step_moves_every_memory_by_its_rule_from_what_was_there_before_the_step() {
             assert!(clustered.contains(&true) && clustered.contains(&false));
             let step = FILLED + 3 + round as u64 + 1;
             trained.step_on(batch.clone());
-            let losses = trained.ranker.losses().unwrap().clone();
+            let losses = trained.ranker().losses().unwrap().clone();
             let read_loss = |loss: Option<Tensor<1>>| loss.map(|loss| block_on(read(loss)));
             if let Some(centres) = &before.user_centres {
                 let (after, loss) = centres.step(&told.v_user, &clustered, 0.3);
@@ -435,7 +436,7 @@ fn a_step_moves_every_memory_by_its_rule_from_what_was_there_before_the_step() {
                         let child = centres.nearest(v)[1] - config.item_centres;
                         assignments[batch.item[r * batch.candidates] as usize] = vec![child as f64, step as f64];
                     }
-                    assert_eq!(block_on(read(trained.ranker.assignments().unwrap().rows())), assignments.concat());
+                    assert_eq!(block_on(read(trained.ranker().assignments().unwrap().rows())), assignments.concat());
                 }
             }
             if let Some(centres) = before.user_centres.as_ref().filter(|_| !before.consumers.is_empty()) {
@@ -446,7 +447,7 @@ fn a_step_moves_every_memory_by_its_rule_from_what_was_there_before_the_step() {
                     let older = &before.consumers[item][..2 * (CONSUMERS - 1)];
                     consumers[item] = [&[child as f64, step as f64], older].concat();
                 }
-                assert_eq!(block_on(read(trained.ranker.consumers().unwrap().rows())), consumers.concat());
+                assert_eq!(block_on(read(trained.ranker().consumers().unwrap().rows())), consumers.concat());
                 assert!(consumers.iter().any(|places| places[3] >= 0.0), "somebody came second");
             }
             let sides = [
@@ -457,7 +458,7 @@ fn a_step_moves_every_memory_by_its_rule_from_what_was_there_before_the_step() {
                 let Some(centres) = centres.as_ref().filter(|_| !rows.is_empty()) else { continue };
                 let mut mean = mean.clone();
                 let (after, expected) = behave(rows, &mut mean, centres, &seeking(&batch, &told.v_user, &told.v_item, side), 0.4, true);
-                assert_close(&block_on(read(trained.ranker.behaviours(side).unwrap().mean())), &mean, 5e-5);
+                assert_close(&block_on(read(trained.ranker().behaviours(side).unwrap().mean())), &mean, 5e-5);
                 assert_close(&behaviours_of(&trained, side), &after.concat(), 5e-5);
                 assert_close(&read_loss(loss).unwrap(), &expected, 2e-4);
                 assert!(after != *rows, "{variant:?}: somebody's memory moved");
@@ -480,7 +481,7 @@ fn what_nobody_wanted_changes_no_memory() {
         let of_items = ["item centres", "item hits", "mean of item centres", "assignments", "assigned when", "consumers"];
         let of_behaviours = ["user behaviours", "item behaviours", "mean of user behaviours", "mean of item behaviours"];
         assert!(of_items.iter().chain(&of_behaviours).all(|memory| !moved.contains(memory)), "{variant:?}: {moved:?}");
-        assert_eq!(moved.contains(&"user centres"), variant.parts().uie == Some(UserCentres::Learned), "{variant:?}: {moved:?}");
+        assert_eq!(moved.contains(&"user centres"), variant.has("user-centres"), "{variant:?}: {moved:?}");
 
         let before = trained.state();
         let quiet = Batch { clustered: vec![0.0; trained.config.batch / 2], ..unwanted(&trained.next(), |_| true) };
@@ -497,17 +498,17 @@ fn no_row_sees_its_own_update() {
         let mut trained = ready(&config(), variant);
         let batch = trained.next();
         let on_device = trained.load(batch);
-        let before = trained.ranker.graph(&on_device);
+        let before = trained.ranker().graph(&on_device);
         let at = |loss: &Option<Tensor<1>>| loss.clone().map(|loss| block_on(read(loss)));
         let adaptation = before.adaptation.clone().map(|(loss, _)| loss);
         let told = (block_on(read(before.mtl.clone())), at(&before.auxiliary), at(&adaptation));
-        let centred = |side: Side| Some(Centres::new(trained.ranker.memory(side)?).centred(trained.ranker.means(side)));
+        let centred = |side: Side| Some(Centres::new(trained.ranker().memory(side)?).centred(trained.ranker().means(side)));
         let centres = [Side::Users, Side::Items].map(centred);
-        trained.ranker.step(&on_device);
-        let StepLosses { mtl, auxiliary, adaptation, .. } = trained.ranker.losses().unwrap().clone();
+        trained.learn(&on_device);
+        let StepLosses { mtl, auxiliary, adaptation, .. } = trained.ranker().losses().unwrap().clone();
         assert_eq!((block_on(read(mtl)), at(&auxiliary), at(&adaptation)), told, "{variant:?}");
         // What the step says of its rows is what the centres of before said.
-        let last = trained.ranker.last().unwrap().clone();
+        let last = trained.ranker().last().unwrap().clone();
         for (side, sight, centres) in [("users", last.users, &centres[0]), ("items", last.items, &centres[1])] {
             let (Some(Sight { v, chosen: Some((pairs, _)) }), Some(centres)) = (sight, centres) else { continue };
             let first = centres.rows.len() / (1 + if side == "users" { 3 } else { 2 });
@@ -525,9 +526,9 @@ fn test_rows_touch_nothing() {
     for variant in variants() {
         let trained = ready(&config(), variant);
         let before = trained.state();
-        let frozen = trained.ranker.frozen(&trained.categories());
+        let frozen = trained.ranker().frozen(&trained.categories());
         let scores = |batches: &[Batch]| -> Vec<f64> {
-            batches.iter().flat_map(|batch| block_on(read(trained.ranker.score(&frozen, batch).logits))).collect()
+            batches.iter().flat_map(|batch| block_on(read(trained.ranker().score(&frozen, batch).logits))).collect()
         };
         let batches = trained.test_batches(6);
         let first = scores(&batches);
@@ -539,13 +540,13 @@ fn test_rows_touch_nothing() {
 #[test]
 fn children_belong_to_their_parent_on_both_sides() {
     let reborn = Config { reseed: true, reseed_expect: 1.0, ..config() };
-    for variant in variants().into_iter().filter(|variant| variant.parts().has_user_centres() || variant.parts().has_item_centres()) {
+    for variant in variants().into_iter().filter(|variant| variant.has_user_centres() || variant.has_item_centres()) {
         let mut trained = Trained::new(&reborn, variant);
         for _ in 0..12 {
             trained.step();
-            let last = trained.ranker.last().unwrap().clone();
-            let frozen = trained.ranker.frozen(&trained.categories());
-            let tested = trained.ranker.score(&frozen, &trained.test_batches(1)[0]);
+            let last = trained.ranker().last().unwrap().clone();
+            let frozen = trained.ranker().frozen(&trained.categories());
+            let tested = trained.ranker().score(&frozen, &trained.test_batches(1)[0]);
             for (children, sights) in [(3, [last.users, tested.users]), (2, [last.items, tested.items])] {
                 for (assigned, _) in sights.into_iter().flatten().filter_map(|sight| sight.chosen) {
                     let pairs: Vec<i32> = assigned.into_data().try_into_vec().unwrap();
@@ -561,14 +562,14 @@ fn frozen_centres_never_move() {
     for variant in [Variant::RandomCentres, Variant::KMeansCentres] {
         let mut trained = Trained::new(&Config { reseed: true, reseed_expect: 1.0, ..config() }, variant);
         let filled = trained.state();
-        assert!(trained.ranker.memory(Side::Users).unwrap().is_filled());
+        assert!(trained.ranker().memory(Side::Users).unwrap().is_filled());
         assert!(centres_of(&trained, Side::Users).iter().any(|&x| x != 0.0));
         for _ in 0..12 {
             trained.step();
             let moved = differing(&filled, &trained.state());
             assert!(!moved.contains(&"user centres"), "{variant:?}");
             assert!(moved.contains(&"mean of user centres"), "{variant:?}: they are searched as all others are");
-            assert!(trained.ranker.losses().unwrap().uie.is_none());
+            assert!(trained.ranker().losses().unwrap().uie.is_none());
         }
     }
 }
@@ -590,7 +591,7 @@ fn an_empty_history_has_no_centres() {
     batch.history_categories.fill(NO_ROW);
     let on_device = trained.load(batch.clone());
     let oracle = oracle(&trained).withholding(&on_device.kept);
-    let graph = trained.ranker.graph(&on_device);
+    let graph = trained.ranker().graph(&on_device);
     assert_close(&block_on(read(graph.mtl)), &[oracle.losses(&batch, &oracle.tell(&batch)).0], 1e-4);
 }
 
@@ -603,7 +604,7 @@ fn touched(trained: &Trained, side: Side) -> Vec<usize> {
 
 /// Items of which a consumer is known.
 fn consumed(trained: &Trained) -> Vec<usize> {
-    let places = rows(&block_on(read(trained.ranker.consumers().unwrap().rows())), 2 * CONSUMERS);
+    let places = rows(&block_on(read(trained.ranker().consumers().unwrap().rows())), 2 * CONSUMERS);
     (0..places.len()).filter(|&item| places[item][1] >= 0.0).collect()
 }
 
@@ -623,8 +624,8 @@ fn memories_of_behaviours_of_a_file_begin_anew_when_training_goes_on() {
     let batch = trained.next();
     let known = |trained: &Trained| (touched(trained, Side::Users), touched(trained, Side::Items), consumed(trained));
     let before = known(&trained);
-    let state = block_on(trained.ranker.state("a stream")).unwrap();
-    trained.ranker.restore(&state, 0).unwrap();
+    let state = block_on(trained.ranker().state("a stream")).unwrap();
+    trained.learner.restore(&state).unwrap();
     assert_eq!(known(&trained), before, "a test goes on from them");
     trained.step_on(batch.clone());
     knows_only(&trained, &batch);

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use common::oracle::{EnhancementOracle, Layer, PleOracle, layer, layers, parameters};
 use common::training::{FILLED, Trained, config};
 use common::*;
-use duia::config::{StopRule, Variant};
+use duia::config::StopRule;
 use duia::counter::{Counter, Stream};
 use duia::data::protocol::{Batch, NO_ROW};
 use duia::model::auxiliary::{self, Towers};
@@ -20,6 +20,7 @@ use duia::model::network::Network;
 use duia::model::ple::{Ple, PleSizes};
 use duia::model::transfer::Transfer;
 use duia::model::uie::lend;
+use duia::variants::Variant;
 
 const REQUESTS: usize = 2;
 const CANDIDATES: usize = 3;
@@ -385,13 +386,13 @@ fn the_loss_of_ple_with_cl_is_info_nce_of_two_masked_views() {
     // Late enough for low-active users to have a history.
     let batch = (0..30).map(|_| trained.next()).last().unwrap();
     let on_device = trained.load(batch.clone());
-    let graph = trained.ranker.graph(&on_device);
+    let graph = trained.ranker().graph(&on_device);
     let d = trained.config.embedding;
     // Correlations are those of the first batch of the stream.
     let seed = Counter::new(trained.config.seed, Stream::Views).lane(u64::MAX).below(FILLED, 5) as usize;
     let first = masked(&trained.dataset.replay().next_train().unwrap(), seed);
     let tower: Vec<Layer> = {
-        let all = parameters(trained.ranker.network().contrastive.as_ref().unwrap());
+        let all = parameters(trained.ranker().network().contrastive.as_ref().unwrap());
         all.chunks(2).map(|layer| (layer[0].1.clone(), layer[1].1.clone())).collect()
     };
     let (requests, views) = (rows_of(graph.leaves.requests.clone()), rows_of(graph.leaves.views.clone().unwrap()));
@@ -479,7 +480,7 @@ fn only_its_own_variants_learn_from_the_whole_history() {
         // Late enough for histories that are longer than what the ranker pools.
         let batch = (0..30).map(|_| trained.next()).last().unwrap();
         let views = trained.load(batch.clone()).fields(variant).views.as_ref().map(|ids| ids.flat());
-        assert_eq!(views.is_some(), variant.parts().long);
+        assert_eq!(views.is_some(), variant.has("long-history"));
         let ids = views.map_or(Vec::new(), |ids| ids.into_data().try_into_vec::<i32>().unwrap());
         let whole = (0..batch.requests).flat_map(|r| (0..2).flat_map(move |kind| (0..8).map(move |at| (r, at, kind))));
         let expected: Vec<i32> = whole.map(|(r, at, kind)| place(&batch, r, at)[kind]).collect();
@@ -521,9 +522,9 @@ fn the_transfer_loss_of_a_batch_sees_the_short_and_the_whole_history() {
     let mut trained = Trained::new(&config(), Variant::Transfer);
     let batch = trained.next();
     let on_device = trained.load(batch.clone());
-    let graph = trained.ranker.graph(&on_device);
+    let graph = trained.ranker().graph(&on_device);
     let all: Vec<Layer> =
-        parameters(trained.ranker.network().transfer.as_ref().unwrap()).chunks(2).map(|l| (l[0].1.clone(), l[1].1.clone())).collect();
+        parameters(trained.ranker().network().transfer.as_ref().unwrap()).chunks(2).map(|l| (l[0].1.clone(), l[1].1.clone())).collect();
     let (lead, tower) = all.split_last().unwrap();
     let d = trained.config.embedding;
     let (requests, views) = (rows_of(graph.leaves.requests.clone()), rows_of(graph.leaves.views.clone().unwrap()));

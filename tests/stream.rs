@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use common::block_on;
 use duia::checkpoint;
-use duia::config::{Config, MemoryStart, Variant, Variants};
+use duia::config::{Config, MemoryStart};
 use duia::data::generator::Generator;
-use duia::data::{Behaviour, Source, Vocabulary};
-use duia::device;
-use duia::message::{DeviceChoice, Event, Origin, Score, State, TestKind};
-use duia::train::{Course, Race, run_with};
+use duia::data::{Behaviour, Origin, Source, Vocabulary};
+use duia::metrics::{Score, TestKind};
+use duia::training::{Comparison, RunOptions, device, run_with};
+use duia::variants::{Variant, Variants};
+use duia::wire::{DeviceChoice, Event, State};
 
 /// 14 steps, and a test of two full batches.
 const TRAIN_ROWS: usize = 896;
@@ -47,8 +48,8 @@ fn config() -> Config {
 fn race(config: &Config, source: Arc<dyn Source>) -> (Vec<Event>, Vec<Vec<u8>>) {
     let (mut events, mut left) = (Vec::new(), Vec::new());
     let mut keep = |_, bytes| left.push(bytes);
-    let course = Course { weights_out: Some(&mut keep), ..Course::default() };
-    block_on(run_with(config.clone(), source, DeviceChoice::Cpu, course, |event| events.push(event))).unwrap();
+    let options = RunOptions { weights_out: Some(&mut keep), ..RunOptions::default() };
+    block_on(run_with(config.clone(), source, DeviceChoice::Cpu, options, |event| events.push(event))).unwrap();
     (events, left)
 }
 
@@ -124,7 +125,7 @@ fn a_row_of_the_streaming_test_is_scored_before_it_teaches() {
     assert_eq!(none.len(), Variant::ALL.len());
     assert_eq!(none, last, "nobody is scored after the last row");
     for (place, variant) in Variant::ALL.into_iter().enumerate() {
-        assert_eq!(none[place] != first[place], variant.parts().rule.is_none(), "{variant:?}: the second batch knows the first");
+        assert_eq!(none[place] != first[place], variant.rule().is_none(), "{variant:?}: the second batch knows the first");
     }
 }
 
@@ -137,7 +138,7 @@ fn what_nobody_taught_between_is_scored_as_with_frozen_memories() {
     assert_eq!(streaming.len(), Variant::ALL.len());
     for (place, variant) in Variant::ALL.into_iter().enumerate() {
         // Frozen, every item of a history has a centre; the live table knows those that passed as positives.
-        assert_eq!(frozen[place] == streaming[place], !variant.parts().uhse, "{variant:?}");
+        assert_eq!(frozen[place] == streaming[place], !variant.has("uhse"), "{variant:?}");
     }
 }
 
@@ -154,12 +155,11 @@ fn who_learns_nothing_gains_nothing_and_who_learns_does_not_stay() {
     };
     let (still, learning) = (change(&still), change(&longer));
     for (place, variant) in Variant::ALL.into_iter().enumerate() {
-        let parts = variant.parts();
         // A touch makes a memory count for more, whatever the rates, and UHSE's live table fills.
-        if !parts.upbe && !parts.uhse {
+        if !variant.has("upbe") && !variant.has("uhse") {
             assert!(still[place].abs() < 1e-4, "{variant:?}: {}", still[place]);
         }
-        assert_eq!(learning[place].abs() > 1e-4, parts.rule.is_none(), "{variant:?}: {}", learning[place]);
+        assert_eq!(learning[place].abs() > 1e-4, variant.rule().is_none(), "{variant:?}: {}", learning[place]);
     }
 }
 
@@ -189,10 +189,10 @@ fn neither_the_panel_nor_the_frozen_test_moves_anything() {
     let (_, weights) = generated(&rarely);
     assert_eq!(arrays(&weights), arrays(&generated(&often).1), "the panel is looked at without being touched");
     let opened = block_on(device::open(DeviceChoice::Cpu, &rarely, &mut |_| {})).unwrap();
-    let mut race = Race::new(rarely.clone(), Arc::new(Generator::new(&rarely)), &opened.device, opened.watch).unwrap();
-    weights.iter().for_each(|bytes| assert!(race.load(bytes).is_ok()));
-    block_on(race.evaluate_all(&mut |_| {})).unwrap();
-    let after: Vec<Vec<u8>> = block_on(race.weights()).unwrap().into_iter().map(|(_, bytes)| bytes).collect();
+    let mut comparison = Comparison::new(rarely.clone(), Arc::new(Generator::new(&rarely)), &opened.device, opened.watch).unwrap();
+    weights.iter().for_each(|bytes| assert!(comparison.load(bytes).is_ok()));
+    block_on(comparison.evaluate_all(&mut |_| {})).unwrap();
+    let after: Vec<Vec<u8>> = block_on(comparison.weights()).unwrap().into_iter().map(|(_, bytes)| bytes).collect();
     assert_eq!(arrays(&after), arrays(&weights), "and so is the test");
 }
 
@@ -203,13 +203,13 @@ fn a_run_that_is_ended_early_is_tested_like_any_other() {
     let looks = std::cell::Cell::new(0);
     let is_over = || looks.replace(looks.get() + 1) == 4;
     let mut keep = |_, _| left += 1;
-    let course = Course { is_over: Some(&is_over), weights_out: Some(&mut keep), ..Course::default() };
+    let options = RunOptions { is_over: Some(&is_over), weights_out: Some(&mut keep), ..RunOptions::default() };
     let source = Arc::new(Generator::new(&config));
-    block_on(run_with(config.clone(), source, DeviceChoice::Cpu, course, |event| events.push(event))).unwrap();
+    block_on(run_with(config.clone(), source, DeviceChoice::Cpu, options, |event| events.push(event))).unwrap();
     let tested = events.iter().filter_map(|event| if let Event::Evaluation(e) = event { Some((e.kind, e.step)) } else { None });
     assert_eq!(tested.filter(|(kind, _)| *kind == TestKind::Whole).collect::<Vec<_>>(), [(TestKind::Whole, 5)]);
     assert!(matches!(events.last(), Some(Event::State(State::Finished))));
-    assert_eq!(left, duia::train::trained(&Variant::ALL).count(), "what was learned is kept");
+    assert_eq!(left, duia::variants::trained(&Variant::ALL).count(), "what was learned is kept");
     let whole = generated(&config).0;
     let positives = |events: &[Event]| scores(events, TestKind::Whole)[0].auc.all.positives;
     assert_eq!(positives(&events), positives(&whole), "on all of the test");
@@ -220,7 +220,7 @@ fn a_run_that_is_ended_early_is_tested_like_any_other() {
 fn a_warm_up_that_the_run_does_not_outlast_is_refused() {
     let refused = |config: Config| {
         let source = Arc::new(Generator::new(&config));
-        block_on(run_with(config, source, DeviceChoice::Cpu, Course::default(), |_| {})).err().map(|failure| failure.detail)
+        block_on(run_with(config, source, DeviceChoice::Cpu, RunOptions::default(), |_| {})).err().map(|failure| failure.detail)
     };
     let only = |variant: Variant, warm_up: u64| Config { warm_up, variants: Variants(vec![variant]), streaming_test: false, ..config() };
     let said = refused(only(Variant::Uie, 14)).unwrap();

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use common::*;
 use duia::checkpoint::{self, CheckpointError, State, Values};
-use duia::config::{Config, Variant, Variants};
+use duia::config::Config;
+use duia::data::Side;
 use duia::data::generator::Generator;
 use duia::data::protocol::{Batch, Dataset};
-use duia::message::{DeviceChoice, Side};
-use duia::model::batch::{Layout, Loader};
-use duia::model::ranker::Ranker;
 use duia::platform::block_on;
-use duia::trace;
-use duia::train::{Course, run_with, turn_clocks};
+use duia::training::{Learner, RunOptions, run_with, trace};
+use duia::variants::{Variant, Variants};
+use duia::wire::DeviceChoice;
 
 const STEPS: usize = 8;
 const VARIANT: Variant = Variant::DuiaItems;
@@ -473,22 +472,23 @@ fn a_trace_of_what_cannot_be_traced_is_refused() {
 }
 
 /// A ranker some steps past its fill, test rows, and the category of each item.
-fn trained(config: &Config) -> (Ranker, Layout, Vec<Batch>, Vec<u32>) {
-    let device = Device::flex();
+fn trained(config: &Config) -> (Learner, Vec<Batch>, Vec<u32>) {
     let dataset = Dataset::open(source(config), config).unwrap();
-    let layout = Layout::new(dataset.vocabulary(), config);
     let mut replay = dataset.replay();
-    let mut loader = Loader::new(layout, &[VARIANT], config, &device);
-    let mut ranker = Ranker::new(config, VARIANT, layout, &device);
-    for step in 1..=6 {
-        ranker.step(&loader.load(Arc::new(replay.next_train().unwrap())));
-        block_on(turn_clocks(&mut ranker, step, 30)).unwrap();
-    }
+    let mut learner = fresh(config);
+    (0..6).for_each(|_| drop(block_on(learner.learn(Arc::new(replay.next_train().unwrap()))).unwrap()));
     let categories = (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect();
-    (ranker, layout, dataset.panel(64), categories)
+    (learner, dataset.panel(64), categories)
 }
 
-fn scores(ranker: &Ranker, batches: &[Batch], categories: &[u32]) -> Vec<u32> {
+/// A ranker before its first step.
+fn fresh(config: &Config) -> Learner {
+    let dataset = Dataset::open(source(config), config).unwrap();
+    Learner::new(config, &[VARIANT], dataset.vocabulary(), &Device::flex(), 30)
+}
+
+fn scores(learner: &Learner, batches: &[Batch], categories: &[u32]) -> Vec<u32> {
+    let ranker = &learner.rankers()[0];
     let frozen = ranker.frozen(categories);
     let logits = batches.iter().flat_map(|batch| ranker.score(&frozen, batch).logits.into_data().try_into_vec::<f32>().unwrap());
     logits.map(f32::to_bits).collect()
@@ -497,26 +497,26 @@ fn scores(ranker: &Ranker, batches: &[Batch], categories: &[u32]) -> Vec<u32> {
 #[test]
 fn weights_come_back_to_the_bit() {
     let config = config();
-    let (ranker, layout, batches, categories) = trained(&config);
-    let state = block_on(ranker.state("a stream")).unwrap();
+    let (learner, batches, categories) = trained(&config);
+    let state = block_on(learner.rankers()[0].state("a stream")).unwrap();
     assert_eq!((state.description.steps, state.description.filled), (6, [true; 2]));
     let bytes = checkpoint::to_bytes(&state).unwrap();
-    let mut fresh = Ranker::new(&Config { seed: 99, ..config }, VARIANT, layout, &Device::flex());
-    let expected = scores(&ranker, &batches, &categories);
+    let mut fresh = fresh(&Config { seed: 99, ..config });
+    let expected = scores(&learner, &batches, &categories);
     assert_ne!(scores(&fresh, &batches, &categories), expected);
-    fresh.restore(&checkpoint::from_bytes(&bytes).unwrap(), 0).unwrap();
+    fresh.restore(&checkpoint::from_bytes(&bytes).unwrap()).unwrap();
     assert_eq!(scores(&fresh, &batches, &categories), expected);
-    assert!(fresh.memory(Side::Users).unwrap().is_filled());
-    assert_eq!(block_on(fresh.state("a stream")).unwrap().arrays, state.arrays);
+    assert!(fresh.rankers()[0].memory(Side::Users).unwrap().is_filled());
+    assert_eq!(block_on(fresh.rankers()[0].state("a stream")).unwrap().arrays, state.arrays);
 }
 
 #[test]
 fn files_that_do_not_fit_are_refused_and_change_nothing() {
     let config = config();
-    let (mut ranker, layout, batches, categories) = trained(&config);
-    let state = block_on(ranker.state("a stream")).unwrap();
+    let (mut learner, batches, categories) = trained(&config);
+    let state = block_on(learner.rankers()[0].state("a stream")).unwrap();
     let bytes = checkpoint::to_bytes(&state).unwrap();
-    let before = scores(&ranker, &batches, &categories);
+    let before = scores(&learner, &batches, &categories);
 
     assert!(matches!(checkpoint::from_bytes(b"user,item"), Err(CheckpointError::Unreadable { .. })));
     assert!(matches!(checkpoint::from_bytes(&bytes[..bytes.len() - 1]), Err(CheckpointError::Unreadable { .. })));
@@ -528,15 +528,15 @@ fn files_that_do_not_fit_are_refused_and_change_nothing() {
 
     let mut other = state.clone();
     other.description.variant = Variant::Duia;
-    assert!(ranker.restore(&other, 0).unwrap_err().to_string().contains("holds duia, and this run trains duia-items"));
+    assert!(learner.restore(&other).unwrap_err().to_string().contains("holds duia, and this run trains duia-items"));
     let mut without = state.clone();
     without.arrays.remove("user_centres.mean");
-    assert!(ranker.restore(&without, 0).unwrap_err().to_string().contains("no tensor `user_centres.mean`"));
-    let mut wider = Ranker::new(&Config { tower: "9".parse().unwrap(), ..config }, VARIANT, layout, &Device::flex());
-    let said = wider.restore(&state, 0).unwrap_err().to_string();
+    assert!(learner.restore(&without).unwrap_err().to_string().contains("no tensor `user_centres.mean`"));
+    let mut wider = fresh(&Config { tower: "9".parse().unwrap(), ..config });
+    let said = wider.restore(&state).unwrap_err().to_string();
     assert!(said.contains("`network.ple.towers.layers.0.weight` is [2, 5, 3] and this run's is [2, 5, 9]"), "{said}");
     assert!(said.contains(r#"tower is "3" there and "9" here"#), "{said}");
-    assert_eq!(scores(&ranker, &batches, &categories), before);
+    assert_eq!(scores(&learner, &batches, &categories), before);
 }
 
 #[test]
@@ -544,8 +544,8 @@ fn a_run_starts_from_weights_and_leaves_them() {
     let run = |config: &Config, from: Option<&[u8]>| {
         let mut kept = Vec::new();
         let mut keep = |variant, bytes| kept.push((variant, bytes));
-        let course = Course { weights_in: from, weights_out: Some(&mut keep), ..Course::default() };
-        let outcome = block_on(run_with(config.clone(), source(config), DeviceChoice::Cpu, course, |_| {}));
+        let options = RunOptions { weights_in: from, weights_out: Some(&mut keep), ..RunOptions::default() };
+        let outcome = block_on(run_with(config.clone(), source(config), DeviceChoice::Cpu, options, |_| {}));
         outcome.map(|()| kept)
     };
     let config = config();

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use duia::config::{Preset, Variant};
-use duia::message::DeviceChoice;
+use duia::config::Preset;
+use duia::variants::Variant;
+use duia::wire::DeviceChoice;
 
 use super::evidence::arguments::{Ablate, Simulate, Sweep};
 use super::sample::DEFAULT_SAMPLE;

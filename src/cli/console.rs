@@ -3,8 +3,10 @@
 
 use std::io::{IsTerminal, stderr};
 
-use duia::config::Variant;
-use duia::message::{DataReport, DeviceReport, Evaluation, Event, Origin, Stage, TestKind};
+use duia::data::{DataReport, Origin};
+use duia::metrics::{Evaluation, TestKind};
+use duia::variants::Variant;
+use duia::wire::{DeviceReport, Event, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::text::{figure, percent, warn, whole};

@@ -1,10 +1,10 @@
 //! Made-up figures for tests.
 
-use duia::config::{Config, Variant};
-use duia::message::{
-    Auc, ByGroup, ClusterHealth, DataReport, Evaluation, Event, GroupInterest, Interest, Lift, Losses, Origin, Score, Side, Slice,
-    SliceScore, TestKind,
-};
+use duia::config::Config;
+use duia::data::{DataReport, GroupInterest, Interest, Origin, Side};
+use duia::metrics::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Losses, Score, Slice, SliceScore, TestKind};
+use duia::variants::Variant;
+use duia::wire::Event;
 
 use super::record::Record;
 
@@ -81,8 +81,7 @@ pub fn record(config: &Config) -> Record {
     record.take(Event::Evaluation(Evaluation { step: 10, kind: TestKind::Whole, scores: scores(0.0, 0.004) }));
     record.take(Event::Evaluation(Evaluation { step: 10, kind: TestKind::Streaming, scores: scores(0.05, 0.006) }));
     for &variant in &variants {
-        let parts = variant.parts();
-        for (side, has) in [(Side::Users, parts.has_user_centres()), (Side::Items, parts.has_item_centres())] {
+        for (side, has) in [(Side::Users, variant.has_user_centres()), (Side::Items, variant.has_item_centres())] {
             if has {
                 record.take(Event::Clusters(ClusterHealth { step: 10, ..health(variant, side) }));
             }

@@ -1,6 +1,6 @@
 //! The plots of a run folder: `auc.svg`, `losses.svg` and `clusters.svg`.
 
-use duia::config::Variant;
+use duia::variants::Variant;
 use plotters::style::ShapeStyle;
 
 use super::drawing::{Across, Curve, Panel, Place, Undrawn, line, svg};
@@ -116,7 +116,9 @@ fn has_points(panel: &Panel) -> bool {
 mod tests {
     use super::super::example;
     use super::*;
-    use duia::message::{Auc, ByGroup, ClusterHealth, Evaluation, Event, Losses, Score, Side, TestKind};
+    use duia::data::Side;
+    use duia::metrics::{Auc, ByGroup, ClusterHealth, Evaluation, Losses, Score, TestKind};
+    use duia::wire::Event;
 
     #[test]
     fn an_empty_run_and_figures_that_do_not_exist_can_be_drawn() {

@@ -1,7 +1,9 @@
 //! What is kept of a run's events.
 
-use duia::config::Variant;
-use duia::message::{ClusterHealth, DataReport, DeviceReport, Evaluation, Event, Failure, Losses, TestKind};
+use duia::data::DataReport;
+use duia::metrics::{ClusterHealth, Evaluation, Losses, TestKind};
+use duia::variants::Variant;
+use duia::wire::{DeviceReport, Event, Failure};
 
 use super::series::Series;
 

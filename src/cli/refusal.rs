@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use duia::data::DataError;
-use duia::message::Failure;
+use duia::wire::Failure;
 
 /// A reason to stop, as sentences for a person: what is wrong, then what to do.
 #[derive(Debug, thiserror::Error)]

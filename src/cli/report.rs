@@ -27,8 +27,11 @@
 
 use std::path::Path;
 
-use duia::config::{Config, Variant};
-use duia::message::{ClusterHealth, DataReport, DeviceReport, Evaluation, Failure, Losses, Score};
+use duia::config::Config;
+use duia::data::DataReport;
+use duia::metrics::{ClusterHealth, Evaluation, Losses, Score};
+use duia::variants::Variant;
+use duia::wire::{DeviceReport, Failure};
 use serde::Serialize;
 
 use super::record::Record;

@@ -21,8 +21,9 @@
 
 use std::fmt::Write;
 
-use duia::config::Variant;
-use duia::message::{Auc, ByGroup, ClusterHealth, Earlier, Evaluation, Lift, Losses, Side, Slice, TestKind};
+use duia::data::Side;
+use duia::metrics::{Auc, ByGroup, ClusterHealth, Earlier, Evaluation, Lift, Losses, Slice, TestKind};
+use duia::variants::Variant;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One figure of one variant at one step.
@@ -201,7 +202,7 @@ pub fn earlier_key(earlier: Earlier) -> &'static str {
 mod tests {
     use super::super::example;
     use super::*;
-    use duia::message::{Score, SliceScore};
+    use duia::metrics::{Score, SliceScore};
 
     fn health(step: u64, nmi: Option<f64>) -> ClusterHealth {
         ClusterHealth { step, hit_rate_1: 0.5, nmi, ..example::health(Variant::Uie, Side::Users) }

@@ -1,9 +1,10 @@
 //! The tables that end a run.
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use duia::config::{Config, Variant};
-use duia::message::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Origin, Score, Side, Slice};
-use duia::metrics::collapse;
+use duia::config::Config;
+use duia::data::{Origin, Side};
+use duia::metrics::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Score, Slice, collapse};
+use duia::variants::Variant;
 
 use super::record::Record;
 use super::text::{NONE, difference, duration, figure, interval, short, whole};
@@ -101,7 +102,7 @@ fn differences(variants: &[Variant], scores: &[Score]) -> Table {
         }
     }
     for (variant, score) in variants.iter().zip(scores) {
-        if let (Some(rung), Some(below)) = (score.rung, variant.rung_below()) {
+        if let (Some(rung), Some(below)) = (score.rung, variant.parent()) {
             add(variant, &below, rung);
         }
     }
@@ -166,7 +167,8 @@ fn clusters(all: &[ClusterHealth]) -> Table {
 mod tests {
     use super::super::example;
     use super::*;
-    use duia::config::{Similarity, Variants};
+    use duia::config::Similarity;
+    use duia::variants::Variants;
 
     #[test]
     fn a_finished_run_shows_every_figure_and_an_empty_one_none() {

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use duia::checkpoint;
-use duia::config::Variant;
-use duia::message::Failure;
 use duia::platform::block_on;
+use duia::variants::Variant;
+use duia::wire::Failure;
 
 use super::arguments::Trace;
 use super::files::write_whole;
@@ -21,7 +21,7 @@ const ELSEWHERE: &str = "Choose another place with --weights-out";
 pub fn trace(arguments: &Trace) -> Result<(), Refusal> {
     let config = arguments.settings.resolve()?;
     let source = rows::open(arguments.data.as_deref(), &config)?;
-    let recorded = block_on(duia::trace::record(&config, arguments.variant, source, arguments.steps));
+    let recorded = block_on(duia::training::trace::record(&config, arguments.variant, source, arguments.steps));
     let state = recorded.map_err(|error| Refusal::Run { failure: Failure::from(&error), begun: false })?;
     let bytes = checkpoint::to_bytes(&state).map_err(|error| Refusal::unwritable(&arguments.out, error))?;
     let (steps, tensors) = (whole(state.description.steps), whole(state.arrays.len() as u64));

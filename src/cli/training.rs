@@ -4,22 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use duia::message::Failure;
 use duia::platform::block_on;
-use duia::train::Course;
+use duia::training::RunOptions;
+use duia::wire::Failure;
 
 use super::arguments::Train;
 use super::console::Console;
 use super::files::RunFolder;
-use super::plots;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::report::Report;
-use super::rows;
 use super::settings::preset_name;
 use super::summary::summary;
 use super::text::{say, warn};
 use super::trace::{create_folder, read_weights, write_weights};
+use super::{plots, rows};
 
 /// What a shell expects of a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
@@ -39,12 +38,12 @@ pub fn train(arguments: &Train) -> Result<(), Refusal> {
     let mut keep = |variant, bytes| weights_out.push((variant, bytes));
     let interrupted = interruption();
     let is_over = || interrupted.load(Ordering::Relaxed);
-    let course = Course {
+    let options = RunOptions {
         weights_in: weights_in.as_deref(),
         is_over: Some(&is_over),
         weights_out: arguments.weights_out.is_some().then_some(&mut keep),
     };
-    let outcome = block_on(duia::train::run_with(config.clone(), source, arguments.device.into(), course, |event| {
+    let outcome = block_on(duia::training::run_with(config.clone(), source, arguments.device.into(), options, |event| {
         console.show(&event);
         record.take(event);
     }));

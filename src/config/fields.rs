@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use super::{Config, ConfigError, VERSION, Variant, Variants, Widths};
+use super::{Config, ConfigError, VERSION, Widths};
+use crate::variants::{Variant, Variants};
 
 /// The values that a field may have.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -227,8 +227,9 @@ fn unknown(strangers: &[&str], others: &[&str]) -> Vec<Notice> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Similarity, Variant, Variants, Widths};
+    use crate::config::{Similarity, Widths};
     use crate::counter::{Counter, Stream};
+    use crate::variants::{Variant, Variants};
 
     fn read(link: &str) -> (Config, Vec<String>) {
         let (config, notices) = Config::from_link(link, &["theme", "device"]);

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use csv::ByteRecord;
 
-use super::{Behaviour, DataError, Event, Source, Vocabulary, WINDOW_END, WINDOW_START};
-use crate::message::Origin;
+use super::{Behaviour, DataError, Event, Origin, Source, Vocabulary, WINDOW_END, WINDOW_START};
 
 /// No line of the real file is longer than 50 bytes. A longer one than this is no row, and is not kept in memory.
 const LONGEST_LINE: usize = 1_024;

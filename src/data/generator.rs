@@ -20,10 +20,9 @@ mod truth;
 use std::sync::Arc;
 
 use super::alias::Alias;
-use super::{Behaviour, Event, Source, Vocabulary, WINDOW_START};
+use super::{Behaviour, Event, Origin, Source, Vocabulary, WINDOW_START};
 use crate::config::{Config, ItemPopularity};
 use crate::counter::{Counter, Stream};
-use crate::message::Origin;
 
 /// Median rows of a user in the 982-user prefix of the real file; only ratios matter, as rows are configured.
 const MEDIAN_ACTIVITY: f64 = 73.5;

@@ -25,10 +25,9 @@ pub use batch::{ACTIVITY_BUCKETS, Batch, Candidate, Histories, NO_ROW, TASKS, ac
 use self::counts::Counts;
 use self::negatives::NegativeSampler;
 use self::pairs::{Pairs, pair};
-use super::{DataError, Event, Source, Vocabulary};
+use super::{DataError, DataReport, Event, Interest, Source, Vocabulary};
 use crate::config::{Config, Negatives};
 use crate::counter::{Counter, Stream};
-use crate::message::{DataReport, Interest};
 
 /// Candidates of a request: the positive, then its negative.
 const CANDIDATES: usize = 2;

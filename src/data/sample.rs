@@ -134,9 +134,8 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::data::Event;
     use crate::data::generator::Generator;
-    use crate::message::Origin;
+    use crate::data::{Event, Origin};
 
     /// Rows of 40 users, as a file.
     fn rows() -> Rows {

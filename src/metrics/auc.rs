@@ -3,7 +3,7 @@
 //! The area is the probability that a positive outranks a negative, a tie counting one half. One sort of the scores and
 //! one walk through the ranking serve many parts of the rows at once.
 
-use crate::message::{Auc, Lift};
+use super::{Auc, Lift};
 
 /// The area under the curve over all pairs of a positive and a negative, ties counting one half, in `O(n log n)`.
 ///

@@ -21,8 +21,42 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::config::Variant;
-use crate::message::{ByGroup, ClusterHealth, Side};
+use serde::{Deserialize, Serialize};
+
+use super::ByGroup;
+use crate::data::Side;
+use crate::variants::Variant;
+
+/// State of the clusters over the test positives of an evaluation, memories frozen (section 6 of the design).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClusterHealth {
+    /// Which variant's clusters.
+    pub variant: Variant,
+    /// Whose clusters.
+    pub side: Side,
+    /// The step.
+    pub step: u64,
+    /// Test positives it was computed on: a hit rate means nothing without it.
+    pub positives: u64,
+    /// Share of level-1 centres that are the most similar of at least one test positive (Table 9).
+    pub hit_rate_1: f64,
+    /// The same of level-2 centres.
+    pub hit_rate_2: f64,
+    /// Perplexity of the level-1 assignment over the number of level-1 centres.
+    pub perplexity_1: f64,
+    /// Perplexity of the level-2 assignment over the number of level-2 centres.
+    pub perplexity_2: f64,
+    /// Share of the largest level-1 cluster.
+    pub top_share: f64,
+    /// Squared distance to the level-1 centre over squared distance to the mean.
+    pub relative_error: f64,
+    /// Share of positives whose UIE stopped (A10), by group.
+    pub stopped: ByGroup<f64>,
+    /// Normalised mutual information with the planted groups; none on real rows.
+    pub nmi: Option<f64>,
+    /// Share of users in a cluster where their planted group is the largest; none on real rows.
+    pub purity: Option<f64>,
+}
 
 /// A block of test positives. All slices have one entry a positive, except the vectors. Items have no activity and
 /// nothing that stops: `low_active` and `stopped` are empty on their side.

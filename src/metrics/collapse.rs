@@ -1,7 +1,8 @@
 //! A collapsed clustering in words: its figures stand in a table where few would see them.
 
-use crate::config::{CentreStart, CentreStep, Config, Similarity, UserCentres};
-use crate::message::{ClusterHealth, Side};
+use super::ClusterHealth;
+use crate::config::{CentreStart, CentreStep, Config, Similarity};
+use crate::data::Side;
 
 /// Share of the test positives in one cluster from which the clustering counts as collapsed.
 const ONE_CENTRE: f64 = 0.5;
@@ -39,8 +40,7 @@ pub fn collapse(health: &ClusterHealth, config: &Config) -> Option<String> {
 
 /// The settings that are known to cause a collapse, as advice to change them.
 fn remedy(health: &ClusterHealth, config: &Config) -> String {
-    let parts = health.variant.parts();
-    if health.side == Side::Users && parts.uie.is_some_and(|centres| centres != UserCentres::Learned) {
+    if health.side == Side::Users && !health.variant.has("user-centres") {
         return "These centres never move; compare them with those of UIE.".into();
     }
     let causes = [
@@ -62,8 +62,8 @@ fn remedy(health: &ClusterHealth, config: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Variant;
-    use crate::message::ByGroup;
+    use crate::metrics::ByGroup;
+    use crate::variants::Variant;
 
     fn health(top_share: f64, hit_rate_1: f64, perplexity_1: f64) -> ClusterHealth {
         ClusterHealth {

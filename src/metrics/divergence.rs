@@ -3,8 +3,8 @@
 
 use std::fmt;
 
+use super::Losses;
 use crate::config::Config;
-use crate::message::Losses;
 
 /// A loss above this is no longer training. Cross entropies start near `ln 2` a task, and squared distances between user
 /// vectors and centres stay below some hundreds, at whatever size; a model that ran away passes a million within a few steps.

@@ -1,6 +1,6 @@
 //! The measures from all pairs of a positive and a negative, as their definitions read: what the fast ones are tested with.
 
-use crate::message::Lift;
+use super::Lift;
 
 /// 1 where the positive is above, 1/2 in a tie.
 fn above(positive: f32, negative: f32) -> f64 {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::parts::Parts;
 use super::table::{Ids, SINGLE, Touched};
-use crate::config::{Config, Variant};
+use crate::config::Config;
 use crate::counter::{Counter, Stream};
 use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS};
 use crate::data::rows::{Bags, RowPlanner, Segment};
 use crate::data::{Behaviour, Vocabulary};
+use crate::variants::Variant;
 
 /// Embedded fields of a candidate: item, category.
 pub const CANDIDATE_FIELDS: usize = 2;
@@ -141,7 +143,7 @@ enum View {
 
 impl View {
     fn of(variant: Variant) -> Self {
-        match variant.parts() {
+        match Parts::of(variant) {
             parts if parts.contrastive => Self::Contrastive,
             parts if parts.transfer => Self::ShortAndWhole,
             parts if parts.long => Self::Whole,

@@ -9,7 +9,7 @@ use burn::optim::{Adam, AdamConfig, AdamState, Optimizer};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::table::integers;
-use crate::config::{CentreStart, CentreStep, Config, Similarity, UserCentres};
+use crate::config::{CentreStart, CentreStep, Config, Similarity};
 use crate::counter::{Counter, Stream};
 use crate::kernels::{EPSILON, Levels, Pull, centre_pull, nearest};
 
@@ -23,6 +23,17 @@ const RESEED_UNTIL: f64 = 0.8;
 const LLOYD_ROUNDS: usize = 10;
 /// Weight of the newest batch in the running mean of vectors.
 const MEAN_RATE: f32 = 0.05;
+
+/// What a variant's user centres are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserCentres {
+    /// GHCA: two levels that follow the stream (Eq. 2-5).
+    Learned,
+    /// Sanity row: drawn at random once, as long as user vectors are, and never moved.
+    Random,
+    /// Sanity row: k-means of the user vectors at the end of the warm-up, never moved.
+    KMeans,
+}
 
 /// What tells the users' memory (Eq. 2-5) from the items' (Eq. 11-14).
 #[derive(Clone, Copy, Debug)]

@@ -8,11 +8,13 @@ use super::batch::{CANDIDATE_FIELDS, REQUEST_FIELDS};
 use super::contrastive::Contrastive;
 use super::dense::{Init, Mlp};
 use super::enhancement::Enhancement;
+use super::parts::Parts;
 use super::ple::{Ple, PleSizes};
 use super::transfer::Transfer;
-use crate::config::{Config, Parts, Variant};
+use crate::config::Config;
 use crate::data::Behaviour;
 use crate::data::protocol::TASKS;
+use crate::variants::Variant;
 
 /// Levels of every memory.
 pub const LEVELS: usize = 2;
@@ -110,7 +112,7 @@ impl Network {
     /// The starting network of a variant.
     pub fn new(config: &Config, variant: Variant, device: &Device) -> Self {
         let init = Init::new(config.seed, device);
-        let (parts, m) = (variant.parts(), config.memory_width());
+        let (parts, m) = (Parts::of(variant), config.memory_width());
         let inputs = Inputs::new(config, parts);
         // Items' vectors are not fitted: in training a fit to the user had the items' embeddings lean on it, and it cost .0010 to .0020.
         let side = |name: &str, Vectors { gated, plain, .. }: Vectors, fitted: bool| {
@@ -144,7 +146,7 @@ fn sizes(config: &Config, parts: Parts) -> PleSizes {
         return scaled(16);
     }
     let inputs: usize = Inputs::new(config, parts).both().iter().sum();
-    let wanted = dense_parameters(config, Variant::Duia.parts());
+    let wanted = dense_parameters(config, Parts::of(Variant::Duia));
     (16..).map(scaled).find(|sizes| sizes.parameters(inputs) >= wanted).unwrap_or_else(|| scaled(16))
 }
 
@@ -174,7 +176,7 @@ mod tests {
     fn the_count_is_the_networks_own() {
         let config = Config::default();
         for variant in [Variant::Ple, Variant::Uie, Variant::Duia, Variant::DuiaItems] {
-            assert_eq!(dense_parameters(&config, variant.parts()), learned(&config, variant), "{variant:?}");
+            assert_eq!(dense_parameters(&config, Parts::of(variant)), learned(&config, variant), "{variant:?}");
         }
     }
 

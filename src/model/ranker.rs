@@ -24,21 +24,22 @@ use super::auxiliary::{self, Towers};
 use super::batch::{Dense, DeviceBatch, Kept, Layout, TestBatch};
 use super::contrastive::{self, Correlations};
 use super::enhancement::{Features, Given, Lendings, Means};
-use super::ghca::{ClusterLosses, Memory, Reseeded};
+use super::ghca::{ClusterLosses, Memory, Observation, Reseeded};
 use super::graph::{joined, lift, off_graph};
 use super::network::{LEVELS, Network, Vectors};
+use super::parts::Parts;
 use super::table::{Ids, RowTable};
-use super::transfer;
-use super::uhse;
 use super::uie::{Lent, lend};
 use super::upbe::{BehaviourLosses, Behaviours, Met};
+use super::{transfer, uhse};
 use crate::checkpoint::{CheckpointError, Description, FORMAT, Gathering, State};
-use crate::config::{Config, Parts, PositiveWeight, Variant};
+use crate::config::{Config, PositiveWeight};
 use crate::counter::{Counter, Stream};
+use crate::data::Side;
 use crate::data::protocol::{Batch, TASKS};
 use crate::data::rows::Segment;
 use crate::kernels::{AdamStep, EPSILON};
-use crate::message::Side;
+use crate::variants::Variant;
 
 /// Weight of a positive in Eq. 1 under [`PositiveWeight::Constant`].
 const CONSTANT_WEIGHT: f32 = 1.5;
@@ -196,6 +197,26 @@ pub struct LastStep {
     pub host: Arc<Batch>,
 }
 
+/// What the host wants to see of a side's memory.
+pub struct Due {
+    /// Whose memory.
+    pub side: Side,
+    /// The vectors that clustered, the centres, their running mean and their hits: the tensors of an [`Observed`], in order.
+    pub tensors: [Tensor<2>; 4],
+}
+
+/// The numbers of a [`Due`].
+pub struct Observed {
+    /// `[requests, m]`: the vectors that clustered.
+    pub v: Vec<f32>,
+    /// `[rows, m]`: the centres.
+    pub centres: Vec<f32>,
+    /// `[m]`: the running mean.
+    pub mean: Vec<f32>,
+    /// `[rows]`: samples of each centre.
+    pub hits: Vec<f32>,
+}
+
 /// What a test batch gives.
 pub struct Scored {
     /// Logits of the reported task, `[samples]`.
@@ -247,7 +268,7 @@ pub struct Ranker {
 impl Ranker {
     /// A fresh variant on a device (without autodiff; the ranker adds it where it needs it).
     pub fn new(config: &Config, variant: Variant, layout: Layout, device: &Device) -> Self {
-        let parts = variant.parts();
+        let parts = Parts::of(variant);
         let vocabulary = layout.vocabulary();
         let (users, items, m) = (vocabulary.users as usize, vocabulary.items as usize, config.memory_width());
         let embedding = Counter::new(config.seed, Stream::Embeddings);
@@ -305,23 +326,39 @@ impl Ranker {
         }
     }
 
-    /// The clusters of a side, for their clock.
-    pub fn memory_mut(&mut self, side: Side) -> Option<&mut Memory> {
-        match side {
-            Side::Users => self.user_centres.as_mut(),
-            Side::Items => self.item_centres.as_mut(),
-        }
+    /// What the host wants to see of the last step: the memories whose clock is due at a step of `planned`.
+    pub fn due(&self, step: u64, planned: u64) -> Vec<Due> {
+        let due = |side: Side| {
+            let (memory, last) = (self.memory(side)?, self.last.as_ref()?);
+            let seen = match side {
+                Side::Users => last.users.as_ref(),
+                Side::Items => last.items.as_ref(),
+            };
+            let Sight { v, .. } = seen.filter(|_| memory.is_due(step, planned))?;
+            Some(Due { side, tensors: [v.clone(), memory.centres(), memory.mean(), memory.hits().unsqueeze()] })
+        };
+        Side::BOTH.into_iter().filter_map(due).collect()
     }
 
-    /// Tells what depends on a side's centres that some were born again (A7).
-    pub fn forget(&mut self, side: Side, reseeded: &Reseeded) {
-        let of_side = match side {
-            Side::Users => &mut self.consumers,
-            Side::Items => &mut self.assignments,
+    /// The host's part of a side's memory, after [`Ranker::due`] wanted it: the first fill (A6), or re-seeding (A7), after which
+    /// whoever stood for a centre that was born again stands for it no longer.
+    pub fn keep_up(&mut self, side: Side, step: u64, planned: u64, observed: Observed) -> Option<Reseeded> {
+        let host = &self.last.as_ref()?.host;
+        let members = match side {
+            Side::Users => host.user.clone(),
+            Side::Items => host.consumed().collect(),
         };
-        if let Some(assignments) = of_side {
-            assignments.forget(reseeded, self.steps);
+        let positive = host.consumed_labels().map(|label| label > 0.5).collect();
+        let Observed { v, centres, mean, hits } = observed;
+        let (memory, dependants) = match side {
+            Side::Users => (&mut self.user_centres, &mut self.consumers),
+            Side::Items => (&mut self.item_centres, &mut self.assignments),
+        };
+        let reseeded = memory.as_mut()?.tick(step, planned, &Observation { v, members, positive, centres, hits, mean })?;
+        if let Some(assignments) = dependants {
+            assignments.forget(&reseeded, self.steps);
         }
+        Some(reseeded)
     }
 
     /// Losses of the last step.

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use crate::counter::{Counter, Stream};
 use crate::data::generator::Generator;
-use crate::data::{Event, Source, Vocabulary};
-use crate::message::Origin;
+use crate::data::{Event, Origin, Source, Vocabulary};
 
 use super::visitors::Draw;
 

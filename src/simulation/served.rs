@@ -5,18 +5,16 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::{Arm, KnownUsers, Progress, Simulation, SimulationConfig, SimulationError, SimulationReport, Visitors};
-use crate::config::{Config, Rule, Variant};
+use crate::config::Config;
 use crate::data::Source;
 use crate::data::generator::Generator;
 use crate::data::protocol::{Batch, Dataset};
-use crate::device::{self, Opened, Watch};
-use crate::message::{DeviceChoice, Event, Failure};
-use crate::model::batch::{Layout, Loader};
-use crate::model::ranker::{Frozen, Ranker};
-use crate::platform;
-use crate::readback::ReadBack;
-use crate::scoring::score_by_rule;
-use crate::train::{TrainError, trained, turn_clocks};
+use crate::model::ranker::Frozen;
+use crate::training::device::{self, Opened, Watch};
+use crate::training::readback::ReadBack;
+use crate::training::{Learner, TrainError, score_by_rule};
+use crate::variants::{Rule, Variant, trained};
+use crate::wire::{DeviceChoice, Event, Failure};
 
 /// What a watcher of a simulation hears.
 #[derive(Clone, Debug)]
@@ -65,8 +63,8 @@ async fn prepare(
     let dataset = Dataset::open(known.clone(), &run)?;
     sink(Notice::Event(Event::Data(dataset.report())));
     let simulation = Simulation::new(sizes, &run, &known, &dataset)?;
-    let rankers = train(&run, &dataset, &device, &watch, sink).await?;
-    let arms = arms(&run, &dataset, simulation.visitors(), rankers, &device, &watch);
+    let learner = train(&run, &dataset, &device, &watch, sink).await?;
+    let arms = arms(&run, &dataset, simulation.visitors(), learner, &watch);
     Ok((simulation, arms))
 }
 
@@ -82,43 +80,28 @@ async fn train(
     device: &Device,
     watch: &Watch,
     sink: &mut dyn FnMut(Notice),
-) -> Result<Vec<Ranker>, TrainError> {
-    let layout = Layout::new(dataset.vocabulary(), run);
-    let variants: Vec<Variant> = trained(&run.variants.0).collect();
-    let mut rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(run, variant, layout, device)).collect();
-    let mut loader = Loader::new(layout, &variants, run, device);
-    let (mut replay, steps) = (dataset.replay(), dataset.train_steps());
-    for step in 1..=if rankers.is_empty() { 0 } else { steps } {
+) -> Result<Learner, TrainError> {
+    let (variants, steps) = (trained(&run.variants.0).collect::<Vec<_>>(), dataset.train_steps());
+    let mut learner = Learner::new(run, &variants, dataset.vocabulary(), device, steps).in_parallel(watch.is_cpu());
+    let mut replay = dataset.replay();
+    for step in 1..=if variants.is_empty() { 0 } else { steps } {
         let Some(batch) = replay.next_train() else { break };
-        let batch = loader.load(Arc::new(batch));
-        platform::for_each(&mut rankers, watch.is_cpu(), |ranker| ranker.step(&batch));
-        for ranker in &mut rankers {
-            turn_clocks(ranker, step, steps).await?;
-        }
+        learner.learn(Arc::new(batch)).await?;
         watch.check()?;
         sink(Notice::Trained { step, steps });
     }
-    Ok(rankers)
+    Ok(learner)
 }
 
 /// The arms of the run's variants, in their order.
-fn arms(run: &Config, dataset: &Dataset, visitors: &Visitors, rankers: Vec<Ranker>, device: &Device, watch: &Watch) -> Vec<Served> {
-    let layout = Layout::new(dataset.vocabulary(), run);
+fn arms(run: &Config, dataset: &Dataset, visitors: &Visitors, learner: Learner, watch: &Watch) -> Vec<Served> {
     let categories: Arc<[u32]> = (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect();
-    let mut rankers = rankers.into_iter();
-    let mut scorer = |variant: Variant| match variant.parts().rule {
+    let mut learners = learner.apart();
+    let mut scorer = |variant: Variant| match variant.rule() {
         Some(rule) => Some(Scorer::Rule { rule, dataset: dataset.clone(), visitors: visitors.clone() }),
-        None => rankers.next().map(|ranker| {
-            Scorer::Model(Box::new(Online {
-                ranker,
-                loader: Loader::new(layout, &[variant], run, device),
-                categories: categories.clone(),
-                frozen: None,
-                step: dataset.train_steps(),
-                steps: dataset.train_steps(),
-                watch: watch.clone(),
-            }))
-        }),
+        None => learners
+            .next()
+            .map(|learner| Scorer::Model(Box::new(Online { learner, categories: categories.clone(), frozen: None, watch: watch.clone() }))),
     };
     run.variants.0.iter().filter_map(|&variant| Some(Served { variant, scorer: scorer(variant)? })).collect()
 }
@@ -139,36 +122,30 @@ enum Scorer {
     },
 }
 
-/// A model that goes on learning.
+/// A model that goes on learning. Its planned steps are those of the training before, so no centre is re-seeded any more (A7).
 struct Online {
-    ranker: Ranker,
-    loader: Loader,
+    learner: Learner,
     /// `[items]`
     categories: Arc<[u32]>,
     /// What scores, with every item's centre looked up anew (A19); none once the model has learned more.
     frozen: Option<Frozen>,
-    step: u64,
-    /// Steps of the training before: their clock decides that nothing is born again any more (A7).
-    steps: u64,
     watch: Watch,
 }
 
 impl Online {
     async fn score(&mut self, batch: &Batch) -> Result<Vec<f32>, TrainError> {
-        let frozen = self.frozen.get_or_insert_with(|| self.ranker.frozen(&self.categories));
+        let ranker = &self.learner.rankers()[0];
+        let frozen = self.frozen.get_or_insert_with(|| ranker.frozen(&self.categories));
         let mut readback = ReadBack::default();
-        readback.ask(self.ranker.score(frozen, batch).logits);
-        let scores = readback.answers().await?.floats()?;
+        let logits = readback.ask(ranker.score(frozen, batch).logits);
+        let scores = readback.answers().await?.take(logits)?;
         self.watch.check()?;
         Ok(scores)
     }
 
     async fn learn(&mut self, batch: Arc<Batch>) -> Result<(), TrainError> {
-        let batch = self.loader.load(batch);
-        self.ranker.step(&batch);
         self.frozen = None;
-        self.step += 1;
-        turn_clocks(&mut self.ranker, self.step, self.steps).await?;
+        self.learner.learn(batch).await?;
         self.watch.check()
     }
 }
@@ -236,7 +213,7 @@ mod tests {
             history: 6,
             centres: 4,
             item_centres: 5,
-            variants: crate::config::Variants(variants),
+            variants: crate::variants::Variants(variants),
             ..Config::default()
         }
     }
@@ -257,7 +234,7 @@ mod tests {
     }
 
     fn weights(arm: &mut Served) -> Vec<u8> {
-        checkpoint::to_bytes(&block_on(model(arm).ranker.state("")).unwrap()).unwrap()
+        checkpoint::to_bytes(&block_on(model(arm).learner.rankers()[0].state("")).unwrap()).unwrap()
     }
 
     /// A training batch of the stream: any is as good as one of the days.
@@ -291,7 +268,8 @@ mod tests {
         block_on(arms[0].learn(batch.clone())).unwrap();
         let scores = block_on(arms[0].score(batch.clone())).unwrap();
         let model = model(&mut arms[0]);
-        let fresh = model.ranker.score(&model.ranker.frozen(&model.categories), &batch).logits;
+        let ranker = &model.learner.rankers()[0];
+        let fresh = ranker.score(&ranker.frozen(&model.categories), &batch).logits;
         assert_eq!(scores, block_on(fresh.into_data_async()).unwrap().try_into_vec::<f32>().unwrap());
     }
 
@@ -308,7 +286,7 @@ mod tests {
         let data = data.unwrap();
         assert!(data.rows < 2_000 && data.train_rows == data.rows - 1 && data.name.contains("new in the simulation"));
         assert_eq!(steps.last(), Some(&(data.train_rows / 32, data.train_rows / 32)));
-        assert_eq!(model(&mut arms[0]).step, data.train_rows / 32);
+        assert_eq!(model(&mut arms[0]).learner.steps(), data.train_rows / 32);
         assert!((0..60).any(|user| simulation.group(user) == Group::New));
     }
 

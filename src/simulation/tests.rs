@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use super::*;
 use crate::counter::{Counter, Stream};
 use crate::data::generator::Generator;
-use crate::message::{from_bytes, to_bytes};
+use crate::wire::{from_bytes, to_bytes};
 
 /// Waits for a future that never has to.
 fn wait<T>(future: impl Future<Output = T>) -> T {

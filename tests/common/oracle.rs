@@ -4,10 +4,9 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use duia::config::Config;
-use duia::data::Vocabulary;
 use duia::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS};
+use duia::data::{Side, Vocabulary};
 use duia::kernels::Levels;
-use duia::message::Side;
 use duia::model::audience::CONSUMERS;
 use duia::model::batch::Kept;
 use duia::model::dense::{Linear, Mlp};
@@ -338,7 +337,7 @@ pub struct Told {
 pub struct Oracle {
     vocabulary: Vocabulary,
     config: Config,
-    variant: duia::config::Variant,
+    variant: duia::variants::Variant,
     embeddings: Vec<Vec<f64>>,
     pub user_vectors: Vec<Vec<f64>>,
     pub item_vectors: Vec<Vec<f64>>,
@@ -521,23 +520,23 @@ impl Oracle {
 
     /// What the user side is lent, and its flags.
     fn lent_to_user(&self, batch: &Batch, r: usize, v: &[f64]) -> (Vec<Vec<f64>>, Vec<f64>) {
-        let parts = self.variant.parts();
+        let has = |component: &str| self.variant.has(component);
         let (mut all, mut flags) = (Vec::new(), Vec::new());
         let mut add = |(vectors, flag): ([Vec<f64>; 2], Option<f64>)| {
             all.extend(vectors);
             flags.extend(flag);
         };
         let flagged = |(vectors, flag)| (vectors, Some(flag));
-        if parts.uie.is_some() {
+        if has("uie") {
             add(flagged(self.lent_by_centres(&self.user_centres, v)));
         }
-        if parts.towers {
+        if has("own-vector") {
             add(flagged(lent(v, &[v.to_vec(), v.to_vec()])));
         }
-        if parts.upbe {
+        if has("upbe") {
             add((self.remembered(Side::Users, batch.user[r], v), None));
         }
-        if parts.uhse {
+        if has("uhse") {
             add(flagged(self.history(batch, r)));
         }
         (all, flags)
@@ -552,21 +551,21 @@ impl Oracle {
 
     /// The features of a request and of one of its candidates.
     fn features(&self, batch: &Batch, r: usize, s: usize, v_user: &[f64], v_item: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let parts = self.variant.parts();
+        let has = |component: &str| self.variant.has(component);
         let (user, item) = (batch.user[r], batch.item[s]);
         let [from_user, from_item] = self.withheld.get(s).copied().unwrap_or_default();
         let mut request = self.with_history(batch, r, self.config.recent);
         let mut candidate = self.candidate_fields(item, batch.category[s]);
-        if parts.wide {
+        if has("wide") {
             request.extend(&self.user_vectors[user as usize]);
         }
-        if parts.transfer {
+        if has("transfer") {
             let low = f64::from(u8::from(batch.low_active[r]));
             let (lead, tower) = self.transfer.split_last().expect("the lead");
             let v = mlp(&self.with_history(batch, r, batch.history), tower, false);
             request.extend(linear(&v, &lead.0, &lead.1).into_iter().map(|x| x * low));
         }
-        if parts.long {
+        if has("long-history") {
             request.extend(self.newest(batch, r, batch.history));
             candidate.extend(Self::raw_shares(batch, r, s));
         }
@@ -577,7 +576,7 @@ impl Oracle {
             request.extend([vectors, flags].concat());
             candidate.extend(fits);
         }
-        if parts.uhse {
+        if has("uhse") {
             candidate.extend(self.shares_of_history(batch, r, v_item));
         }
         if let Some(items) = &self.items {

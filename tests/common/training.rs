@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use duia::config::{Config, Variant};
+use duia::config::Config;
+use duia::data::Side;
 use duia::data::generator::Generator;
 use duia::data::protocol::{Batch, Dataset, Replay};
-use duia::message::Side;
-use duia::model::batch::{DeviceBatch, Layout, Loader};
+use duia::model::batch::DeviceBatch;
 use duia::model::ranker::Ranker;
-use duia::train::{trained, turn_clocks};
+use duia::training::{Learner, Upkeep};
+use duia::variants::{Variant, trained};
 
 use super::block_on;
 use super::oracle::parameters;
@@ -49,26 +50,25 @@ pub fn variants() -> Vec<Variant> {
 
 /// A ranker in training.
 pub struct Trained {
-    pub ranker: Ranker,
+    pub learner: Learner,
     pub config: Config,
     pub dataset: Dataset,
-    pub layout: Layout,
-    loader: Loader,
     replay: Replay,
-    step: u64,
 }
 
 impl Trained {
     /// A ranker after [`FILLED`] steps.
     pub fn new(config: &Config, variant: Variant) -> Self {
-        let device = Device::flex();
         let dataset = Dataset::open(Arc::new(Generator::new(config)), config).unwrap();
-        let layout = Layout::new(dataset.vocabulary(), config);
-        let loader = Loader::new(layout, &[variant], config, &device);
-        let ranker = Ranker::new(config, variant, layout, &device);
-        let mut new = Self { ranker, config: config.clone(), replay: dataset.replay(), dataset, layout, loader, step: 0 };
+        let learner = Learner::new(config, &[variant], dataset.vocabulary(), &Device::flex(), 1_000);
+        let mut new = Self { learner, config: config.clone(), replay: dataset.replay(), dataset };
         (0..FILLED).for_each(|_| new.step());
         new
+    }
+
+    /// The ranker itself.
+    pub fn ranker(&self) -> &Ranker {
+        &self.learner.rankers()[0]
     }
 
     /// The next batch of the stream.
@@ -78,7 +78,7 @@ impl Trained {
 
     /// A batch on the device.
     pub fn load(&mut self, batch: Batch) -> DeviceBatch {
-        self.loader.load(Arc::new(batch))
+        self.learner.load(Arc::new(batch))
     }
 
     /// Trains on the next batch of the stream.
@@ -90,9 +90,12 @@ impl Trained {
     /// Trains on a batch.
     pub fn step_on(&mut self, batch: Batch) {
         let batch = self.load(batch);
-        self.ranker.step(&batch);
-        self.step += 1;
-        block_on(turn_clocks(&mut self.ranker, self.step, 1_000)).unwrap();
+        self.learn(&batch);
+    }
+
+    /// Trains on a batch that is on the device.
+    pub fn learn(&mut self, batch: &DeviceBatch) -> Vec<Upkeep> {
+        block_on(self.learner.learn_by(batch, Ranker::step)).unwrap()
     }
 
     /// Test batches.
@@ -128,7 +131,7 @@ impl Trained {
 
     /// Everything that the ranker holds, to the bit.
     pub fn state(&self) -> BTreeMap<&'static str, Vec<u32>> {
-        state(&self.ranker)
+        state(self.ranker())
     }
 }
 

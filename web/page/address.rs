@@ -1,7 +1,7 @@
 //! The address bar: the configuration and the page's own keys as `#key=value&…`, so that every experiment is a link.
 
 use duia::config::{Config, ConfigError};
-use duia::message::DeviceChoice;
+use duia::wire::DeviceChoice;
 
 /// Light, dark, or what the system says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Where the rows come from: the badge in the bar and the panel with the figures and the refusals.
 
-use duia::message::{DataReport, Origin};
+use duia::data::{DataReport, Origin};
 use leptos::prelude::*;
 
 use crate::session::Session;

@@ -1,6 +1,6 @@
 //! The device in use, and on a closer look why.
 
-use duia::message::DeviceReport;
+use duia::wire::DeviceReport;
 use leptos::prelude::*;
 
 use crate::session::Session;

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use duia::message::FieldFrame;
+use duia::view::FieldFrame;
 use leptos::html::Canvas;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -138,8 +138,7 @@ fn Waiting(session: Session) -> impl IntoView {
         let steps = run.progress.with(|progress| progress.steps);
         (steps > 0).then(|| session.address.with(|address| address.config.warm_up_steps(steps)))
     });
-    let clusterless =
-        Memo::new(move |_| run.variants.with(|all| !all.is_empty() && !all.iter().any(|model| model.parts().has_user_centres())));
+    let clusterless = Memo::new(move |_| run.variants.with(|all| !all.is_empty() && !all.iter().any(|model| model.has_user_centres())));
     let warming = move || {
         let when = at.get().map_or_else(String::new, |step| format!(" at step {step}"));
         format!("At first all users look alike. The centres are filled with users' vectors{when}.")

@@ -1,14 +1,14 @@
 //! Whether the clustering works and the models learn: hit rates, spread, stops and losses, each as a small chart.
 
-use duia::config::{Parts, UserCentres, Variant};
-use duia::message::{ClusterHealth, Losses, Origin, Side};
+use duia::data::{Origin, Side};
+use duia::metrics::{ClusterHealth, Losses};
+use duia::variants::Variant;
 use leptos::prelude::*;
 
 use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch, Unit};
-use crate::race;
 use crate::run::{Clusters, Role, Run};
 use crate::session::Session;
-use crate::text;
+use crate::{race, text};
 
 /// A line of a card about the clusters.
 #[derive(Clone, Copy)]
@@ -93,8 +93,8 @@ const CARDS: [Card; 5] = [
 struct Term {
     name: &'static str,
     how: &'static str,
-    /// Whether a model of these parts has it.
-    has: fn(Parts) -> bool,
+    /// Whether a model has it.
+    has: fn(Variant) -> bool,
     value: fn(&Losses) -> Option<f32>,
 }
 
@@ -102,43 +102,43 @@ const TERMS: [Term; 7] = [
     Term {
         name: "Ranking loss",
         how: "Cross entropies of the tasks.",
-        has: |parts| parts.rule.is_none(),
+        has: |model| model.rule().is_none(),
         value: |losses| Some(losses.mtl),
     },
     Term {
         name: "Auxiliary loss",
         how: "Eq. 1: the towers whose user vectors are clustered.",
-        has: Parts::has_towers,
+        has: |model| model.has("auxiliary"),
         value: |losses| losses.auxiliary,
     },
     Term {
         name: "Clustering loss",
         how: "Eq. 4 and 5: distance of users to centres and to children. It grows while their vectors do.",
-        has: |parts| parts.uie == Some(UserCentres::Learned),
+        has: |model| model.has("user-centres"),
         value: |losses| Some(losses.uie_l1? + losses.uie_l2?),
     },
     Term {
         name: "Behaviour loss",
         how: "Eq. 9 and 10: distance of memories to what their users took.",
-        has: |parts| parts.upbe,
+        has: |model| model.has("upbe"),
         value: |losses| Some(losses.upbe_l1? + losses.upbe_l2?),
     },
     Term {
         name: "Item clustering loss",
         how: "Eq. 13 and 14: distance of items to centres and to children.",
-        has: Parts::has_item_centres,
+        has: Variant::has_item_centres,
         value: |losses| Some(losses.uhse_l1? + losses.uhse_l2?),
     },
     Term {
         name: "Items' behaviour loss",
         how: "Eq. 9 and 10 on the item side.",
-        has: |parts| parts.items,
+        has: |model| model.has("item-upbe"),
         value: |losses| losses.items.map(|[first, second]| first + second),
     },
     Term {
         name: "Added loss",
         how: "What PLE+CL or PLE+TL adds to the ranking loss.",
-        has: |parts| parts.contrastive || parts.transfer,
+        has: |model| model.has("contrastive") || model.has("transfer"),
         value: |losses| losses.adaptation,
     },
 ];
@@ -224,7 +224,7 @@ fn ClusterChoice(run: Run) -> impl IntoView {
 
 /// Whether a model of the race has this loss.
 fn is_there(run: Run, term: Term) -> bool {
-    run.variants.with(|all| all.iter().any(|variant| (term.has)(variant.parts())))
+    run.variants.with(|all| all.iter().any(|variant| (term.has)(*variant)))
 }
 
 #[component]
@@ -266,7 +266,7 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
 fn LossCard(run: Run, term: Term) -> impl IntoView {
     let shown = Memo::new(move |_| {
         let all = run.roles().into_iter().enumerate().map(|(at, (variant, role))| (at, variant, role));
-        all.filter(|(_, variant, _)| (term.has)(variant.parts())).collect::<Vec<_>>()
+        all.filter(|(_, variant, _)| (term.has)(*variant)).collect::<Vec<_>>()
     });
     let figure = Signal::derive(move || {
         let line = |at: usize, role: Role| {

@@ -1,7 +1,7 @@
 //! Which models race, and the weights that one of them may go on from.
 
-use duia::config::Variant;
-use duia::message::Origin;
+use duia::data::Origin;
+use duia::variants::Variant;
 use leptos::html::Div;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;

@@ -1,7 +1,7 @@
 //! The race: areas under the curve by step for each model and group, the paired difference, and the figures as a table.
 
-use duia::config::Variant;
-use duia::message::{Auc, ByGroup, Evaluation, Lift, Score, TestKind};
+use duia::metrics::{Auc, ByGroup, Evaluation, Lift, Score, TestKind};
+use duia::variants::Variant;
 use leptos::prelude::*;
 
 use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch, Unit};

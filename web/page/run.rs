@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use duia::config::Variant;
-use duia::message::{ClusterHealth, DataReport, DeviceReport, Evaluation, Event, Failure, FieldFrame, Losses, Side, Stage, State};
+use duia::data::{DataReport, Side};
+use duia::metrics::{ClusterHealth, Evaluation, Losses};
+use duia::variants::Variant;
+use duia::view::FieldFrame;
+use duia::wire::{DeviceReport, Event, Failure, Stage, State};
 use leptos::prelude::*;
 
 use crate::series::Series;
@@ -227,14 +230,14 @@ impl Run {
 
     /// The field is of the first variant with user centres, as the trainer's frames are.
     fn shows(self, variant: Variant, side: Side) -> bool {
-        let first = self.variants.with_untracked(|all| all.iter().copied().find(|v| v.parts().has_user_centres()));
+        let first = self.variants.with_untracked(|all| all.iter().copied().find(|v| v.has_user_centres()));
         side == Side::Users && first == Some(variant)
     }
 
     /// All clusters of the race, users' first for each model.
     pub fn all_clusters(self) -> Vec<Clusters> {
         let of = |variant: Variant| {
-            let sides = [(Side::Users, variant.parts().has_user_centres()), (Side::Items, variant.parts().has_item_centres())];
+            let sides = [(Side::Users, variant.has_user_centres()), (Side::Items, variant.has_item_centres())];
             sides.into_iter().filter_map(move |(side, has)| has.then_some((variant, side)))
         };
         self.variants.get().into_iter().flat_map(of).collect()
@@ -264,7 +267,7 @@ impl Run {
     pub fn roles(self) -> Vec<(Variant, Role)> {
         let (all, chosen) = (self.variants.get(), self.rival.get());
         let others = all.get(1..).unwrap_or_default();
-        let trained = others.iter().rev().find(|variant| variant.parts().rule.is_none());
+        let trained = others.iter().rev().find(|variant| variant.rule().is_none());
         let rival = chosen.filter(|chosen| others.contains(chosen)).or(trained.or(others.last()).copied());
         let mut background = 0..;
         let role = |(at, &variant): (usize, &Variant)| match at {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use duia::message::FieldFrame;
+use duia::view::FieldFrame;
 
 /// Milliseconds of a flight.
 const FLIGHT: f64 = 600.0;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use duia::config::{Config, Preset, Variant, Variants};
-use duia::message::{Command, Event, Failure, Message};
+use duia::config::{Config, Preset};
+use duia::variants::{Variant, Variants};
+use duia::wire::{Command, Event, Failure, Message};
 use js_sys::Uint8Array;
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use duia::message::{Command, Failure, Message, from_bytes, to_bytes};
+use duia::wire::{Command, Failure, Message, from_bytes, to_bytes};
 use js_sys::{Array, ArrayBuffer, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};

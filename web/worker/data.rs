@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use duia::config::Config;
 use duia::data::{Source, generator::Generator, sample};
-use duia::train::TrainError;
+use duia::training::TrainError;
 use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;

@@ -1,4 +1,4 @@
-//! The page's training worker: takes [`Command`]s, runs a [`Race`] and posts [`Message`]s. A thin shell: everything it
+//! The page's training worker: takes [`Command`]s, runs a [`Comparison`] and posts [`Message`]s. A thin shell: everything it
 //! decides itself is when to look up from training.
 //!
 //! It posts the string `"ready"` once it listens, because what is posted to a worker before that is lost.
@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_channel::{Receiver, Sender};
 use duia::config::Config;
-use duia::device::{self, Opened};
-use duia::message::{self, Command, DeviceChoice, Event, Failure, Message, Stage, State};
 use duia::platform::{breathe, pause};
-use duia::train::{Race, TrainError};
+use duia::training::device::{self, Opened};
+use duia::training::{Comparison, TrainError};
+use duia::view::Field;
+use duia::wire::{self, Command, DeviceChoice, Event, Failure, Message, Stage, State};
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
@@ -37,7 +38,7 @@ fn scope() -> DedicatedWorkerGlobalScope {
 
 /// Posts a message as one buffer that is transferred, not copied.
 fn post(message: &Message) {
-    let Ok(bytes) = message::to_bytes(message) else { return };
+    let Ok(bytes) = wire::to_bytes(message) else { return };
     let array = Uint8Array::from(bytes.as_slice());
     // Fails only while the page goes away, and then there is nobody to tell.
     let _ = scope().post_message_with_transfer(&array.buffer(), &Array::of1(&array.buffer()));
@@ -60,7 +61,7 @@ fn main() {
 fn listen(sender: Sender<Command>) {
     let heard = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         let bytes = Uint8Array::new(&event.data()).to_vec();
-        if let Ok(command) = message::from_bytes(&bytes) {
+        if let Ok(command) = wire::from_bytes(&bytes) {
             // The receiver lives as long as the worker.
             let _ = sender.try_send(command);
         }
@@ -81,11 +82,11 @@ struct Wish {
 }
 
 /// Lets a model go on from a file. One that does not fit is refused and changes nothing.
-async fn load(race: &mut Race, name: String, bytes: &[u8], sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-    match race.load(bytes) {
+async fn load(comparison: &mut Comparison, name: String, bytes: &[u8], sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+    match comparison.load(bytes) {
         Ok(variant) => {
             sink(Event::Loaded { variant, name });
-            race.evaluate_panel(sink).await
+            comparison.evaluate_panel(sink).await
         }
         Err(error @ TrainError::Weights(_)) => {
             let failure = Failure::from(&error);
@@ -96,11 +97,19 @@ async fn load(race: &mut Race, name: String, bytes: &[u8], sink: &mut dyn FnMut(
     }
 }
 
+/// Tells where the run stands, its losses and, once there are centres, the next frame of the field.
+async fn look(comparison: &mut Comparison, field: &mut Field, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+    sink(comparison.progress());
+    if let Some(snapshot) = comparison.look(sink).await? {
+        sink(Event::Field(Box::new(field.frame(snapshot))));
+    }
+    Ok(())
+}
+
 /// The end of training: what it left to see, and the tests.
-async fn conclude(race: &mut Race, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-    sink(race.progress());
-    race.look(sink).await?;
-    race.evaluate_all(sink).await
+async fn conclude(comparison: &mut Comparison, field: &mut Field, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+    look(comparison, field, sink).await?;
+    comparison.evaluate_all(sink).await
 }
 
 struct Worker {
@@ -146,8 +155,9 @@ impl Worker {
         sink(Event::Stage(Stage::Data));
         breathe().await;
         let source = data::source(&config, sample).await?;
-        let mut race = Race::new(config, source, &opened.device, opened.watch.clone())?;
-        race.introduce(&mut sink);
+        let mut comparison = Comparison::new(config, source, &opened.device, opened.watch.clone())?;
+        let mut field = Field::default();
+        comparison.introduce(&mut sink);
         sink(Event::State(State::Paused));
         let mut wish = Wish { playing: false, steps: 0, is_over: false, steps_per_second: 0.0, weights: Vec::new() };
         let (mut looked, mut turn) = (Instant::now(), Instant::now());
@@ -163,29 +173,28 @@ impl Worker {
                 return Ok(());
             }
             for (name, bytes) in wish.weights.drain(..) {
-                load(&mut race, name, &bytes, &mut sink).await?;
+                load(&mut comparison, name, &bytes, &mut sink).await?;
             }
             if wish.is_over {
-                return conclude(&mut race, &mut sink).await;
+                return conclude(&mut comparison, &mut field, &mut sink).await;
             }
             if wish.playing != was_playing {
                 // The exact step comes with the news, so that a pause shows where it stopped.
-                sink(race.progress());
+                sink(comparison.progress());
                 sink(Event::State(if wish.playing { State::Playing } else { State::Paused }));
             }
             if !wish.playing && wish.steps == 0 {
                 continue;
             }
             let begun = Instant::now();
-            let more = race.step(&mut sink).await?;
+            let more = comparison.step(&mut sink).await?;
             let single = wish.steps > 0;
             wish.steps = wish.steps.saturating_sub(1);
             if !more {
-                return conclude(&mut race, &mut sink).await;
+                return conclude(&mut comparison, &mut field, &mut sink).await;
             }
             if single || looked.elapsed() > LOOK {
-                sink(race.progress());
-                race.look(&mut sink).await?;
+                look(&mut comparison, &mut field, &mut sink).await?;
                 looked = Instant::now();
             }
             if single && !wish.playing {

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use duia::config::{Negatives, Variants};
+use duia::config::Negatives;
 use duia::simulation::{Learning, SimulationConfig};
+use duia::variants::Variants;
 
 use super::super::arguments::Device;
 use super::super::settings::Settings;

@@ -5,8 +5,11 @@ use std::hash::Hasher;
 use std::io::{self, Read};
 use std::path::Path;
 
-use duia::config::{Config, Negatives, Variant};
-use duia::message::{DataReport, DeviceReport, TestKind};
+use duia::config::{Config, Negatives};
+use duia::data::DataReport;
+use duia::metrics::TestKind;
+use duia::variants::Variant;
+use duia::wire::DeviceReport;
 use fnv::FnvHasher;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -154,7 +157,7 @@ impl Finished {
     /// The difference from the variant that this one adds something to, by group: where that is the first of the race,
     /// the difference from the first.
     pub fn rung(&self, variant: Variant, group: &str) -> Option<Estimate> {
-        let is_first = variant.rung_below().is_some() && variant.rung_below() == self.config.variants.0.first().copied();
+        let is_first = variant.parent().is_some() && variant.parent() == self.config.variants.0.first().copied();
         self.figure(variant, &format!("test.{}.{group}", if is_first { "lift" } else { "rung" }))
     }
 
@@ -181,7 +184,7 @@ impl Finished {
 mod tests {
     use super::super::super::example;
     use super::*;
-    use duia::config::Variants;
+    use duia::variants::Variants;
 
     #[test]
     fn a_cell_is_named_by_what_decides_it() {

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use duia::data::Source;
-use duia::message::Failure;
 use duia::platform::block_on;
+use duia::wire::Failure;
 
 use super::console::Console;
 use super::record::Record;
@@ -99,7 +99,7 @@ fn race(cell: &Cell, id: &str, common: &Common, command: &str, file: &mut Option
     }
     let mut record = Record::default();
     let mut console = Console::new(common.quiet);
-    let outcome = block_on(duia::train::run(cell.config.clone(), source, common.device.into(), |event| {
+    let outcome = block_on(duia::training::run(cell.config.clone(), source, common.device.into(), |event| {
         console.show(&event);
         record.take(event);
     }));

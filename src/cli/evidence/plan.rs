@@ -1,6 +1,7 @@
 //! Which cells a command wants.
 
-use duia::config::{Config, Negatives, Preset, Variant, Variants, Widths};
+use duia::config::{Config, Negatives, Preset, Widths};
+use duia::variants::{Variant, Variants};
 
 use super::super::refusal::Refusal;
 use super::arguments::{Ablate, Axis, Common, Protocol, Seeds, Sweep};

@@ -1,7 +1,8 @@
 //! Finished cells as charts. Bands and lines are the 95 % intervals that the test rows leave.
 
-use duia::config::{Negatives, Variant};
-use duia::message::{Earlier, Slice};
+use duia::config::Negatives;
+use duia::metrics::{Earlier, Slice};
+use duia::variants::Variant;
 
 use super::super::drawing::{Across, Curve, Forest, Panel, Place, Undrawn, line, svg};
 use super::super::series::{earlier_key, slice_key};
@@ -55,7 +56,7 @@ fn gains(runs: Runs<'_>) -> Vec<Forest> {
     let of_paper = GROUPS.map(|(group, name)| {
         let row = |&variant: &Variant| {
             let gain = match group {
-                "all" => paper::table_4(variant).zip(paper::table_4(Variant::Ple)).map(|(own, base)| own - base),
+                "all" => variant.row().paper.table_4.zip(Variant::Ple.row().paper.table_4).map(|(own, base)| own - base),
                 "low" => paper_gains(variant).0,
                 _ => paper_gains(variant).1,
             };
@@ -130,7 +131,7 @@ fn sweep(axis: Axis, done: &[Done], negatives: Negatives) -> Vec<Panel> {
     }
     let mut shares = Vec::new();
     for &variant in variants(done) {
-        for (side, has) in [("users", variant.parts().has_user_centres()), ("items", variant.parts().has_item_centres())] {
+        for (side, has) in [("users", variant.has_user_centres()), ("items", variant.has_item_centres())] {
             let metrics = [("hit rate 1", "hit_rate_1"), ("perplexity 1", "perplexity_1"), ("largest", "top_share")];
             for (name, metric) in metrics.into_iter().filter(|_| has) {
                 let name = format!("{}, {side}: {name}", variant.name());

@@ -136,7 +136,7 @@ mod tests {
     use super::super::super::example;
     use super::*;
     use duia::config::Config;
-    use duia::message::Failure;
+    use duia::wire::Failure;
 
     fn cells() -> Vec<Cell> {
         (7..10).map(|seed| Cell { value: None, config: Config { seed, ..Config::default() } }).collect()

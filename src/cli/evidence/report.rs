@@ -1,6 +1,7 @@
 //! `report.md`, `report.csv`, `report.tex` and the plots of a queue.
 
-use duia::message::{Failure, Origin};
+use duia::data::Origin;
+use duia::wire::Failure;
 
 use super::super::console::data_text;
 use super::super::refusal::Refusal;

@@ -1,7 +1,9 @@
 //! Finished cells as tables, with the paper's figures beside them.
 
-use duia::config::{Negatives, UserCentres, Variant};
-use duia::message::{Earlier, GroupInterest, Origin, Side, Slice};
+use duia::config::Negatives;
+use duia::data::{GroupInterest, Origin, Side};
+use duia::metrics::{Earlier, Slice};
+use duia::variants::{Role, Variant};
 
 use super::super::series::{earlier_key, side_key, slice_key};
 use super::super::text::{NONE, duration, figure, whole};
@@ -80,8 +82,7 @@ pub fn compared(done: &[Done]) -> Vec<Variant> {
 
 /// Whether a model is there to be beaten.
 pub fn is_sanity(variant: Variant) -> bool {
-    let parts = variant.parts();
-    parts.rule.is_some() || parts.wide || parts.towers || parts.long || matches!(parts.uie, Some(UserCentres::Random | UserCentres::KMeans))
+    matches!(variant.row().role, Role::Sanity | Role::Bound)
 }
 
 /// Which rows, in a title. Synthetic rows are called so.
@@ -247,7 +248,7 @@ impl Book {
         let table = table_id("table-4", runs);
         let rows = by_variant(runs, |variant| {
             let key = variant.key();
-            let (own, base) = (paper::table_4(variant), paper::table_4(Variant::Ple));
+            let (own, base) = (variant.row().paper.table_4, Variant::Ple.row().paper.table_4);
             let gain = own.zip(base).map(|(own, base)| own - base).filter(|_| variant != Variant::Ple);
             self.paper(At(&table, key, "all", "auc"), own);
             vec![
@@ -267,7 +268,7 @@ impl Book {
     fn table_5(&mut self, runs: Runs<'_>) {
         let table = table_id("table-5", runs);
         let rows = by_variant(runs, |variant| {
-            let own = paper::table_5(variant);
+            let own = variant.row().paper.table_5;
             let papers = [("low", own.map(|(low, _)| low)), ("high", own.and_then(|(_, high)| high))];
             let mut cells = vec![variant.name().into()];
             for (group, paper) in papers {
@@ -515,7 +516,7 @@ impl Book {
             return;
         }
         let (number, model, of_paper) = paper_sweep(axis);
-        let base = paper::table_5(Variant::Ple).and_then(|(low, high)| Some((low, high?)));
+        let base = Variant::Ple.row().paper.table_5.and_then(|(low, high)| Some((low, high?)));
         if let (false, Some((low_base, high_base))) = (of_paper.is_empty(), base) {
             rows.push(Row::Rule(format!("the paper, {number} minus Table 5's PLE, industrial data")));
             for &(value, low, high) in of_paper {
@@ -584,14 +585,13 @@ fn sentences(parts: &[&str]) -> String {
 
 /// The sides on which a model has clusters.
 fn sides(variant: Variant) -> impl Iterator<Item = (Variant, Side)> {
-    let parts = variant.parts();
-    let users = parts.has_user_centres().then_some((variant, Side::Users));
-    users.into_iter().chain(parts.has_item_centres().then_some((variant, Side::Items)))
+    let users = variant.has_user_centres().then_some((variant, Side::Users));
+    users.into_iter().chain(variant.has_item_centres().then_some((variant, Side::Items)))
 }
 
 /// The paper's gains of low-active and of high-active users over PLE.
 pub fn paper_gains(variant: Variant) -> (Option<f64>, Option<f64>) {
-    match (paper::table_5(variant), paper::table_5(Variant::Ple)) {
+    match (variant.row().paper.table_5, Variant::Ple.row().paper.table_5) {
         (Some((low, high)), Some((low_base, high_base))) if variant != Variant::Ple => {
             (Some(low - low_base), high.zip(high_base).map(|(high, base)| high - base))
         }
@@ -641,7 +641,8 @@ mod tests {
     use super::super::cell::Cell;
     use super::super::table::{csv, latex, markdown};
     use super::*;
-    use duia::config::{Config, Variants};
+    use duia::config::Config;
+    use duia::variants::Variants;
 
     /// Cells of seeds 7 and 8 in which all is as in [`example::record`], but 0.002 more at the second seed.
     fn done(variants: &[Variant], values: &[Option<u64>]) -> Vec<Done> {

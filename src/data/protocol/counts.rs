@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::pairs::{Pairs, pair};
 use crate::counter::{Counter, Stream};
-use crate::data::Source;
-use crate::message::{GroupInterest, Interest};
+use crate::data::{GroupInterest, Interest, Source};
 
 /// Parts of the users by activity, of the same size but for rounding.
 const DECILES: usize = 10;

@@ -1,10 +1,9 @@
 //! Simulated seeds as tables, with the figures of the paper's Table 6 beside them.
 
-use duia::config::Variant;
 use duia::simulation::{Group, Metric, MetricReport};
+use duia::variants::Variant;
 
 use super::super::super::text::{HALF_95, NONE, whole};
-use super::super::paper;
 use super::super::statistics::{Estimate, Summary};
 use super::super::table::{Fact, Row, Table};
 use super::super::tables::Book;
@@ -45,7 +44,7 @@ pub fn baseline(done: &[Simulated]) -> Option<Variant> {
 
 /// The paper's changes of a group, where the baseline is the paper's.
 pub fn of_paper(done: &[Simulated], variant: Variant, group: Group) -> Option<[f64; 5]> {
-    let (low, high) = paper::table_6(variant).filter(|_| baseline(done) == Some(Variant::Ple))?;
+    let (low, high) = variant.row().paper.table_6.filter(|_| baseline(done) == Some(Variant::Ple))?;
     match group {
         Group::Low => Some(low),
         Group::High => high,
@@ -150,7 +149,7 @@ fn served(book: &mut Book, done: &[Simulated]) {
     let mut rows = Vec::new();
     for one in done {
         for (arm, variant) in one.simulation.arms.iter().zip(&one.config.variants.0) {
-            let steps = if variant.parts().rule.is_some() { NONE.into() } else { whole(arm.steps).to_string() };
+            let steps = if variant.rule().is_some() { NONE.into() } else { whole(arm.steps).to_string() };
             rows.push(Row::Cells(vec![one.config.seed.to_string(), arm.name.clone(), whole(arm.looks).to_string(), steps]));
         }
     }

@@ -4,11 +4,12 @@ mod book;
 mod plots;
 mod watcher;
 
-use duia::config::{Config, Preset, Variant, Variants};
-use duia::data::Vocabulary;
-use duia::message::{DataReport, DeviceReport, Failure};
+use duia::config::{Config, Preset};
+use duia::data::{DataReport, Vocabulary};
 use duia::platform::block_on;
 use duia::simulation::{Learning, SimulationConfig, SimulationReport};
+use duia::variants::{Variant, Variants};
+use duia::wire::{DeviceReport, Failure};
 use serde::Serialize;
 
 use super::super::files::RunFolder;

@@ -18,7 +18,7 @@ fn forests(done: &[Simulated], place: usize) -> Vec<Forest> {
     let (metric, name) = METRICS[place];
     let base = baseline(done).map_or("", |variant| variant.name());
     let own = GROUPS.iter().map(|&(group, _, users)| {
-        let row = |(arm, variant): (usize, &duia::config::Variant)| {
+        let row = |(arm, variant): (usize, &duia::variants::Variant)| {
             let summary = changes(done, arm, group, metric);
             (variant.name().to_owned(), summary.mean, summary.half_rows().unwrap_or(0.0))
         };
@@ -26,7 +26,7 @@ fn forests(done: &[Simulated], place: usize) -> Vec<Forest> {
         Forest { title: format!("simulation: {name}, % from {base}, {users}"), rows }
     });
     let papers = GROUPS.iter().map(|&(group, _, users)| {
-        let row = |&variant: &duia::config::Variant| Some((variant.name().to_owned(), of_paper(done, variant, group)?[place], 0.0));
+        let row = |&variant: &duia::variants::Variant| Some((variant.name().to_owned(), of_paper(done, variant, group)?[place], 0.0));
         let rows = variants(done).iter().skip(1).filter_map(row).collect();
         Forest { title: format!("the paper, real users, {users}: compare the shape"), rows }
     });

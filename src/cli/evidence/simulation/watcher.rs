@@ -1,8 +1,9 @@
 //! What a person sees while a simulation goes on.
 
-use duia::config::Variant;
-use duia::message::{DataReport, DeviceReport, Event};
+use duia::data::DataReport;
 use duia::simulation::{Notice, Progress};
+use duia::variants::Variant;
+use duia::wire::{DeviceReport, Event};
 
 use super::super::super::console::{Console, Meter, data_text};
 use super::super::super::text::warn;

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex};
 use burn::tensor::Device;
 use burn::tensor::wgpu::wgpu;
 
+use super::{Learner, TrainError};
 use crate::config::Config;
 use crate::data::generator::Generator;
 use crate::data::protocol::Dataset;
-use crate::message::{DeviceChoice, DeviceReport, Event, Stage};
-use crate::model::batch::{Layout, Loader};
-use crate::model::ranker::Ranker;
-use crate::train::{TrainError, read_losses, trained, turn_clocks};
+use crate::metrics::Losses;
+use crate::variants::trained;
+use crate::wire::{DeviceChoice, DeviceReport, Event, Stage};
 
 /// Steps of the self-test: one before the centres are filled, two with them.
 const SELF_TEST_STEPS: u64 = 3;
@@ -168,20 +168,12 @@ async fn trial(device: &Device, config: &Config) -> Result<Vec<f32>, TrainError>
         ..config.clone()
     };
     let dataset = Dataset::open(Arc::new(Generator::new(&small)), &small)?;
-    let layout = Layout::new(dataset.vocabulary(), &small);
     let variants: Vec<_> = trained(&small.variants.0).collect();
-    let mut loader = Loader::new(layout, &variants, &small, device);
-    let mut replay = dataset.replay();
-    let mut rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(&small, variant, layout, device)).collect();
-    let mut losses = Vec::new();
-    for step in 1..=SELF_TEST_STEPS {
-        let Some(batch) = replay.next_train() else { break };
-        let batch = loader.load(Arc::new(batch));
-        for ranker in &mut rankers {
-            ranker.step(&batch);
-            turn_clocks(ranker, step, SELF_TEST_STEPS).await?;
-        }
-        losses.extend(read_losses(&rankers).await?.iter().flat_map(|l| l.named()).map(|(_, loss)| loss));
+    let mut learner = Learner::new(&small, &variants, dataset.vocabulary(), device, SELF_TEST_STEPS);
+    let (mut replay, mut losses) = (dataset.replay(), Vec::new());
+    for batch in std::iter::from_fn(|| replay.next_train()).take(SELF_TEST_STEPS as usize) {
+        learner.learn(Arc::new(batch)).await?;
+        losses.extend(learner.losses().await?.iter().flat_map(Losses::named).map(|(_, loss)| loss));
     }
     Ok(losses)
 }

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::config::{Config, Rule, Variant};
+use burn::tensor::Int;
+
+use super::TrainError;
+use super::readback::{Answers, Asked, ReadBack};
+use crate::config::Config;
+use crate::data::Side;
 use crate::data::protocol::{Batch, Dataset};
 use crate::kernels::Levels;
-use crate::message::{ClusterHealth, Evaluation, Event, Side, TestKind};
 use crate::metrics::divergence::{self, Divergence};
-use crate::metrics::{ClusterTally, Positives, TestRows, baseline_of};
+use crate::metrics::{ClusterHealth, ClusterTally, Evaluation, Positives, TestKind, TestRows, baseline_of};
 use crate::model::ranker::{Frozen, Ranker, Scored, Sight};
-use crate::readback::{Answers, ReadBack};
-use crate::train::TrainError;
+use crate::variants::{Rule, Variant};
+use crate::wire::Event;
 
 /// Predictions of all variants on test rows, and the health of clusters that are frozen meanwhile.
 pub struct Test {
@@ -24,9 +28,27 @@ pub struct Test {
     has_clusters: bool,
     /// By ranker, for both sides; empty before the first batch.
     tallies: Vec<[Option<ClusterTally>; 2]>,
-    /// By ranker, while its figures are on their way: the sides whose clusters are tallied.
-    asked: Vec<(Variant, [Option<Levels>; 2])>,
     dataset: Dataset,
+}
+
+/// A ranker's scores of some batches, on their way from the device.
+pub struct AskedScores {
+    variant: Variant,
+    /// Of both sides, where their clusters are tallied and this is the first time.
+    centres: [Option<(Levels, Asked)>; 2],
+    batches: Vec<AskedBatch>,
+}
+
+struct AskedBatch {
+    logits: Asked,
+    /// Of both sides, where their clusters are tallied.
+    sides: [Option<AskedSide>; 2],
+}
+
+struct AskedSide {
+    v: Asked,
+    assigned: Asked<Int>,
+    stopped: Asked,
 }
 
 impl Test {
@@ -46,7 +68,6 @@ impl Test {
             frozen: Vec::new(),
             has_clusters: false,
             tallies: Vec::new(),
-            asked: Vec::new(),
             variants,
             dataset: dataset.clone(),
         }
@@ -63,65 +84,59 @@ impl Test {
     /// A device that failed.
     pub async fn score(&mut self, rankers: &[Ranker], batches: &[Arc<Batch>]) -> Result<(), TrainError> {
         let mut readback = ReadBack::default();
-        self.ask(rankers, batches, &mut readback);
-        self.take(batches, &mut readback.answers().await?)
+        let asked = self.ask(rankers, batches, &mut readback);
+        self.take(asked, batches, &mut readback.answers().await?)
     }
 
-    /// Asks for the scores of batches of test rows. [`Test::take`] of the same batches has to follow.
-    pub fn ask(&mut self, rankers: &[Ranker], batches: &[Arc<Batch>], readback: &mut ReadBack) {
-        self.asked =
-            rankers.iter().map(|ranker| (ranker.variant(), Side::BOTH.map(|side| self.ask_centres(ranker, side, readback)))).collect();
-        for ((ranker, frozen), (_, sides)) in rankers.iter().zip(&self.frozen).zip(&self.asked) {
-            for batch in batches {
+    /// Asks for the scores of batches of test rows, to be [taken](Test::take) with the same batches.
+    pub fn ask(&self, rankers: &[Ranker], batches: &[Arc<Batch>], readback: &mut ReadBack) -> Vec<AskedScores> {
+        let mut ask = |(ranker, frozen): (&Ranker, &Frozen)| {
+            let filled = Side::BOTH.map(|side| ranker.memory(side).filter(|memory| self.has_clusters && memory.is_filled()));
+            // The centres are frozen as well: they are read with the first batches.
+            let is_first = self.tallies.is_empty();
+            let centres = filled.map(|memory| memory.filter(|_| is_first).map(|memory| (memory.levels(), readback.ask(memory.centres()))));
+            let batches = batches.iter().map(|batch| {
                 let Scored { logits, users, items } = ranker.score(frozen, batch);
-                readback.ask(logits);
-                for (sight, side) in [users, items].into_iter().zip(sides) {
-                    if let (Some(Sight { v, chosen: Some((assigned, stopped)) }), Some(_)) = (sight, side) {
-                        readback.ask(v);
-                        readback.ask(assigned);
-                        readback.ask(stopped);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Whether a side's clusters are tallied and how large they are; their centres are asked for the first time.
-    fn ask_centres(&self, ranker: &Ranker, side: Side, readback: &mut ReadBack) -> Option<Levels> {
-        let memory = ranker.memory(side).filter(|memory| self.has_clusters && memory.is_filled())?;
-        if self.tallies.is_empty() {
-            readback.ask(memory.centres());
-        }
-        Some(memory.levels())
+                let mut of_side = |sight: Option<Sight>, is_tallied: bool| {
+                    let Sight { v, chosen } = sight.filter(|_| is_tallied)?;
+                    let (assigned, stopped) = chosen?;
+                    Some(AskedSide { v: readback.ask(v), assigned: readback.ask(assigned), stopped: readback.ask(stopped) })
+                };
+                let sides = [of_side(users, filled[0].is_some()), of_side(items, filled[1].is_some())];
+                AskedBatch { logits: readback.ask(logits), sides }
+            });
+            AskedScores { variant: ranker.variant(), batches: batches.collect(), centres }
+        };
+        rankers.iter().zip(&self.frozen).map(&mut ask).collect()
     }
 
     /// Takes what was asked for.
     ///
     /// # Errors
     /// Answers that came short.
-    pub fn take(&mut self, batches: &[Arc<Batch>], answers: &mut Answers) -> Result<(), TrainError> {
+    pub fn take(&mut self, asked: Vec<AskedScores>, batches: &[Arc<Batch>], answers: &mut Answers) -> Result<(), TrainError> {
         batches.iter().for_each(|batch| self.rows.push(batch, &self.dataset));
         for (variant, predictions) in self.variants.iter().zip(&mut self.predictions) {
-            if let Some(rule) = variant.parts().rule {
+            if let Some(rule) = variant.rule() {
                 batches.iter().for_each(|batch| predictions.extend(score_by_rule(rule, batch, &self.dataset)));
             }
         }
-        let asked = std::mem::take(&mut self.asked);
-        if self.tallies.is_empty() {
-            for &(variant, sides) in &asked {
-                self.tallies.push(tallies(variant, sides, answers)?);
+        self.tallies.resize_with(asked.len(), Default::default);
+        for (AskedScores { variant, centres, batches: scored }, tallies) in asked.into_iter().zip(&mut self.tallies) {
+            for ((side, centres), tally) in Side::BOTH.into_iter().zip(centres).zip(tallies.iter_mut()) {
+                if let Some((Levels { first, children }, centres)) = centres {
+                    *tally = Some(ClusterTally::new(variant, side, answers.take(centres)?, first, children));
+                }
             }
-        }
-        for ((variant, _), tallies) in asked.into_iter().zip(&mut self.tallies) {
             let at = self.variants.iter().position(|&other| other == variant);
-            for batch in batches {
-                let logits = answers.floats()?;
+            for (batch, AskedBatch { logits, sides }) in batches.iter().zip(scored) {
+                let logits = answers.take(logits)?;
                 if let Some(at) = at {
                     self.predictions[at].extend_from_slice(&logits[..batch.valid * batch.candidates]);
                 }
-                for (side, tally) in Side::BOTH.into_iter().zip(tallies.iter_mut()) {
-                    if let Some(tally) = tally {
-                        let (v, assigned, stopped) = (answers.floats()?, answers.integers()?, answers.floats()?);
+                for ((side, asked), tally) in Side::BOTH.into_iter().zip(sides).zip(tallies.iter_mut()) {
+                    if let (Some(AskedSide { v, assigned, stopped }), Some(tally)) = (asked, tally) {
+                        let (v, assigned, stopped) = (answers.take(v)?, answers.take(assigned)?, answers.take(stopped)?);
                         tally_batch(tally, side, &self.dataset, batch, &v, &assigned, &stopped);
                     }
                 }
@@ -133,7 +148,7 @@ impl Test {
     /// The first trained variant whose scores show that it diverged. A rule may well have one score for all.
     pub fn diverged(&self) -> Option<(Variant, Divergence)> {
         let trained = |(variant, scores): (&Variant, &Vec<f32>)| {
-            variant.parts().rule.is_none().then(|| divergence::in_scores(scores)).flatten().map(|why| (*variant, why))
+            variant.rule().is_none().then(|| divergence::in_scores(scores)).flatten().map(|why| (*variant, why))
         };
         self.variants.iter().zip(&self.predictions).find_map(trained)
     }
@@ -154,7 +169,7 @@ impl Test {
 }
 
 /// Scores of a rule for the samples of a batch that count.
-pub(crate) fn score_by_rule(rule: Rule, batch: &Batch, dataset: &Dataset) -> Vec<f32> {
+pub fn score_by_rule(rule: Rule, batch: &Batch, dataset: &Dataset) -> Vec<f32> {
     let score = |sample: usize| {
         let request = sample / batch.candidates;
         let window = request * batch.history..(request + 1) * batch.history;
@@ -190,15 +205,4 @@ fn tally_batch(tally: &mut ClusterTally, side: Side, dataset: &Dataset, batch: &
         vectors: &v[..batch.valid * m],
         planted: planted.as_deref(),
     });
-}
-
-/// Tallies for both sides of a ranker, whose centres come first among the answers.
-fn tallies(variant: Variant, sides: [Option<Levels>; 2], answers: &mut Answers) -> Result<[Option<ClusterTally>; 2], TrainError> {
-    let mut tallies = [None, None];
-    for ((side, levels), tally) in Side::BOTH.into_iter().zip(sides).zip(&mut tallies) {
-        if let Some(Levels { first, children }) = levels {
-            *tally = Some(ClusterTally::new(variant, side, answers.floats()?, first, children));
-        }
-    }
-    Ok(tallies)
 }

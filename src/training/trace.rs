@@ -1,19 +1,19 @@
 //! A run written down number by number, so that an independent implementation can replay it: what every step read, found,
 //! learned and left. `docs/trace.md` has the names, the shapes and the rules.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Device;
 
+use super::{Learner, TrainError, Upkeep};
 use crate::checkpoint::{Array, Arrays, Gathering, State};
-use crate::config::{Config, ConfigError, Variant};
+use crate::config::{Config, ConfigError};
 use crate::data::protocol::{Batch, Dataset, TASKS};
-use crate::data::{Behaviour, Source};
-use crate::message::Side;
-use crate::model::batch::{DeviceBatch, Layout, Loader};
+use crate::data::{Behaviour, Side, Source};
+use crate::model::batch::DeviceBatch;
 use crate::model::ghca::Reseeded;
 use crate::model::ranker::{Graph, Leaves, Ranker, StepGradients};
-use crate::train::{TrainError, read_losses, turn_clocks};
+use crate::variants::Variant;
 
 /// Bytes of numbers that a trace may have: it is kept in memory until it is written.
 const LIMIT: u64 = 2 << 30;
@@ -24,25 +24,24 @@ const LIMIT: u64 = 2 << 30;
 /// A variant that is not trained, a trace that would be too large, a configuration or rows that cannot be used.
 pub async fn record(config: &Config, variant: Variant, source: Arc<dyn Source>, steps: u64) -> Result<State, TrainError> {
     config.validate()?;
-    if variant.parts().rule.is_some() {
+    if variant.rule().is_some() {
         return Err(ConfigError::new("variant", variant.key(), "a model that is trained").into());
     }
     let device = Device::flex();
     let dataset = Dataset::open(source, config)?;
-    let layout = Layout::new(dataset.vocabulary(), config);
-    let (mut loader, mut replay) = (Loader::new(layout, &[variant], config, &device), dataset.replay());
-    let mut ranker = Ranker::new(config, variant, layout, &device);
+    let planned = dataset.train_steps();
+    let (mut learner, mut replay) = (Learner::new(config, &[variant], dataset.vocabulary(), &device, planned), dataset.replay());
     let mut initial = Gathering::default();
-    ranker.gather("initial.", &mut initial);
+    learner.rankers()[0].gather("initial.", &mut initial);
     let mut arrays = initial.read().await?;
-    let (start, steps, planned) = (bytes(&arrays), steps.min(dataset.train_steps()), dataset.train_steps());
+    let (start, steps) = (bytes(&arrays), steps.min(planned));
     for step in 0..steps {
         let Some(batch) = replay.next_train() else { break };
-        let recorded = record_step(&mut ranker, &loader.load(Arc::new(batch)), step, planned).await?;
+        let recorded = record_step(&mut learner, Arc::new(batch)).await?;
         require_room(start, bytes(&recorded), steps)?;
         arrays.extend(recorded.into_iter().map(|(name, array)| (format!("step.{step:05}.{name}"), array)));
     }
-    let State { description, .. } = ranker.state(&dataset.report().name).await?;
+    let State { description, .. } = learner.rankers()[0].state(&dataset.report().name).await?;
     Ok(State { description, arrays })
 }
 
@@ -62,38 +61,49 @@ fn require_room(start: u64, step: u64, steps: u64) -> Result<(), ConfigError> {
     Err(ConfigError::new("steps", steps, format!("{most} or fewer: {each}")))
 }
 
-/// One step: what it read, what it found, what it left; then the clocks, and what they changed.
-async fn record_step(ranker: &mut Ranker, batch: &DeviceBatch, step: u64, planned: u64) -> Result<Arrays, TrainError> {
-    let mut arrays = batch_arrays(&batch.host);
-    let mut gathering = Gathering::default();
-    ranker.prepare(batch);
-    if let Some(views) = &batch.fields(ranker.variant()).views {
-        gathering.integers("batch.views", views.tensor());
-    }
-    let (requests, samples) = (batch.host.requests, batch.host.samples());
-    gathering.floats("batch.kept.users", batch.kept.users.clone().reshape([requests]));
-    gathering.floats("batch.kept.items", batch.kept.items.clone().reshape([samples]));
-    let graph = ranker.graph(batch);
-    gather_pass(&graph, &mut gathering);
-    let gradients = ranker.backward(&graph);
-    gather_gradients(ranker, &gradients, &mut gathering);
-    ranker.apply(batch, graph, gradients);
-    if let Some((consumed, _)) = ranker.last().and_then(|last| last.items.as_ref()?.chosen.clone()) {
-        gathering.integers("consumed.assigned", consumed);
-    }
-    ranker.gather("after.", &mut gathering);
-    arrays.extend(gathering.read().await?);
-    for losses in read_losses(std::slice::from_ref(ranker)).await? {
+/// One step: what it read, what it found, what it left; then what the clocks changed.
+async fn record_step(learner: &mut Learner, batch: Arc<Batch>) -> Result<Arrays, TrainError> {
+    let mut arrays = batch_arrays(&batch);
+    let batch = learner.load(batch);
+    let gathering = Mutex::new(Gathering::default());
+    let kept = learner
+        .learn_by(&batch, |ranker, batch| {
+            // One ranker steps alone, so nobody else ever holds the lock.
+            let mut gathering = gathering.lock().unwrap_or_else(PoisonError::into_inner);
+            gather_step(ranker, batch, &mut gathering);
+        })
+        .await?;
+    arrays.extend(gathering.into_inner().unwrap_or_else(PoisonError::into_inner).read().await?);
+    for losses in learner.losses().await? {
         arrays.extend(losses.named().map(|(name, loss)| (name.replacen('_', ".", 1), Array::floats(vec![loss], &[1]))));
     }
-    let reseeded = turn_clocks(ranker, step + 1, planned).await?;
-    if !reseeded.is_empty() {
+    if !kept.is_empty() {
         let mut gathering = Gathering::default();
-        ranker.gather_memories("clock.", &mut gathering);
+        learner.rankers()[0].gather_memories("clock.", &mut gathering);
         arrays.extend(gathering.read().await?);
     }
-    reseeded.iter().for_each(|(side, reseeded)| arrays.extend(reseeded_arrays(*side, reseeded)));
+    kept.iter().for_each(|Upkeep { side, reseeded, .. }| arrays.extend(reseeded_arrays(*side, reseeded)));
     Ok(arrays)
+}
+
+/// A ranker's step ([`Ranker::step`]), each tensor that it meets on the way with its name.
+fn gather_step(ranker: &mut Ranker, batch: &DeviceBatch, into: &mut Gathering) {
+    ranker.prepare(batch);
+    if let Some(views) = &batch.fields(ranker.variant()).views {
+        into.integers("batch.views", views.tensor());
+    }
+    let (requests, samples) = (batch.host.requests, batch.host.samples());
+    into.floats("batch.kept.users", batch.kept.users.clone().reshape([requests]));
+    into.floats("batch.kept.items", batch.kept.items.clone().reshape([samples]));
+    let graph = ranker.graph(batch);
+    gather_pass(&graph, into);
+    let gradients = ranker.backward(&graph);
+    gather_gradients(ranker, &gradients, into);
+    ranker.apply(batch, graph, gradients);
+    if let Some((consumed, _)) = ranker.last().and_then(|last| last.items.as_ref()?.chosen.clone()) {
+        into.integers("consumed.assigned", consumed);
+    }
+    ranker.gather("after.", into);
 }
 
 /// What the host knows of a batch.

@@ -1,0 +1,17 @@
+//! Training: the one loop that steps rankers and keeps their memories up, the comparison of variants on one stream, and what reads
+//! a run: evaluation, snapshots, traces.
+
+mod comparison;
+pub mod device;
+mod error;
+mod evaluation;
+mod learner;
+mod losses;
+pub mod readback;
+mod snapshot;
+pub mod trace;
+
+pub use comparison::{Comparison, RunOptions, run, run_with};
+pub use error::TrainError;
+pub use evaluation::score_by_rule;
+pub use learner::{Learner, Upkeep};

@@ -1,0 +1,339 @@
+//! The comparison: several variants on the same batches, with the same negatives and the same seed, and the events that tell
+//! a watcher how they fare. It knows neither page nor terminal.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use web_time::{Duration, Instant};
+
+use super::TrainError;
+use super::device::{self, Watch};
+use super::evaluation::Test;
+use super::learner::{Learner, Upkeep};
+use super::losses::AskedLosses;
+use super::readback::ReadBack;
+use super::snapshot::AskedSnapshot;
+use crate::checkpoint;
+use crate::config::{Config, ConfigError};
+use crate::data::Source;
+use crate::data::protocol::{Batch, Dataset, Replay};
+use crate::metrics::divergence::{self, Divergence};
+use crate::metrics::{Losses, TestKind};
+use crate::model::ghca::Reseeded;
+use crate::platform;
+use crate::variants::{Rule, Variant, trained};
+use crate::view::Snapshot;
+use crate::wire::{DeviceChoice, Event, Failure, Stage, State};
+
+/// Test batches scored before the thread is given up once and their figures are read.
+const TEST_CHUNK: usize = 16;
+
+/// A rate that evaluation and waiting do not count in.
+#[derive(Default)]
+struct Pace {
+    samples: u64,
+    time: Duration,
+}
+
+/// Variants in training on one stream.
+pub struct Comparison {
+    config: Config,
+    dataset: Dataset,
+    /// `[items]`: the category of each.
+    categories: Arc<[u32]>,
+    replay: Replay,
+    learner: Learner,
+    watch: Watch,
+    panel: Vec<Arc<Batch>>,
+    pace: Pace,
+    /// Steps of training; a streaming test takes more.
+    step: u64,
+    steps: u64,
+    /// The last step whose losses were told; 0 before the first.
+    losses_told: u64,
+}
+
+impl Comparison {
+    /// Opens the data and builds every variant.
+    ///
+    /// # Errors
+    /// A configuration or rows that cannot be used.
+    pub fn new(config: Config, source: Arc<dyn Source>, device: &Device, watch: Watch) -> Result<Self, TrainError> {
+        config.validate()?;
+        let dataset = Dataset::open(source, &config)?;
+        require_truth(&config, &dataset)?;
+        require_clusters(&config, &dataset)?;
+        let (variants, steps) = (trained(&config.variants.0).collect::<Vec<_>>(), dataset.train_steps());
+        let learner = Learner::new(&config, &variants, dataset.vocabulary(), device, steps).in_parallel(watch.is_cpu());
+        Ok(Self {
+            categories: (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect(),
+            replay: dataset.replay(),
+            panel: dataset.panel(config.panel).into_iter().map(Arc::new).collect(),
+            steps,
+            learner,
+            pace: Pace::default(),
+            step: 0,
+            losses_told: 0,
+            watch,
+            dataset,
+            config,
+        })
+    }
+
+    /// What a watcher must know before the first step.
+    pub fn introduce(&self, sink: &mut dyn FnMut(Event)) {
+        sink(Event::Data(self.dataset.report()));
+        let positives = self.panel.iter().map(|batch| batch.valid as u64).sum();
+        let variants = self.config.variants.0.clone();
+        sink(Event::Ready { variants, steps: self.steps, panel_positives: positives });
+    }
+
+    /// One step of every variant, the clocks, and an evaluation where one is due. `false` once the stream has ended.
+    ///
+    /// # Errors
+    /// A device that failed or a model that diverged.
+    pub async fn step(&mut self, sink: &mut dyn FnMut(Event)) -> Result<bool, TrainError> {
+        let begun = Instant::now();
+        if self.step >= self.steps {
+            return Ok(false);
+        }
+        let Some(batch) = self.replay.next_train() else { return Ok(false) };
+        self.pace.samples += batch.samples() as u64;
+        self.step += 1;
+        self.learn(Arc::new(batch), sink).await?;
+        self.pace.time += begun.elapsed();
+        if self.step.is_multiple_of(self.config.evaluate_every) || self.step == self.steps {
+            self.evaluate_panel(sink).await?;
+        }
+        Ok(self.step < self.steps)
+    }
+
+    /// Trains every variant on a batch, and tells which centres were filled or re-seeded.
+    async fn learn(&mut self, batch: Arc<Batch>, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        let kept = self.learner.learn(batch).await?;
+        self.watch.check()?;
+        for Upkeep { variant, side, reseeded: Reseeded { centres, children, first_fill } } in kept {
+            sink(Event::Reseeded { variant, side, step: self.learner.steps(), centres, children, first_fill });
+        }
+        Ok(())
+    }
+
+    /// Goes on from weights of another run ([`checkpoint::from_bytes`]) with the variant that they are of.
+    ///
+    /// # Errors
+    /// Weights that do not fit, or of a variant that is not trained here. Then nothing has changed.
+    pub fn load(&mut self, bytes: &[u8]) -> Result<Variant, TrainError> {
+        Ok(self.learner.restore(&checkpoint::from_bytes(bytes)?)?)
+    }
+
+    /// The weights of every trained variant, as the bytes of a safetensors file each.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub async fn weights(&self) -> Result<Vec<(Variant, Vec<u8>)>, TrainError> {
+        let name = self.dataset.report().name;
+        let mut all = Vec::with_capacity(self.learner.rankers().len());
+        for ranker in self.learner.rankers() {
+            all.push((ranker.variant(), checkpoint::to_bytes(&ranker.state(&name).await?)?));
+        }
+        Ok(all)
+    }
+
+    /// Where the run stands: cheap, no read-back.
+    pub fn progress(&self) -> Event {
+        let samples = self.step * self.config.batch as u64;
+        let rate = self.pace.samples as f64 / self.pace.time.as_secs_f64().max(1e-9);
+        Event::Progress { step: self.step, samples, samples_per_second: rate }
+    }
+
+    /// Tells the losses of the last step, and gives what a picture of it is made from, all in one read-back. Nothing to picture
+    /// before centres are filled.
+    ///
+    /// # Errors
+    /// A device that failed or a model that diverged.
+    pub async fn look(&mut self, sink: &mut dyn FnMut(Event)) -> Result<Option<Snapshot>, TrainError> {
+        let mut readback = ReadBack::default();
+        let losses = AskedLosses::ask(self.learner.rankers(), &mut readback);
+        let snapshot = self.learner.rankers().iter().find_map(|ranker| AskedSnapshot::ask(ranker, &mut readback));
+        let mut answers = readback.answers().await?;
+        self.tell_losses(losses.take(&mut answers)?, sink)?;
+        let snapshot = snapshot.map(|asked| asked.take(self.step, &mut answers)).transpose()?;
+        self.watch.check()?;
+        Ok(snapshot)
+    }
+
+    /// Tells the losses of the last step, once: a look and an evaluation may both have read them.
+    fn tell_losses(&mut self, losses: Vec<Losses>, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        self.require_sound(&losses, self.step)?;
+        if self.step > self.losses_told {
+            self.losses_told = self.step;
+            let rankers = self.learner.rankers();
+            let of = |variant: &Variant| rankers.iter().position(|ranker| ranker.variant() == *variant);
+            let by_variant = |variant: &Variant| of(variant).and_then(|at| losses.get(at)).copied().unwrap_or_default();
+            sink(Event::Losses { step: self.step, losses: self.config.variants.0.iter().map(by_variant).collect() });
+        }
+        Ok(())
+    }
+
+    fn require_sound(&self, losses: &[Losses], step: u64) -> Result<(), TrainError> {
+        let seen = std::iter::zip(self.learner.rankers(), losses)
+            .find_map(|(ranker, losses)| Some((ranker.variant(), divergence::in_losses(losses)?)));
+        self.require_none(seen, step)
+    }
+
+    fn require_none(&self, diverged: Option<(Variant, Divergence)>, step: u64) -> Result<(), TrainError> {
+        diverged.map_or(Ok(()), |(variant, why)| {
+            Err(TrainError::Diverged { variant: variant.name(), step, why, advice: divergence::what_to_lower(&self.config) })
+        })
+    }
+
+    /// Scores every variant on the panel and tells the losses of the last step, all in one read-back.
+    ///
+    /// # Errors
+    /// A device that failed or a model that diverged.
+    pub async fn evaluate_panel(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        let (rankers, panel) = (self.learner.rankers(), self.panel.clone());
+        let mut test = Test::frozen(rankers, &self.categories, &self.dataset, &self.config);
+        let mut readback = ReadBack::default();
+        let losses = AskedLosses::ask(rankers, &mut readback);
+        let scores = test.ask(rankers, &panel, &mut readback);
+        let mut answers = readback.answers().await?;
+        self.tell_losses(losses.take(&mut answers)?, sink)?;
+        test.take(scores, &panel, &mut answers)?;
+        let diverged = test.diverged();
+        test.report(self.step, TestKind::Panel, sink);
+        self.require_none(diverged, self.step)?;
+        self.watch.check()
+    }
+
+    /// Scores every variant on the whole test set, at the end of the stream; then again while they train on it, where the
+    /// configuration has a streaming test.
+    ///
+    /// # Errors
+    /// A device that failed, or a model that diverged.
+    pub async fn evaluate_all(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        sink(Event::Stage(Stage::FinalTest));
+        let mut test = Test::frozen(self.learner.rankers(), &self.categories, &self.dataset, &self.config);
+        loop {
+            let chunk: Vec<Arc<Batch>> = std::iter::from_fn(|| self.replay.next_test()).take(TEST_CHUNK).map(Arc::new).collect();
+            if chunk.is_empty() {
+                break;
+            }
+            test.score(self.learner.rankers(), &chunk).await?;
+            platform::breathe().await;
+        }
+        let diverged = test.diverged();
+        test.report(self.step, TestKind::Whole, sink);
+        self.require_none(diverged, self.step)?;
+        if self.config.streaming_test {
+            self.evaluate_streaming(sink).await?;
+        }
+        sink(self.progress());
+        sink(Event::State(State::Finished));
+        self.watch.check()
+    }
+
+    /// Goes through the test rows once more: scores each batch with everything as the batch before left it, then trains on it
+    /// (A15). Afterwards the variants know the test.
+    async fn evaluate_streaming(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        sink(Event::Stage(Stage::StreamingTest));
+        let mut replay = self.dataset.replay();
+        let mut test = Test::live(&self.dataset, &self.config);
+        while let Some(batch) = replay.next_streaming().map(Arc::new) {
+            test.follow(self.learner.rankers());
+            test.score(self.learner.rankers(), std::slice::from_ref(&batch)).await?;
+            // Nothing comes after the last batch, and only that one repeats rows to be full.
+            if batch.valid == batch.requests {
+                self.learn(batch, sink).await?;
+            }
+            platform::breathe().await;
+        }
+        self.require_sound(&self.learner.losses().await?, self.learner.steps())?;
+        test.report(self.step, TestKind::Streaming, sink);
+        Ok(())
+    }
+}
+
+/// Refuses the row that knows the truth where there is none to know.
+fn require_truth(config: &Config, dataset: &Dataset) -> Result<(), ConfigError> {
+    let wanted = config.variants.0.iter().any(|variant| variant.rule() == Some(Rule::Truth));
+    if wanted && dataset.probability(0, 0, &[]).is_none() {
+        return Err(ConfigError::new("variants", Variant::Truth.key(), "left out on real rows: only the generator knows true preferences"));
+    }
+    Ok(())
+}
+
+/// Refuses a warm-up that the run does not outlast: what is shown under a model's name would be that model without its clusters.
+fn require_clusters(config: &Config, dataset: &Dataset) -> Result<(), ConfigError> {
+    let steps = dataset.train_steps();
+    let has_clusters = |variant: &Variant| variant.has_user_centres() || variant.has_item_centres();
+    if config.warm_up >= steps.max(1) && config.variants.0.iter().any(has_clusters) {
+        let wanted = format!("less than the {steps} steps of this run, or 0 for the rule: clusters begin after it");
+        return Err(ConfigError::new("warm_up", config.warm_up, wanted));
+    }
+    Ok(())
+}
+
+/// Opens a device, compares all variants over a source to the end and tells `sink` everything.
+///
+/// # Errors
+/// A sentence for a person: what happened, the detail, what to do next.
+pub async fn run(config: Config, source: Arc<dyn Source>, choice: DeviceChoice, sink: impl FnMut(Event)) -> Result<(), Failure> {
+    run_with(config, source, choice, RunOptions::default(), sink).await
+}
+
+/// What a run starts from, what may end it early, and what it leaves.
+#[derive(Default)]
+pub struct RunOptions<'a> {
+    /// The bytes of weights that their variant starts from.
+    pub weights_in: Option<&'a [u8]>,
+    /// Looked at after each step: where it is true training ends and what was learned is tested.
+    pub is_over: Option<&'a dyn Fn() -> bool>,
+    /// Takes the weights of every trained variant at the end of training, before the tests: a streaming test trains on.
+    pub weights_out: Option<&'a mut dyn FnMut(Variant, Vec<u8>)>,
+}
+
+/// [`run`], with [`RunOptions`].
+///
+/// # Errors
+/// A sentence for a person: what happened, the detail, what to do next.
+pub async fn run_with(
+    config: Config,
+    source: Arc<dyn Source>,
+    choice: DeviceChoice,
+    options: RunOptions<'_>,
+    mut sink: impl FnMut(Event),
+) -> Result<(), Failure> {
+    run_to_end(config, source, choice, options, &mut sink).await.map_err(|error| Failure::from(&error))
+}
+
+async fn run_to_end(
+    config: Config,
+    source: Arc<dyn Source>,
+    choice: DeviceChoice,
+    options: RunOptions<'_>,
+    sink: &mut dyn FnMut(Event),
+) -> Result<(), TrainError> {
+    config.validate()?;
+    let opened = device::open(choice, &config, sink).await?;
+    sink(Event::Device(opened.report));
+    sink(Event::Stage(Stage::Data));
+    let mut comparison = Comparison::new(config, source, &opened.device, opened.watch)?;
+    if let Some(bytes) = options.weights_in {
+        comparison.load(bytes)?;
+    }
+    comparison.introduce(sink);
+    sink(Event::State(State::Playing));
+    let mut told = Instant::now();
+    while comparison.step(sink).await? && !options.is_over.is_some_and(|is_over| is_over()) {
+        if told.elapsed() > Duration::from_millis(200) {
+            sink(comparison.progress());
+            told = Instant::now();
+        }
+    }
+    sink(comparison.progress());
+    if let Some(keep) = options.weights_out {
+        comparison.weights().await?.into_iter().for_each(|(variant, bytes)| keep(variant, bytes));
+    }
+    comparison.evaluate_all(sink).await
+}

@@ -1,0 +1,61 @@
+//! What stops a run, and what a person is told of it.
+
+use burn::tensor::ExecutionError;
+
+use crate::checkpoint::CheckpointError;
+use crate::config::ConfigError;
+use crate::data::DataError;
+use crate::metrics::divergence::Divergence;
+use crate::wire::Failure;
+
+/// What stops a run.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The rows cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The device gave an error or was lost.
+    #[error("the device failed: {0}")]
+    Device(String),
+    /// Weights that do not fit.
+    #[error(transparent)]
+    Weights(#[from] CheckpointError),
+    /// No device as asked for.
+    #[error("{0}")]
+    NoDevice(String),
+    /// A model is beyond repair.
+    #[error("{variant} diverged at step {step}: {why}")]
+    Diverged {
+        /// The model's name.
+        variant: &'static str,
+        /// When it was seen.
+        step: u64,
+        /// What was seen.
+        why: Divergence,
+        /// What to lower ([`crate::metrics::divergence::what_to_lower`]).
+        advice: String,
+    },
+}
+
+impl From<ExecutionError> for TrainError {
+    fn from(error: ExecutionError) -> Self {
+        Self::Device(error.to_string())
+    }
+}
+
+impl From<&TrainError> for Failure {
+    fn from(error: &TrainError) -> Self {
+        let (what, next) = match error {
+            TrainError::Config(_) => ("The configuration cannot be used.", "Change the value named below, or start from a preset."),
+            TrainError::Data(_) => ("The rows cannot be used.", "Fix the line named below, or train on the synthetic stream."),
+            TrainError::Weights(_) => ("The weights cannot be used.", "Take other weights, or start without any."),
+            TrainError::Device(_) => ("The device stopped.", "Start again; choose the CPU if it happens again."),
+            TrainError::NoDevice(_) => ("There is no such device here.", "Choose the CPU, or let the device be chosen automatically."),
+            TrainError::Diverged { advice, .. } => ("Training diverged.", advice.as_str()),
+        };
+        Self { what: what.into(), detail: error.to_string(), next: next.into() }
+    }
+}

@@ -1,0 +1,176 @@
+//! The training loop: a step of every ranker on a batch, then the host's part of their memories. Whatever trains, the comparison, a
+//! device's trial, the simulation, a trace, does it here.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+
+use super::TrainError;
+use super::readback::{Asked, ReadBack};
+use crate::checkpoint::{CheckpointError, State};
+use crate::config::Config;
+use crate::data::protocol::Batch;
+use crate::data::{Side, Vocabulary};
+use crate::metrics::Losses;
+use crate::model::batch::{DeviceBatch, Layout, Loader};
+use crate::model::ghca::Reseeded;
+use crate::model::ranker::{Due, Observed, Ranker};
+use crate::platform;
+use crate::variants::Variant;
+
+use super::losses::AskedLosses;
+
+/// Centres that the host filled or re-seeded after a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upkeep {
+    /// Whose.
+    pub variant: Variant,
+    /// Users' or items'.
+    pub side: Side,
+    /// Which.
+    pub reseeded: Reseeded,
+}
+
+/// Rankers in training on the same batches.
+pub struct Learner {
+    rankers: Vec<Ranker>,
+    loader: Loader,
+    layout: Layout,
+    config: Config,
+    device: Device,
+    is_parallel: bool,
+    step: u64,
+    planned: u64,
+}
+
+impl Learner {
+    /// Fresh rankers of variants that are trained, on a device without autodiff, before the first of `planned` steps: the clocks
+    /// of re-seeding scale with them.
+    pub fn new(config: &Config, variants: &[Variant], vocabulary: Vocabulary, device: &Device, planned: u64) -> Self {
+        let layout = Layout::new(vocabulary, config);
+        Self {
+            rankers: variants.iter().map(|&variant| Ranker::new(config, variant, layout, device)).collect(),
+            loader: Loader::new(layout, variants, config, device),
+            layout,
+            config: config.clone(),
+            device: device.clone(),
+            is_parallel: false,
+            step: 0,
+            planned,
+        }
+    }
+
+    /// The same, each ranker on a thread of its own: for the CPU. The numbers do not depend on it.
+    #[must_use]
+    pub fn in_parallel(self, is_parallel: bool) -> Self {
+        Self { is_parallel, ..self }
+    }
+
+    /// One learner for each ranker, in their order, which goes on alone.
+    pub fn apart(self) -> impl Iterator<Item = Self> {
+        let Self { rankers, layout, config, device, step, planned, .. } = self;
+        rankers.into_iter().map(move |ranker| Self {
+            loader: Loader::new(layout, &[ranker.variant()], &config, &device),
+            rankers: vec![ranker],
+            layout,
+            config: config.clone(),
+            device: device.clone(),
+            is_parallel: false,
+            step,
+            planned,
+        })
+    }
+
+    /// The rankers, in the order of their variants.
+    pub fn rankers(&self) -> &[Ranker] {
+        &self.rankers
+    }
+
+    /// Where each vocabulary begins in the embedding table.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// Steps that were planned.
+    pub fn planned(&self) -> u64 {
+        self.planned
+    }
+
+    /// Trains every ranker on a batch, then fills and re-seeds the centres whose clock is due (A6, A7).
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub async fn learn(&mut self, batch: Arc<Batch>) -> Result<Vec<Upkeep>, TrainError> {
+        let batch = self.load(batch);
+        self.learn_by(&batch, Ranker::step).await
+    }
+
+    /// [`Learner::learn`] on a batch that [`Learner::load`] gave, with another way to take [`Ranker::step`]: one that looks at what
+    /// it finds on the way.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub async fn learn_by(
+        &mut self,
+        batch: &DeviceBatch,
+        step: impl Fn(&mut Ranker, &DeviceBatch) + Sync,
+    ) -> Result<Vec<Upkeep>, TrainError> {
+        self.step += 1;
+        platform::for_each(&mut self.rankers, self.is_parallel, |ranker| step(ranker, batch));
+        self.keep_up().await
+    }
+
+    /// Moves a batch to the device, once for all rankers.
+    pub fn load(&mut self, batch: Arc<Batch>) -> DeviceBatch {
+        self.loader.load(batch)
+    }
+
+    /// Lets the ranker that weights are of go on from them.
+    ///
+    /// # Errors
+    /// Weights that do not fit, or of a variant that is not trained here. Then nothing has changed.
+    pub fn restore(&mut self, state: &State) -> Result<Variant, CheckpointError> {
+        let variant = state.description.variant;
+        let expected = || self.rankers.iter().map(|ranker| ranker.variant().key()).collect::<Vec<_>>().join(", ");
+        let missing = || CheckpointError::Variant { found: variant.key().into(), expected: expected() };
+        let at = self.rankers.iter().position(|ranker| ranker.variant() == variant).ok_or_else(missing)?;
+        self.rankers[at].restore(state, self.step)?;
+        Ok(variant)
+    }
+
+    /// Losses of every ranker's last step, all in one read-back; nothing before the first step.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub async fn losses(&self) -> Result<Vec<Losses>, TrainError> {
+        let mut readback = ReadBack::default();
+        let asked = AskedLosses::ask(&self.rankers, &mut readback);
+        asked.take(&mut readback.answers().await?)
+    }
+
+    /// The host's part, all that is due in one read-back.
+    async fn keep_up(&mut self) -> Result<Vec<Upkeep>, TrainError> {
+        let mut readback = ReadBack::default();
+        let mut asked: Vec<(usize, Side, [Asked; 4])> = Vec::new();
+        for (at, ranker) in self.rankers.iter().enumerate() {
+            for Due { side, tensors } in ranker.due(self.step, self.planned) {
+                asked.push((at, side, tensors.map(|tensor| readback.ask(tensor))));
+            }
+        }
+        let (mut answers, mut kept) = (readback.answers().await?, Vec::new());
+        for (at, side, [v, centres, mean, hits]) in asked {
+            let observed =
+                Observed { v: answers.take(v)?, centres: answers.take(centres)?, mean: answers.take(mean)?, hits: answers.take(hits)? };
+            let ranker = &mut self.rankers[at];
+            if let Some(reseeded) = ranker.keep_up(side, self.step, self.planned, observed) {
+                kept.push(Upkeep { variant: ranker.variant(), side, reseeded });
+            }
+        }
+        Ok(kept)
+    }
+}

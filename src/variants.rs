@@ -1,0 +1,292 @@
+//! The registry: every model that can race, one row each.
+//!
+//! A row names the components that the model is made of. What a component is, its inputs, its losses and its equations, stands
+//! in one file of `model::components`. So a new model is one component file and one row here.
+
+use serde::{Deserialize, Serialize};
+
+/// What a model is for in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// What all others are compared with.
+    Baseline,
+    /// Somebody else's answer to the same question.
+    Competitor,
+    /// A step of the paper's ladder, or a part of it alone.
+    Ablation,
+    /// Without which a gain means nothing: what costs as much and has no cluster, or has clusters without sense.
+    Sanity,
+    /// What no ranker can pass.
+    Bound,
+}
+
+/// A score without a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// How often the item came so far.
+    Popularity,
+    /// How often the item's category is in the user's history.
+    CategoryRepeat,
+    /// The generator's own probability of the item: no model can be better than it. Synthetic streams only.
+    Truth,
+}
+
+/// What the paper reports of a model (arXiv 2405.13238). Other data, so only the shape compares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Paper {
+    /// Table 4, Taobao: AUC of all users.
+    pub table_4: Option<f64>,
+    /// Table 5, industrial data: AUC of low-active and of high-active users. PLE+CL and PLE+TL leave high-active users as they are.
+    pub table_5: Option<(f64, Option<f64>)>,
+    /// Table 6, an online A/B experiment: per cent of change from PLE in UVC, UDT, UCC1, UCC2 and UCT, of low-active and of
+    /// high-active users.
+    pub table_6: Option<([f64; 5], Option<[f64; 5]>)>,
+}
+
+/// A row of the registry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    /// The name in configurations, files and links.
+    pub key: &'static str,
+    /// The name people read.
+    pub name: &'static str,
+    /// What it is, in a sentence for a person who chooses.
+    pub about: &'static str,
+    /// The model that this one adds something to: the one below in Table 4, PLE for most. None for PLE itself.
+    pub parent: Option<Variant>,
+    /// What it is for.
+    pub role: Role,
+    /// The rule that scores, where nothing is trained.
+    pub rule: Option<Rule>,
+    /// What it adds to PLE, by the components' names, in the order in which their features stand.
+    pub components: &'static [&'static str],
+    /// What the paper reports of it.
+    pub paper: Paper,
+}
+
+/// No figures.
+const SILENT: Paper = Paper { table_4: None, table_5: None, table_6: None };
+
+/// A row that adds nothing to PLE.
+const PLAIN: Row =
+    Row { key: "", name: "", about: "", parent: Some(Variant::Ple), role: Role::Ablation, rule: None, components: &[], paper: SILENT };
+
+macro_rules! registry {
+    ($($variant:ident = $key:literal, $name:literal, $about:literal => { $($field:ident: $value:expr),* $(,)? })*) => {
+        /// A model of the race.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub enum Variant { $(#[doc = $about] $variant),* }
+
+        impl Variant {
+            /// All models, in the order in which reports and charts show them.
+            pub const ALL: [Self; [$($key),*].len()] = [$(Self::$variant),*];
+
+            /// Its row of the registry.
+            pub fn row(self) -> &'static Row {
+                match self {
+                    $(Self::$variant => {
+                        const ROW: Row = Row { key: $key, name: $name, about: $about, $($field: $value,)* ..PLAIN };
+                        &ROW
+                    })*
+                }
+            }
+        }
+    };
+}
+
+registry! {
+    Popularity = "popularity", "popularity", "Rule: how often the item was taken so far." => {
+        role: Role::Sanity, rule: Some(Rule::Popularity),
+    }
+    CategoryRepeat = "category-repeat", "category repeat", "Rule: how often the item's category is in the user's history." => {
+        role: Role::Sanity, rule: Some(Rule::CategoryRepeat),
+    }
+    Truth = "truth", "true preference", "Upper bound: what the generator of the synthetic stream knows." => {
+        role: Role::Bound, rule: Some(Rule::Truth),
+    }
+    Ple = "ple", "PLE", "The ranker alone, without clusters: the baseline." => {
+        role: Role::Baseline, parent: None,
+        paper: Paper { table_4: Some(0.8836), table_5: Some((0.7842, Some(0.8022))), table_6: None },
+    }
+    Contrastive = "ple-cl", "PLE+CL", "PLE with contrastive learning for low-active users, an adaptation of ours." => {
+        role: Role::Competitor, components: &["contrastive"],
+        paper: Paper { table_4: None, table_5: Some((0.7846, None)), table_6: Some(([0.51, 0.39, 0.07, 0.68, 0.79], None)) },
+    }
+    Transfer = "ple-tl", "PLE+TL", "PLE with transfer from long to short histories, an adaptation of ours." => {
+        role: Role::Competitor, components: &["transfer"],
+        paper: Paper { table_4: None, table_5: Some((0.7849, None)), table_6: Some(([0.80, 0.43, 0.13, 0.92, 0.86], None)) },
+    }
+    Wide = "ple-wide", "PLE, wider", "Sanity: PLE with as many parameters as DUIA." => { role: Role::Sanity, components: &["wide"] }
+    Long = "ple-long", "PLE, whole history", "Sanity: PLE that reads the whole history too: its mean, and the candidate's share of it." => {
+        role: Role::Sanity, components: &["long-history"],
+    }
+    Towers = "ple-towers", "PLE, towers", "Sanity: PLE with each user's own vector in the place of their centre." => {
+        role: Role::Sanity, components: &["auxiliary", "own-vector"],
+    }
+    RandomCentres = "uie-random", "UIE, random", "Sanity: UIE with random centres that never move." => {
+        role: Role::Sanity, parent: Some(Variant::Towers), components: &["auxiliary", "random-user-centres", "uie"],
+    }
+    KMeansCentres = "uie-kmeans", "UIE, k-means", "Sanity: UIE with k-means centres that never move." => {
+        role: Role::Sanity, parent: Some(Variant::RandomCentres), components: &["auxiliary", "k-means-user-centres", "uie"],
+    }
+    Uie = "uie", "UIE", "Enhances each user with the centres of their cluster." => {
+        components: &["auxiliary", "user-centres", "uie"],
+        paper: Paper {
+            table_4: Some(0.8940),
+            table_5: Some((0.7886, Some(0.8047))),
+            table_6: Some(([3.49, 2.01, 1.15, 1.97, 2.13], Some([2.19, 1.46, 0.64, 1.42, 1.83]))),
+        },
+    }
+    Upbe = "uie-upbe", "UIE+UPBE", "UIE, and a memory of which clusters take what the user took." => {
+        parent: Some(Variant::Uie), components: &["auxiliary", "user-centres", "uie", "upbe"],
+        paper: Paper {
+            table_4: Some(0.8968),
+            table_5: Some((0.7918, Some(0.8073))),
+            table_6: Some(([6.03, 2.94, 3.23, 3.25, 3.96], Some([3.26, 2.29, 1.25, 2.13, 2.97]))),
+        },
+    }
+    Duia = "duia", "DUIA", "UIE, UPBE, and the history's items by their clusters." => {
+        parent: Some(Variant::Upbe), components: &["auxiliary", "user-centres", "uie", "upbe", "item-centres", "uhse"],
+        paper: Paper {
+            table_4: Some(0.9003),
+            table_5: Some((0.7961, Some(0.8119))),
+            table_6: Some(([8.12, 4.05, 3.96, 4.60, 5.23], Some([4.33, 3.01, 1.71, 3.29, 3.74]))),
+        },
+    }
+    DuiaItems = "duia-items", "DUIA u+i", "DUIA for users and for items." => {
+        parent: Some(Variant::Duia),
+        components: &["auxiliary", "user-centres", "uie", "upbe", "item-centres", "uhse", "item-uie", "item-upbe", "consumers"],
+        paper: Paper {
+            table_4: Some(0.9041),
+            table_5: Some((0.8014, Some(0.8153))),
+            table_6: Some(([9.68, 5.74, 3.98, 4.64, 5.42], Some([5.60, 3.88, 1.76, 3.38, 4.02]))),
+        },
+    }
+    Uhse = "uhse", "UHSE", "PLE, and the history's items by their clusters." => { components: &["auxiliary", "item-centres", "uhse"] }
+    DuiaLong = "duia-long", "DUIA, whole history", "DUIA on a PLE that reads the whole history itself." => {
+        role: Role::Sanity, parent: Some(Variant::Long),
+        components: &["long-history", "auxiliary", "user-centres", "uie", "upbe", "item-centres", "uhse"],
+    }
+}
+
+impl Variant {
+    /// The paper's ladder, Table 4: each step adds a part to the one before.
+    pub const LADDER: [Self; 5] = [Self::Ple, Self::Uie, Self::Upbe, Self::Duia, Self::DuiaItems];
+
+    /// The name people read.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The name in configurations, files and links.
+    pub fn key(self) -> &'static str {
+        self.row().key
+    }
+
+    /// What it is, in a sentence for a person who chooses.
+    pub fn about(self) -> &'static str {
+        self.row().about
+    }
+
+    /// The model that this one adds something to: the one below in Table 4, PLE for most.
+    pub fn parent(self) -> Option<Self> {
+        self.row().parent
+    }
+
+    /// The rule that scores, where nothing is trained.
+    pub fn rule(self) -> Option<Rule> {
+        self.row().rule
+    }
+
+    /// Whether a component of this name is part of it.
+    pub fn has(self, component: &str) -> bool {
+        self.row().components.contains(&component)
+    }
+
+    /// Whether it has user centres, learned or not.
+    pub fn has_user_centres(self) -> bool {
+        self.row().components.iter().any(|component| component.ends_with("user-centres"))
+    }
+
+    /// Whether it has item centres.
+    pub fn has_item_centres(self) -> bool {
+        self.has("item-centres")
+    }
+}
+
+/// Those of some models that are trained: all but the rules.
+pub fn trained(variants: &[Variant]) -> impl Iterator<Item = Variant> {
+    variants.iter().copied().filter(|variant| variant.rule().is_none())
+}
+
+impl TryFrom<String> for Variant {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let keys = Self::ALL.map(Self::key).join(", ");
+        Self::ALL.into_iter().find(|variant| variant.key() == text).ok_or_else(|| format!("`{text}` is not a model: name one of {keys}"))
+    }
+}
+
+impl From<Variant> for String {
+    fn from(variant: Variant) -> Self {
+        variant.key().into()
+    }
+}
+
+/// The models that race, written `ple,uie`: each once, the baseline of all differences first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Variants(pub Vec<Variant>);
+
+impl TryFrom<String> for Variants {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let list = text.split(',').map(|key| Variant::try_from(key.to_string())).collect::<Result<Vec<_>, _>>()?;
+        match list.iter().enumerate().find(|(at, variant)| list[..*at].contains(variant)) {
+            Some((_, twice)) => Err(format!("`{text}` names {} twice", twice.key())),
+            None => Ok(Self(list)),
+        }
+    }
+}
+
+impl From<Variants> for String {
+    fn from(variants: Variants) -> Self {
+        variants.0.into_iter().map(Variant::key).collect::<Vec<_>>().join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variant_is_found_by_its_key_alone() {
+        for variant in Variant::ALL {
+            assert_eq!(Variant::try_from(variant.key().to_string()), Ok(variant));
+            assert!(variant.parent() != Some(variant));
+            assert!(!variant.name().is_empty() && variant.about().ends_with('.'));
+        }
+        let keys: std::collections::HashSet<_> = Variant::ALL.map(Variant::key).into();
+        assert_eq!(keys.len(), Variant::ALL.len());
+        assert!(Variant::LADDER.windows(2).all(|step| step[1].parent() == Some(step[0])));
+        assert!(Variants::try_from("ple,gbdt".to_string()).unwrap_err().contains("`gbdt` is not a model: name one of popularity"));
+    }
+
+    #[test]
+    fn there_is_one_baseline_and_rules_have_no_components() {
+        let of_role = |role: Role| Variant::ALL.into_iter().filter(move |variant| variant.row().role == role);
+        assert_eq!(of_role(Role::Baseline).collect::<Vec<_>>(), [Variant::Ple]);
+        assert_eq!(of_role(Role::Bound).collect::<Vec<_>>(), [Variant::Truth]);
+        for variant in Variant::ALL {
+            assert!(variant.rule().is_none() || variant.row().components.is_empty());
+            assert_eq!(variant.parent().is_none(), variant == Variant::Ple);
+        }
+    }
+
+    #[test]
+    fn the_papers_ladder_climbs() {
+        let areas = Variant::LADDER.map(|variant| variant.row().paper.table_4.unwrap());
+        assert!(areas.is_sorted() && areas[0] < areas[4]);
+    }
+}

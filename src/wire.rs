@@ -1,0 +1,224 @@
+//! The one set of messages between a trainer and whoever watches it: the page (across a worker boundary) and the
+//! terminal (by a plain call). The core sends [`Event`]s and takes [`Command`]s and knows nothing of either.
+//!
+//! Across the worker boundary a message is one byte buffer ([`to_bytes`], [`from_bytes`]), transferred and not copied.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::config::Config;
+use crate::data::{DataReport, Side};
+use crate::metrics::{ClusterHealth, Evaluation, Losses};
+use crate::variants::Variant;
+use crate::view::FieldFrame;
+
+/// What a watcher may ask of a trainer. `run` is chosen by the asker; a command for another run is ignored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Drop whatever runs and prepare this run; it starts paused, and answers with [`Event::Ready`].
+    Start {
+        /// The new run's id.
+        run: u32,
+        /// What to run. Checked again by the trainer.
+        config: Box<Config>,
+        /// Which device to use.
+        device: DeviceChoice,
+        /// Whether a sample of real rows that lies beside the page may be used instead of the synthetic stream.
+        sample: bool,
+    },
+    /// Train on until paused or finished.
+    Play {
+        /// The run meant.
+        run: u32,
+    },
+    /// Stop after the step under way.
+    Pause {
+        /// The run meant.
+        run: u32,
+    },
+    /// One step, then pause.
+    Step {
+        /// The run meant.
+        run: u32,
+    },
+    /// End training here and test what was learned, as at the end of the stream.
+    Finish {
+        /// The run meant.
+        run: u32,
+    },
+    /// At most so many steps a second; 0 is as fast as the device goes.
+    Speed {
+        /// The run meant.
+        run: u32,
+        /// Steps a second.
+        steps_per_second: f32,
+    },
+    /// Let the model that a file is of go on from its weights and memories. Answered with [`Event::Loaded`] or, where
+    /// the file does not fit, with [`Event::Refused`], after which the run goes on as it was.
+    Load {
+        /// The run meant.
+        run: u32,
+        /// What the person calls the file.
+        name: String,
+        /// A safetensors file that `duia train --weights-out` wrote.
+        bytes: Vec<u8>,
+    },
+}
+
+/// Which device a run asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceChoice {
+    /// A GPU where there is one that passes the self-test, else the CPU.
+    Auto,
+    /// The GPU or an error.
+    Gpu,
+    /// The CPU.
+    Cpu,
+}
+
+/// An event of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// The run it belongs to, as the asker numbered it.
+    pub run: u32,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What can happen. Arrays are flat and their shapes are stated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// Something that takes a while has begun: said so that nobody waits before a still page.
+    Stage(Stage),
+    /// The device was chosen.
+    Device(DeviceReport),
+    /// The data are known.
+    Data(DataReport),
+    /// The run can be played.
+    Ready {
+        /// The models that race, in order; every array by variant below follows it.
+        variants: Vec<Variant>,
+        /// Steps of the whole run.
+        steps: u64,
+        /// Positives of the panel that live curves are computed on.
+        panel_positives: u64,
+    },
+    /// Where the run stands. Sent a few times a second at most.
+    Progress {
+        /// Steps done.
+        step: u64,
+        /// Samples that each variant has seen.
+        samples: u64,
+        /// Samples a second of training (all variants together count once), evaluation not counted.
+        samples_per_second: f64,
+    },
+    /// Losses at a step, by variant.
+    Losses {
+        /// The step.
+        step: u64,
+        /// One entry a variant.
+        losses: Vec<Losses>,
+    },
+    /// Scores on the panel or, at the end, on the whole test set, once or twice.
+    Evaluation(Evaluation),
+    /// State of the user clusters.
+    Clusters(ClusterHealth),
+    /// Centres and a batch of users in the plane.
+    Field(Box<FieldFrame>),
+    /// Centres that were filled or born again at this step.
+    Reseeded {
+        /// Which variant's centres.
+        variant: Variant,
+        /// Whose centres.
+        side: Side,
+        /// The step.
+        step: u64,
+        /// Level-1 centres.
+        centres: Vec<u32>,
+        /// Level-2 centres (`children * parent + child`), not counting children of the above.
+        children: Vec<u32>,
+        /// Whether this was the first fill of all centres.
+        first_fill: bool,
+    },
+    /// Playing, paused or finished.
+    State(State),
+    /// A model goes on from the weights of a file. An evaluation of the panel follows.
+    Loaded {
+        /// The model.
+        variant: Variant,
+        /// The file.
+        name: String,
+    },
+    /// What was given cannot be used. The run goes on as it was.
+    Refused(Failure),
+    /// Something failed. Whatever was shown stays true; the run goes no further.
+    Failed(Failure),
+}
+
+/// What takes a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// Looking for a device.
+    Device,
+    /// Comparing the device with the CPU.
+    SelfTest,
+    /// Reading or generating the rows.
+    Data,
+    /// Building the models and compiling kernels.
+    Models,
+    /// Scoring the whole test set at the end.
+    FinalTest,
+    /// Scoring it once more, each batch before the models train on it.
+    StreamingTest,
+}
+
+/// Playing, paused or finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Steps are being done.
+    Playing,
+    /// Waiting for a command.
+    Paused,
+    /// Training has ended, with the stream or by [`Command::Finish`], and the whole test set is scored.
+    Finished,
+}
+
+/// The device in use and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceReport {
+    /// `WebGPU`, `Vulkan`, `Metal`, `DX12`, `CUDA` or `CPU`.
+    pub backend: String,
+    /// The adapter's name, or what the CPU backend is.
+    pub adapter: String,
+    /// Why this one, in a sentence.
+    pub reason: String,
+    /// The largest difference from the CPU in the self-test; none where the device is the CPU.
+    pub self_test: Option<f32>,
+}
+
+/// What failed, what is still there and what to do next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What happened, in a sentence for a person.
+    pub what: String,
+    /// The technical detail.
+    pub detail: String,
+    /// What the person can do next.
+    pub next: String,
+}
+
+/// A message as bytes.
+///
+/// # Errors
+/// Where the value cannot be encoded, which its types rule out.
+pub fn to_bytes<T: Serialize>(message: &T) -> Result<Vec<u8>, postcard::Error> {
+    postcard::to_stdvec(message)
+}
+
+/// A message from bytes.
+///
+/// # Errors
+/// Where the bytes are not such a message: page and worker come from different builds.
+pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, postcard::Error> {
+    postcard::from_bytes(bytes)
+}
