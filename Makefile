@@ -1,5 +1,6 @@
 # Everything a fresh machine needs, in two commands: `make demo` for the live page, `make test` for the tests.
-# Needed beforehand: rustup with stable Rust, and Node with npm. Whatever else is missing is installed and said.
+# Needed beforehand: rustup with stable Rust, and Node with npm. Whatever else is missing is installed and said, with the time that it
+# takes on two cores.
 
 TRUNK := 0.21.14
 BINARYEN := 132.0.0
@@ -10,21 +11,24 @@ WEB := --target wasm32-unknown-unknown --no-default-features --features
 ADDRESS := 127.0.0.1
 PORT := 8080
 
+# Tools run for seconds and are compiled once: with trunk's own settings (fat LTO) that once took ten minutes.
+QUICKLY := CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0
+
 export PATH := $(TOOLS)/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: demo page test lint native browser bench tools browser-tools help
+.PHONY: demo page test lint native browser bench fuzz deny tools browser-tools help
 
 help:
 	@echo "make demo    build the page and serve it at http://$(ADDRESS):$(PORT)/"
 	@echo "make page    build the page into dist/, for any static host (PUBLIC_URL=/sub/folder/ to say where)"
 	@echo "make test    everything that is tested, in a browser too"
+	@echo "make fuzz    bytes of strangers against everything that reads them, a minute each (SECONDS=1800 for more)"
+	@echo "make deny    licences and advisories of what this crate stands on"
 	@echo "make bench   what a step costs, and the sizes of both programs"
 
 demo: tools
-	@echo "Building the page (a first build takes about a quarter of an hour on two cores) …"
-	trunk build --release
-	@echo "Serving the page at http://$(ADDRESS):$(PORT)/  (Ctrl-C ends it)"
+	@echo "Building the page (a quarter of an hour the first time, then seconds), to be served at http://$(ADDRESS):$(PORT)/; Ctrl-C ends it …"
 	trunk serve --release --address $(ADDRESS) --port $(PORT)
 
 page: tools
@@ -52,18 +56,28 @@ bench: page browser-tools
 	node benches/sizes.mjs
 	cd tests/page && npm install --no-audit --no-fund --silent && npm run --silent bench
 
+fuzz:
+	fuzz/run $(or $(SECONDS),60)
+
+deny:
+	@cargo deny --version >/dev/null 2>&1 || { \
+	  echo "Compiling cargo-deny, which checks licences and advisories (a few minutes) …"; $(QUICKLY) cargo install cargo-deny --locked; }
+	cargo deny check
+
 tools:
 	@rustup target list --installed | grep -qx wasm32-unknown-unknown || { \
-	  echo "Installing Rust's wasm32-unknown-unknown target …"; rustup target add wasm32-unknown-unknown; }
+	  echo "Downloading Rust's wasm32-unknown-unknown target (half a minute) …"; rustup target add wasm32-unknown-unknown; }
 	@trunk --version 2>/dev/null | grep -qx "trunk $(TRUNK)" || { \
-	  echo "Installing trunk $(TRUNK) (compiled here: about ten minutes on two cores) …"; cargo install trunk --version $(TRUNK) --locked; }
+	  echo "Compiling trunk $(TRUNK), which builds and serves the page (three minutes) …"; \
+	  $(QUICKLY) cargo install trunk --version $(TRUNK) --locked; }
 	@# Not --locked: the lock file of this version names a crate that the registry no longer serves.
 	@wasm-bindgen --version 2>/dev/null | grep -qx "wasm-bindgen $(WASM_BINDGEN)" || { \
-	  echo "Installing wasm-bindgen $(WASM_BINDGEN), the version of Cargo.lock …"; cargo install wasm-bindgen-cli --version $(WASM_BINDGEN); }
+	  echo "Compiling wasm-bindgen $(WASM_BINDGEN), the version of Cargo.lock (one minute) …"; \
+	  $(QUICKLY) cargo install wasm-bindgen-cli --version $(WASM_BINDGEN); }
 	@test -x $(TOOLS)/node_modules/.bin/wasm-opt || { \
-	  echo "Installing wasm-opt (binaryen $(BINARYEN)) into $(TOOLS) …"; \
+	  echo "Downloading wasm-opt (binaryen $(BINARYEN), a minute) into $(TOOLS) …"; \
 	  mkdir -p $(TOOLS); npm install --silent --no-audit --no-fund --prefix $(TOOLS) binaryen@$(BINARYEN); }
 
 browser-tools:
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
-	  echo "Installing Debian's chromium and chromium-driver …"; apt-get update -qq && apt-get install -y -qq chromium chromium-driver; }
+	  echo "Installing Debian's chromium and chromium-driver (a minute) …"; apt-get update -qq && apt-get install -y -qq chromium chromium-driver; }
