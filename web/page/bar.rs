@@ -32,8 +32,8 @@ pub fn Bar() -> impl IntoView {
                 <DeviceBadge />
                 <DataBadge />
                 <ThemeButton session />
-                <button type="button" class="icon" aria-label="Help: what the keys do" title="Help (?)" on:click=move |_| help.open()>
-                    "?"
+                <button type="button" data-testid="help-button" title="What is shown and what the keys do (?)" on:click=move |_| help.open()>
+                    "Help"
                 </button>
             </div>
             <Progress session />
@@ -166,14 +166,19 @@ fn SeedInput(session: Session) -> impl IntoView {
 fn ThemeButton(session: Session) -> impl IntoView {
     let theme = Memo::new(move |_| session.address.with(|address| address.theme));
     let sign = move || match theme.get() {
-        Theme::System => "◐",
-        Theme::Light => "☀",
-        Theme::Dark => "☾",
+        Theme::System => "M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1zm0 1.5v11a5.5 5.5 0 0 1 0-11z",
+        Theme::Light => {
+            "M8 4.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7zM7.3 0h1.4v3H7.3zM7.3 13h1.4v3H7.3zM0 7.3h3v1.4H0zM13 7.3h3v1.4h-3z\
+             M2.8 1.8l2.1 2.1-1 1-2.1-2.1zM12.1 11.1l2.1 2.1-1 1-2.1-2.1zM13.2 1.8l1 1-2.1 2.1-1-1zM3.9 11.1l1 1-2.1 2.1-1-1z"
+        }
+        Theme::Dark => "M6 1.2A7 7 0 1 0 14.8 10 6 6 0 0 1 6 1.2z",
     };
     let label = move || format!("Theme: {}. Change it", theme.get().word());
     view! {
         <button type="button" class="icon" data-testid="theme" aria-label=label title=label on:click=move |_| session.set_theme(theme.get().next())>
-            {sign}
+            <svg viewBox="0 0 16 16" aria-hidden="true">
+                <path d=sign />
+            </svg>
         </button>
     }
 }

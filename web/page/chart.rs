@@ -1,6 +1,5 @@
-//! One way to draw a chart: lines by step, each with a dash of its own and perhaps a band, on a canvas.
-
-use std::rc::Rc;
+//! One way to draw a chart: lines by step on a canvas, each with a hue, a dash and a marker of its own, perhaps a band, a name
+//! at its end and a figure of the final test.
 
 use leptos::html::Canvas;
 use leptos::prelude::*;
@@ -23,6 +22,8 @@ pub enum Ink {
     Plain,
     /// What belongs to clusters.
     Hit,
+    /// A model in the background, by its index among these. The hues repeat; dash and marker then still differ.
+    Model(usize),
 }
 
 impl Ink {
@@ -32,6 +33,7 @@ impl Ink {
             Self::High => palette.high,
             Self::Plain => palette.muted,
             Self::Hit => palette.hit,
+            Self::Model(n) => palette.models[n % palette.models.len()],
         }
     }
 
@@ -42,6 +44,7 @@ impl Ink {
             Self::High => "ink-high",
             Self::Plain => "ink-plain",
             Self::Hit => "ink-hit",
+            Self::Model(n) => ["ink-model-1", "ink-model-2", "ink-model-3", "ink-model-4", "ink-model-5"][n % 5],
         }
     }
 }
@@ -57,6 +60,8 @@ pub enum Dash {
     Dotted,
     /// Long dashes.
     Long,
+    /// Short dashes.
+    Short,
 }
 
 impl Dash {
@@ -67,53 +72,134 @@ impl Dash {
             Self::Dashed => Some((6.0, 4.0)),
             Self::Dotted => Some((1.5, 3.5)),
             Self::Long => Some((12.0, 4.0)),
+            Self::Short => Some((3.0, 2.5)),
         }
+    }
+}
+
+/// The sign on a line's points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marker {
+    /// A disc.
+    Disc,
+    /// A square.
+    Square,
+    /// A square on its corner.
+    Diamond,
+    /// A triangle.
+    Triangle,
+    /// A saltire.
+    Cross,
+}
+
+impl Marker {
+    /// Corners in a square of side 2 about 0, y downwards; none for a disc.
+    fn corners(self) -> &'static [(f64, f64)] {
+        match self {
+            Self::Disc => &[],
+            Self::Square => &[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
+            Self::Diamond => &[(0.0, -1.2), (1.2, 0.0), (0.0, 1.2), (-1.2, 0.0)],
+            Self::Triangle => &[(0.0, -1.1), (1.1, 0.9), (-1.1, 0.9)],
+            Self::Cross => &[
+                (-1.1, -0.7),
+                (-0.7, -1.1),
+                (0.0, -0.4),
+                (0.7, -1.1),
+                (1.1, -0.7),
+                (0.4, 0.0),
+                (1.1, 0.7),
+                (0.7, 1.1),
+                (0.0, 0.4),
+                (-0.7, 1.1),
+                (-1.1, 0.7),
+                (-0.4, 0.0),
+            ],
+        }
+    }
+}
+
+/// How a line looks, the same in its chart and in its legend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Its hue.
+    pub ink: Ink,
+    /// Its dash.
+    pub dash: Dash,
+    /// The sign on its points.
+    pub marker: Marker,
+}
+
+impl Style {
+    /// A line drawn through.
+    pub const fn solid(ink: Ink) -> Self {
+        Self { ink, dash: Dash::Solid, marker: Marker::Disc }
+    }
+
+    /// A dashed line.
+    pub const fn dashed(ink: Ink) -> Self {
+        Self { ink, dash: Dash::Dashed, marker: Marker::Square }
     }
 }
 
 /// Width of a line in pixels of the page.
 const WEIGHT: f64 = 2.0;
+/// Pixels of the page between two markers of a line.
+const MARKERS_APART: f64 = 44.0;
+/// Height of a name at the end of a line.
+const NAME_HEIGHT: f64 = 12.5;
+/// Mean width of a letter of such a name.
+const LETTER: f64 = 6.3;
 
 /// A line of a chart.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// Its colour.
-    pub ink: Ink,
-    /// Its dash.
-    pub dash: Dash,
+    /// How it looks.
+    pub style: Style,
     /// Its width in pixels of the page.
     pub weight: f64,
     /// Step and value.
     pub points: Vec<(f64, f64)>,
     /// Half the width of the band about each point; empty where there is none.
     pub band: Vec<f64>,
+    /// The name at its end.
+    pub name: Option<&'static str>,
+    /// The value on the whole test set and half the width of its interval. It is another set than that of the points, so it
+    /// stands apart from them.
+    pub tested: Option<(f64, f64)>,
 }
 
 impl Line {
     /// A line without a band; points that are no numbers are left out.
-    pub fn plain(ink: Ink, dash: Dash, points: impl Iterator<Item = (f64, f64)>) -> Self {
-        Self { ink, dash, weight: WEIGHT, points: points.filter(|point| point.1.is_finite()).collect(), band: Vec::new() }
+    pub fn plain(style: Style, points: impl Iterator<Item = (f64, f64)>) -> Self {
+        let points = points.filter(|point| point.1.is_finite()).collect();
+        Self { style, weight: WEIGHT, points, band: Vec::new(), name: None, tested: None }
     }
 
     /// A line with a band, from `(step, value, half width)`.
-    pub fn banded(ink: Ink, dash: Dash, points: impl Iterator<Item = (f64, f64, f64)>) -> Self {
+    pub fn banded(style: Style, points: impl Iterator<Item = (f64, f64, f64)>) -> Self {
         let (points, band) = points.filter(|p| p.1.is_finite() && p.2.is_finite()).map(|(x, y, half)| ((x, y), half)).unzip();
-        Self { ink, dash, weight: WEIGHT, points, band }
+        Self { style, weight: WEIGHT, points, band, name: None, tested: None }
     }
 
     /// The same line as a thin one without a band, for what stands in the background.
     pub fn thin(self) -> Self {
-        Self { weight: WEIGHT / 2.0, band: Vec::new(), ..self }
+        Self { weight: 0.7 * WEIGHT, band: Vec::new(), tested: self.tested.map(|(value, _)| (value, 0.0)), ..self }
+    }
+
+    /// The same line with a name at its end and perhaps a value on the whole test set.
+    pub fn ending(self, name: Option<&'static str>, tested: Option<(f64, f64)>) -> Self {
+        Self { name, tested: tested.filter(|(value, half)| value.is_finite() && half.is_finite()), ..self }
     }
 
     fn extent(&self) -> impl Iterator<Item = f64> + '_ {
         let half = |at: usize| self.band.get(at).copied().unwrap_or(0.0);
-        self.points.iter().enumerate().flat_map(move |(at, point)| [point.1 - half(at), point.1 + half(at)])
+        let points = self.points.iter().enumerate().flat_map(move |(at, point)| [point.1 - half(at), point.1 + half(at)]);
+        points.chain(self.tested.into_iter().flat_map(|(value, half)| [value - half, value + half]))
     }
 }
 
 /// What a chart shows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Figure {
     /// Its lines; the last is drawn on top.
     pub lines: Vec<Line>,
@@ -123,8 +209,30 @@ pub struct Figure {
     pub least_span: f64,
     /// Values that must be on the axis.
     pub include: Vec<f64>,
+    /// The least and the greatest value that there can be: no axis goes on past them.
+    pub bounds: (f64, f64),
     /// How the vertical axis is written.
     pub unit: Unit,
+}
+
+/// Width of the column of the final test, as a share of that of the steps.
+const FINAL_SHARE: f64 = 0.14;
+
+impl Figure {
+    /// Whether it shows the final test.
+    fn is_tested(&self) -> bool {
+        self.lines.iter().any(|line| line.tested.is_some())
+    }
+
+    /// The right edge of the chart, in steps.
+    fn right(&self) -> f64 {
+        self.steps.max(1.0) * if self.is_tested() { 1.0 + FINAL_SHARE } else { 1.0 }
+    }
+
+    /// Where the final test stands, in steps.
+    fn tested_at(&self) -> f64 {
+        self.steps.max(1.0) * (1.0 + 0.65 * FINAL_SHARE)
+    }
 }
 
 /// How values are written on an axis.
@@ -134,12 +242,6 @@ pub enum Unit {
     Percent,
     /// With so many decimals.
     Decimals(usize),
-}
-
-impl Default for Unit {
-    fn default() -> Self {
-        Self::Decimals(2)
-    }
 }
 
 impl Unit {
@@ -163,7 +265,13 @@ pub fn range(figures: &[&Figure]) -> (f64, f64) {
     }
     let missing = (least - (high - low)).max(0.0) / 2.0;
     let margin = 0.04 * (high - low).max(least);
-    (low - missing - margin, high + missing + margin)
+    let (low, high) = (low - missing - margin, high + missing + margin);
+    // What a bound takes on one side is given on the other, as far as that side's bound.
+    let bounds = figures.iter().map(|figure| figure.bounds).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let (least_value, greatest_value) = bounds.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+    let high = high + (least_value - low).max(0.0);
+    let low = low - (high - greatest_value).max(0.0);
+    (low.max(least_value), high.min(greatest_value))
 }
 
 /// A chart that redraws when its figure or the look of the page changes.
@@ -184,22 +292,21 @@ pub fn Chart(
 ) -> impl IntoView {
     let look = expect_context::<Look>();
     let canvas = NodeRef::<Canvas>::new();
-    let name = frame::name();
+    let name = frame::add(move || {
+        if let Some(canvas) = canvas.try_get_untracked().flatten() {
+            let figure = figure.get_untracked();
+            let beside = beside.map(|beside| beside.get_untracked());
+            let shared: Vec<&Figure> = std::iter::once(&figure).chain(beside.as_ref()).collect();
+            draw(&canvas, &figure, range(&shared), &look.palette.get_untracked());
+        }
+    });
+    on_cleanup(move || frame::remove(name));
     Effect::new(move |_| {
         figure.track();
         look.track();
-        if canvas.get().is_none() {
-            return;
+        if canvas.get().is_some() {
+            frame::request(name);
         }
-        let draw = move || {
-            if let Some(canvas) = canvas.try_get_untracked().flatten() {
-                let figure = figure.get_untracked();
-                let beside = beside.map(|beside| beside.get_untracked());
-                let shared: Vec<&Figure> = std::iter::once(&figure).chain(beside.as_ref()).collect();
-                draw(&canvas, &figure, range(&shared), &look.palette.get_untracked());
-            }
-        };
-        frame::request(name, Rc::new(draw));
     });
     view! { <canvas node_ref=canvas class=class role="img" aria-label=label></canvas> }
 }
@@ -237,20 +344,29 @@ impl Pen<'_> {
 
     fn figure<DB: DrawingBackend>(&self, area: &DrawingArea<DB, plotters::coord::Shift>, figure: &Figure, range: (f64, f64)) -> Drawn<DB> {
         area.fill(&rgb(self.palette.panel))?;
+        let letters = self.letters(area, figure);
         let mut chart = ChartBuilder::on(area)
-            .margin_top(self.px(6.0))
-            .margin_right(self.px(8.0))
+            .margin_top(self.px(7.0))
+            .margin_right(self.px(8.0 + LETTER * letters as f64))
             .set_label_area_size(LabelAreaPosition::Left, self.px(42.0))
             .set_label_area_size(LabelAreaPosition::Bottom, self.px(18.0))
-            .build_cartesian_2d(0.0..figure.steps.max(1.0), range.0..range.1)?;
+            .build_cartesian_2d(0.0..figure.right(), range.0..range.1)?;
         self.axes(area, &mut chart, figure, range)?;
         for line in &figure.lines {
             self.band(&mut chart, line)?;
         }
         for line in &figure.lines {
-            self.line(&mut chart, line)?;
+            self.line(area, &mut chart, line)?;
         }
-        Ok(())
+        self.tests(area, &mut chart, figure, range)?;
+        self.names(area, &chart, figure, letters)
+    }
+
+    /// Letters that the names at the ends of the lines may have.
+    fn letters<DB: DrawingBackend>(&self, area: &DrawingArea<DB, plotters::coord::Shift>, figure: &Figure) -> usize {
+        let longest = figure.lines.iter().filter_map(|line| line.name).map(|name| name.chars().count()).max().unwrap_or(0);
+        let room = 0.3 * f64::from(area.dim_in_pixel().0) / (LETTER * self.scale);
+        longest.min(room as usize)
     }
 
     /// Grid and labels are drawn here and not by plotters, which would measure each label in the document.
@@ -261,7 +377,7 @@ impl Pen<'_> {
         figure: &Figure,
         (low, high): (f64, f64),
     ) -> Drawn<DB> {
-        let right = figure.steps.max(1.0);
+        let right = figure.right();
         let font = ("system-ui, sans-serif", 11.0 * self.scale).into_font();
         let style = |h: HPos, v: VPos| font.color(&rgb(self.palette.muted)).pos(Pos::new(h, v));
         let rows = f64::from(chart.plotting_area().dim_in_pixel().1) / (27.0 * self.scale);
@@ -272,7 +388,8 @@ impl Pen<'_> {
             area.draw_text(&figure.unit.write(y), &style(HPos::Right, VPos::Center), (at.0 - self.px(6.0), at.1))?;
         }
         let columns = f64::from(chart.plotting_area().dim_in_pixel().0) / (64.0 * self.scale);
-        for x in ticks(0.0, right, columns) {
+        let last = if figure.is_tested() { 0.8 * figure.steps } else { figure.steps };
+        for x in ticks(0.0, last.max(1.0), columns) {
             let at = chart.backend_coord(&(x, low));
             let side = if x > 0.93 * right { HPos::Right } else { HPos::Center };
             let text = crate::text::count(x as u64);
@@ -287,22 +404,128 @@ impl Pen<'_> {
         }
         let edge = |sign: f64| line.points.iter().zip(&line.band).map(move |(point, half)| (point.0, point.1 + sign * half));
         let outline: Vec<(f64, f64)> = edge(1.0).chain(edge(-1.0).rev()).collect();
-        chart.draw_series([Polygon::new(outline, rgb(line.ink.of(self.palette)).mix(0.16))]).map(drop)
+        chart.draw_series([Polygon::new(outline, rgb(line.style.ink.of(self.palette)).mix(0.16))]).map(drop)
     }
 
-    fn line<DB: DrawingBackend>(&self, chart: &mut Plane<'_, DB>, line: &Line) -> Drawn<DB> {
-        let colour = rgb(line.ink.of(self.palette));
+    fn line<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, plotters::coord::Shift>,
+        chart: &mut Plane<'_, DB>,
+        line: &Line,
+    ) -> Drawn<DB> {
+        let colour = rgb(line.style.ink.of(self.palette));
         let style = colour.stroke_width(self.px(line.weight).max(1) as u32);
         let points = line.points.iter().copied();
-        match line.dash.pattern() {
+        match line.style.dash.pattern() {
             None => chart.draw_series(LineSeries::new(points, style))?,
             Some((dash, gap)) => chart.draw_series(DashedLineSeries::new(points, self.px(dash), self.px(gap), style))?,
         };
-        if let (Some(&last), true) = (line.points.last(), line.dash == Dash::Solid || line.points.len() == 1) {
-            chart.draw_series([Circle::new(last, self.px(3.0), colour.filled())])?;
+        // The newest point has a marker, and before it one now and then: a dash alone is hard to follow where lines cross.
+        let mut free = i32::MAX;
+        for &point in line.points.iter().rev() {
+            let at = chart.backend_coord(&point);
+            if free == i32::MAX || (line.style.dash != Dash::Solid && at.0 <= free) {
+                self.marker(area, line, at)?;
+                free = at.0 - self.px(MARKERS_APART);
+            }
         }
         Ok(())
     }
+
+    fn marker<DB: DrawingBackend>(&self, area: &DrawingArea<DB, plotters::coord::Shift>, line: &Line, (x, y): (i32, i32)) -> Drawn<DB> {
+        let colour = rgb(line.style.ink.of(self.palette)).filled();
+        let radius = if line.weight < WEIGHT { 2.8 } else { 3.4 };
+        match line.style.marker.corners() {
+            [] => area.draw(&Circle::new((x, y), self.px(radius), colour)),
+            corners => {
+                let corner = |&(dx, dy): &(f64, f64)| (x + self.px(radius * dx), y + self.px(radius * dy));
+                area.draw(&Polygon::new(corners.iter().map(corner).collect::<Vec<_>>(), colour))
+            }
+        }
+    }
+
+    /// The final test, in a column of its own behind the last step: a marker for each model, with its interval.
+    fn tests<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, plotters::coord::Shift>,
+        chart: &mut Plane<'_, DB>,
+        figure: &Figure,
+        (low, high): (f64, f64),
+    ) -> Drawn<DB> {
+        if !figure.is_tested() {
+            return Ok(());
+        }
+        let grid = rgb(self.palette.muted).stroke_width(self.px(1.0).max(1) as u32);
+        let border = figure.steps * (1.0 + 0.25 * FINAL_SHARE);
+        chart.draw_series(DashedLineSeries::new([(border, low), (border, high)], self.px(2.0), self.px(3.0), grid))?;
+        let font = ("system-ui, sans-serif", 11.0 * self.scale).into_font();
+        let style = font.color(&rgb(self.palette.ink)).pos(Pos::new(HPos::Right, VPos::Top));
+        let corner = chart.backend_coord(&(figure.right(), low));
+        area.draw_text("final test", &style, (corner.0 + self.px(6.0), corner.1 + self.px(5.0)))?;
+        for line in &figure.lines {
+            let Some((value, half)) = line.tested else { continue };
+            let [low, at, high] = [value - half, value, value + half].map(|value| chart.backend_coord(&(figure.tested_at(), value)));
+            let stroke = rgb(line.style.ink.of(self.palette)).stroke_width(self.px(1.5).max(1) as u32);
+            let foot = self.px(3.0);
+            area.draw(&PathElement::new(vec![low, high], stroke))?;
+            for end in [low, high].into_iter().filter(|_| half > 0.0) {
+                area.draw(&PathElement::new(vec![(end.0 - foot, end.1), (end.0 + foot, end.1)], stroke))?;
+            }
+            self.marker(area, line, at)?;
+        }
+        Ok(())
+    }
+
+    /// The lines' names at their ends, moved apart where they would meet; the last line's name is the last to go where there is
+    /// no room for all.
+    fn names<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, plotters::coord::Shift>,
+        chart: &Plane<'_, DB>,
+        figure: &Figure,
+        letters: usize,
+    ) -> Drawn<DB> {
+        let height = self.px(NAME_HEIGHT);
+        let (top, bottom) = (chart.plotting_area().get_pixel_range().1.start, chart.plotting_area().get_pixel_range().1.end);
+        let end = |line: &Line| match line.tested {
+            Some((value, _)) => Some((figure.tested_at(), value)),
+            None => line.points.last().copied(),
+        };
+        let mut names: Vec<(&'static str, Colour, (i32, i32))> = figure
+            .lines
+            .iter()
+            .rev()
+            .filter_map(|line| Some((line.name?, line.style.ink.of(self.palette), chart.backend_coord(&end(line)?))))
+            .take(((bottom - top) / height.max(1)).max(1) as usize)
+            .collect();
+        names.sort_by_key(|(_, _, (_, y))| *y);
+        let mut free = top + height / 2;
+        for (_, _, (_, y)) in &mut names {
+            *y = (*y).max(free);
+            free = *y + height;
+        }
+        let mut free = bottom - height / 2;
+        for (_, _, (_, y)) in names.iter_mut().rev() {
+            *y = (*y).min(free);
+            free = *y - height;
+        }
+        let font = ("system-ui, sans-serif", 11.0 * self.scale).into_font();
+        for (name, colour, (x, y)) in names {
+            let style = font.color(&rgb(colour)).pos(Pos::new(HPos::Left, VPos::Center));
+            area.draw_text(&shortened(name, letters), &style, (x + self.px(7.0), y))?;
+        }
+        Ok(())
+    }
+}
+
+/// A name of at most so many letters.
+fn shortened(name: &str, letters: usize) -> String {
+    if name.chars().count() <= letters {
+        return name.into();
+    }
+    let mut short: String = name.chars().take(letters.saturating_sub(1)).collect();
+    short.truncate(short.trim_end_matches([' ', ',']).len());
+    short + "…"
 }
 
 fn rgb((red, green, blue): Colour) -> RGBColor {
@@ -319,18 +542,24 @@ fn ticks(low: f64, high: f64, room: f64) -> Vec<f64> {
     (first..=last).map(|at| at as f64 * step).collect()
 }
 
-/// The sign of a line in a legend: its dash and, by class, its colour.
+/// The sign of a line in a legend.
 #[component]
 pub fn Swatch(
-    /// The line's colour.
-    ink: Ink,
-    /// The line's dash.
-    dash: Dash,
+    /// How the line looks.
+    style: Style,
 ) -> impl IntoView {
-    let pattern = dash.pattern().map_or_else(|| "none".into(), |(dash, gap)| format!("{dash} {gap}"));
+    let pattern = style.dash.pattern().map_or_else(|| "none".into(), |(dash, gap)| format!("{dash} {gap}"));
+    let marker = match style.marker.corners() {
+        [] => view! { <circle cx="14" cy="6" r="3.6" fill="currentColor" /> }.into_any(),
+        corners => {
+            let points: Vec<String> = corners.iter().map(|(x, y)| format!("{:.1},{:.1}", 14.0 + 3.6 * x, 6.0 + 3.6 * y)).collect();
+            view! { <polygon points=points.join(" ") fill="currentColor" /> }.into_any()
+        }
+    };
     view! {
-        <svg class=format!("swatch {}", ink.class()) viewBox="0 0 26 10" aria-hidden="true">
-            <line x1="1" y1="5" x2="25" y2="5" stroke="currentColor" stroke-width="2.4" stroke-dasharray=pattern />
+        <svg class=format!("swatch {}", style.ink.class()) viewBox="0 0 28 12" aria-hidden="true">
+            <line x1="1" y1="6" x2="27" y2="6" stroke="currentColor" stroke-width="2.2" stroke-dasharray=pattern />
+            {marker}
         </svg>
     }
 }

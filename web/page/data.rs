@@ -86,12 +86,21 @@ fn figures(data: &DataReport) -> impl IntoView + use<> {
     });
     view! {
         <p>
-            <strong>{format!("{}: {}", title(data.origin), data.name)}</strong>
+            <strong>{full_name(data)}</strong>
             ". "
             {explanation(data.origin)}
         </p>
         <dl class="facts">{facts}</dl>
         {refusals(&data.refused)}
+    }
+}
+
+/// The title and the name, or the title alone where the name begins with it.
+fn full_name(data: &DataReport) -> String {
+    let title = title(data.origin);
+    match data.name.get(..title.len()).filter(|begin| begin.eq_ignore_ascii_case(title)) {
+        Some(_) => format!("{title}{}", &data.name[title.len()..]),
+        None => format!("{title}: {}", data.name),
     }
 }
 

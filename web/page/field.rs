@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use duia::view::FieldFrame;
 use leptos::html::Canvas;
@@ -9,22 +10,29 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, PointerEvent};
 
+use crate::frame::{self, now};
 use crate::look::{Colour, Look, Palette, wants_stillness};
 use crate::run::{Phase, Run};
 use crate::scene::{MEMORY, Scene, User};
 use crate::session::Session;
+use crate::table::Scroll;
 use crate::text;
 
+/// Least milliseconds between two drawings: without a GPU one costs a quarter of a frame and more of the main thread.
+const PAUSE: f64 = 30.0;
 const TURN: f64 = std::f64::consts::TAU;
+/// Rays of a flash.
+const RAYS: u32 = 8;
 /// CSS pixels within which the pointer finds a centre.
 const REACH: f64 = 24.0;
 /// Room for the marks of centres at the edges.
 const MARGIN: f64 = 16.0;
 
-/// A centre under the pointer.
+/// A centre that a person looks at, by pointer, finger or key.
 #[derive(Clone, Debug, PartialEq)]
-struct Hover {
+struct Named {
     centre: usize,
+    /// Where it stands, in CSS pixels of the canvas.
     x: f64,
     y: f64,
     text: String,
@@ -34,31 +42,127 @@ struct Hover {
 #[derive(Clone)]
 struct Stage {
     scene: Rc<RefCell<Scene>>,
-    hovered: Rc<Cell<Option<usize>>>,
+    named: RwSignal<Option<Named>>,
     running: Rc<Cell<bool>>,
+    drawn: Rc<Cell<f64>>,
     canvas: NodeRef<Canvas>,
     look: Look,
 }
 
 impl Stage {
-    /// Draws at the next frame, and on while anything moves.
+    fn new(look: Look) -> Self {
+        Self {
+            scene: Rc::default(),
+            named: RwSignal::new(None),
+            running: Rc::default(),
+            drawn: Rc::default(),
+            canvas: NodeRef::new(),
+            look,
+        }
+    }
+
+    /// Draws soon, and on while anything moves.
     fn wake(&self) {
-        if !self.running.replace(true) {
-            let stage = self.clone();
-            request_animation_frame(move || stage.tick());
+        if self.running.replace(true) {
+            return;
+        }
+        let stage = self.clone();
+        let draw = move || request_animation_frame(move || stage.tick());
+        match self.drawn.get() + PAUSE - now() {
+            rest if rest > 0.0 => set_timeout(draw, Duration::from_secs_f64(rest / 1_000.0)),
+            _ => draw(),
         }
     }
 
     fn tick(&self) {
-        let now = now();
-        let Some(canvas) = self.canvas.try_get_untracked().flatten() else { return self.running.set(false) };
-        let scene = self.scene.borrow();
-        draw(&canvas, &scene, &self.look.palette.get_untracked(), self.hovered.get(), now);
+        self.draw();
         self.running.set(false);
-        if scene.moves(now) {
+        if self.scene.borrow().moves(now()) {
             self.wake();
         }
     }
+
+    fn draw(&self) {
+        let Some(canvas) = self.canvas.try_get_untracked().flatten() else { return };
+        let now = now();
+        self.drawn.set(now);
+        let named = self.named.with_untracked(|named| named.as_ref().map(|named| named.centre));
+        draw(&canvas, &self.scene.borrow(), &self.look.palette.get_untracked(), named, now);
+    }
+
+    /// Names a centre, or none.
+    fn name(&self, centre: Option<usize>) {
+        let named = centre.zip(self.canvas.get_untracked()).and_then(|(centre, canvas)| {
+            let scene = self.scene.borrow();
+            let (x, y) = Space::of(&canvas, &scene).place(scene.centres.get(centre).filter(|_| centre < scene.parents)?.goal());
+            Some(Named { centre, x, y, text: describe(&scene, centre) })
+        });
+        if self.named.with_untracked(|old| *old != named) {
+            self.named.set(named);
+            self.wake();
+        }
+    }
+
+    /// The same centre's place and figures of the newest frame.
+    fn rename(&self) {
+        self.name(self.named.with_untracked(|named| named.as_ref().map(|named| named.centre)));
+    }
+
+    /// Names the centre under the pointer.
+    fn point(&self, event: &PointerEvent) {
+        let Some(canvas) = self.canvas.get_untracked() else { return };
+        let (x, y) = (event.offset_x(), event.offset_y());
+        let nearest = places(&canvas, &self.scene.borrow())
+            .map(|(at, (cx, cy))| (at, (cx - x).hypot(cy - y)))
+            .filter(|&(_, distance)| distance <= REACH)
+            .min_by(|a, b| a.1.total_cmp(&b.1));
+        self.name(nearest.map(|(at, _)| at));
+    }
+
+    /// Walks with the keys from centre to centre. `true` where the key means something here.
+    fn walk(&self, key: &str) -> bool {
+        let direction = match key {
+            "ArrowLeft" => (-1.0, 0.0),
+            "ArrowRight" => (1.0, 0.0),
+            "ArrowUp" => (0.0, -1.0),
+            "ArrowDown" => (0.0, 1.0),
+            "Home" => (0.0, 0.0),
+            "Escape" if self.named.with_untracked(Option::is_some) => {
+                self.name(None);
+                return true;
+            }
+            _ => return false,
+        };
+        let Some(canvas) = self.canvas.get_untracked() else { return false };
+        let next = {
+            let scene = self.scene.borrow();
+            let largest = (0..scene.parents).max_by(|&a, &b| scene.share(a).total_cmp(&scene.share(b)));
+            let from = self.named.with_untracked(|named| named.as_ref().map(|named| named.centre));
+            match from.filter(|_| key != "Home") {
+                Some(from) => next(&places(&canvas, &scene).collect::<Vec<_>>(), from, direction).or(Some(from)),
+                None => largest,
+            }
+        };
+        self.name(next);
+        true
+    }
+}
+
+/// The level-1 centres and where they stand on the canvas.
+fn places<'a>(canvas: &HtmlCanvasElement, scene: &'a Scene) -> impl Iterator<Item = (usize, (f64, f64))> + use<'a> {
+    let space = Space::of(canvas, scene);
+    (0..scene.parents).map(move |at| (at, space.place(scene.centres[at].goal())))
+}
+
+/// The nearest place in a direction, what lies aside counting as three times as far.
+fn next(places: &[(usize, (f64, f64))], from: usize, (right, down): (f64, f64)) -> Option<usize> {
+    let (_, (x, y)) = *places.iter().find(|(at, _)| *at == from)?;
+    let distance = |&(at, (to_x, to_y)): &(usize, (f64, f64))| {
+        let (dx, dy) = (to_x - x, to_y - y);
+        let (along, aside) = (dx * right + dy * down, (dx * down - dy * right).abs());
+        (along > 1.0).then_some((at, along + 3.0 * aside))
+    };
+    places.iter().filter_map(distance).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| at)
 }
 
 /// The field with its legend, its explanation and its table.
@@ -66,66 +170,105 @@ impl Stage {
 pub fn Field() -> impl IntoView {
     let session = expect_context::<Session>();
     let run = session.run;
-    let stage = Stage {
-        scene: Rc::default(),
-        hovered: Rc::default(),
-        running: Rc::default(),
-        canvas: NodeRef::new(),
-        look: expect_context::<Look>(),
-    };
-    let hover = RwSignal::new(None::<Hover>);
-    feed(&stage, run);
-    let canvas = stage.canvas;
-    let label = move || format!("Map of users and cluster centres at step {}", run.progress.with(|progress| progress.step));
+    let stage = Stage::new(expect_context::<Look>());
+    let outside = RwSignal::new(0);
+    feed(&stage, run, outside);
     view! {
         <section class="panel field" aria-labelledby="field-title">
             <div class="panel-head">
                 <h2 id="field-title">"Users finding their clusters"</h2>
                 <p class="how">
-                    "Each small mark is a user. It flies past the nearest centre (ring) to its place; a thin line ties it to a child of that centre (dot)."
+                    "Each small mark is a user. It flies past the nearest centre (ring) to its place; a thin line ties it to a child of that centre "
+                    "(dot). Near means alike. Point at a centre, tap it or walk with the arrow keys to see who is there."
                 </p>
             </div>
             <div class="stage">
-                <canvas
-                    node_ref=canvas
-                    class="map"
-                    role="img"
-                    data-testid="field"
-                    aria-label=label
-                    on:pointermove={
-                        let stage = stage.clone();
-                        move |event| point(&stage, &event, hover)
-                    }
-                    on:pointerdown={
-                        let stage = stage.clone();
-                        move |event| point(&stage, &event, hover)
-                    }
-                    on:pointerleave=move |_| {
-                        stage.hovered.set(None);
-                        hover.set(None);
-                        stage.wake();
-                    }
-                ></canvas>
+                <Map stage=stage.clone() run />
                 <Waiting session />
-                {move || {
-                    hover
-                        .get()
-                        .map(|hover| {
-                            view! {
-                                <p class="tip" style=format!("left:{:.0}px;top:{:.0}px", hover.x, hover.y)>
-                                    {hover.text}
-                                </p>
-                            }
-                        })
-                }}
+                <Tip named=stage.named />
             </div>
             <Legend />
             <p class="caption">
-                <Reborn run />
-                " Near means alike: this is the plane in which the centres differ most."
+                <Reseeded run />
+                " This is the plane in which the centres differ most."
+                {move || outside_words(outside.get())}
             </p>
             <Occupancy run />
         </section>
+    }
+}
+
+/// Single users far from all others would make everybody else a dot; they are left out, and said.
+fn outside_words(users: usize) -> Option<String> {
+    match users {
+        0 => None,
+        1 => Some(" One user is outside it.".into()),
+        users => Some(format!(" {users} users are outside it.")),
+    }
+}
+
+/// The picture, and what a pointer, a finger or a key may do on it.
+#[component]
+fn Map(stage: Stage, run: Run) -> impl IntoView {
+    let label = move || {
+        let step = run.progress.with(|progress| progress.step);
+        format!("Map of users and cluster centres at step {step}. Arrow keys go from centre to centre, Home to the largest.")
+    };
+    let [moved, pressed, left, keyed, faded, elsewhere] = std::array::from_fn(|_| stage.clone());
+    // A finger that is lifted leaves the canvas, and what it pointed at is to be read after that.
+    let is_touch = |event: &PointerEvent| event.pointer_type() == "touch";
+    let outside = window_event_listener(leptos::ev::pointerdown, move |event| {
+        let target = event.target().and_then(|target| target.dyn_into::<HtmlCanvasElement>().ok());
+        if target != elsewhere.canvas.get_untracked() {
+            elsewhere.name(None);
+        }
+    });
+    on_cleanup(move || outside.remove());
+    view! {
+        <canvas
+            node_ref=stage.canvas
+            class="map"
+            role="application"
+            aria-roledescription="map"
+            tabindex="0"
+            data-testid="field"
+            aria-label=label
+            on:pointermove=move |event| moved.point(&event)
+            on:pointerdown=move |event| pressed.point(&event)
+            on:pointerleave=move |event| {
+                if !is_touch(&event) {
+                    left.name(None);
+                }
+            }
+            on:keydown=move |event| {
+                if keyed.walk(&event.key()) {
+                    event.prevent_default();
+                    event.stop_propagation();
+                }
+            }
+            on:blur=move |_| faded.name(None)
+        ></canvas>
+    }
+}
+
+/// Who is at the centre that a person looks at.
+#[component]
+fn Tip(named: RwSignal<Option<Named>>) -> impl IntoView {
+    // Above the centre, or below it where there is no room.
+    const ROOM: f64 = 90.0;
+    let shown = move || {
+        named.get().map(|Named { x, y, text, .. }| {
+            view! {
+                <p class="tip" class:below=y < ROOM style:--x=format!("{x:.0}px") style:--y=format!("{y:.0}px")>
+                    {text}
+                </p>
+            }
+        })
+    };
+    view! {
+        <div role="status" data-testid="field-tip">
+            {shown}
+        </div>
     }
 }
 
@@ -173,51 +316,52 @@ fn Legend() -> impl IntoView {
             </li>
             <li>
                 <svg class="mark ink-high" viewBox="0 0 12 12" aria-hidden="true">
-                    <circle cx="6" cy="6" r="4" />
+                    <path d="M2.5 2.5h7v7h-7z" />
                 </svg>
                 "high-active user"
             </li>
             <li>
-                <svg class="mark ink-plain hollow" viewBox="0 0 12 12" aria-hidden="true">
-                    <circle cx="6" cy="6" r="3.6" />
+                <svg class="mark wide ink-plain hollow" viewBox="0 0 24 12" aria-hidden="true">
+                    <path d="M6 1.5l5 9H1zM14.5 2.5h7v7h-7z" />
                 </svg>
-                "hollow: lent nothing"
+                "no enhancement for this user"
             </li>
             <li>
                 <svg class="mark wide" viewBox="0 0 24 14" aria-hidden="true">
                     <circle class="glow" cx="7" cy="7" r="7" />
                     <circle class="ring" cx="7" cy="7" r="4" />
+                    <circle class="dot" cx="7" cy="7" r="1.5" />
                     <path class="tie" d="M11 7h7" />
                     <circle class="dot" cx="20" cy="7" r="2.4" />
                 </svg>
-                "centre in use, its child"
+                "centre and its child, in use"
             </li>
             <li>
-                <svg class="mark hollow ink-plain" viewBox="0 0 14 14" aria-hidden="true">
-                    <circle stroke-dasharray="2.4 2" cx="7" cy="7" r="5" />
+                <svg class="mark wide hollow ink-plain" viewBox="0 0 24 14" aria-hidden="true">
+                    <circle cx="8" cy="7" r="5" />
+                    <circle cx="20" cy="7" r="2.4" />
                 </svg>
-                "unused centre"
+                "unused"
             </li>
             <li>
                 <svg class="mark hollow ink-reborn" viewBox="0 0 14 14" aria-hidden="true">
-                    <circle cx="7" cy="7" r="5.6" />
-                    <circle cx="7" cy="7" r="2.4" />
+                    <path d="M7 1v3M7 10v3M1 7h3M10 7h3M2.8 2.8l2 2M9.2 9.2l2 2M11.2 2.8l-2 2M4.8 9.2l-2 2" />
                 </svg>
-                "born again"
+                "re-seeded"
             </li>
         </ul>
     }
 }
 
-/// What was filled or born again last.
+/// Which centres were filled or re-seeded last.
 #[component]
-fn Reborn(run: Run) -> impl IntoView {
+fn Reseeded(run: Run) -> impl IntoView {
     move || {
         run.reseeding.with(|reseeding| match reseeding {
             None => String::new(),
             Some(last) if last.first_fill => format!("Step {}: all centres were filled with users' vectors.", last.step),
             Some(last) => format!(
-                "Step {}: {} level-1 and {} level-2 centres that nobody came to were born again elsewhere ({} so far).",
+                "Step {}: {} unused centres and {} unused children were re-seeded elsewhere ({} so far).",
                 last.step,
                 last.centres.len(),
                 last.children.len(),
@@ -259,10 +403,11 @@ fn occupancy_table(frame: &FieldFrame) -> impl IntoView + use<> {
             }
         })
         .collect();
+    let caption = format!("Samples that each centre took in the picture of step {}", frame.step);
     view! {
-        <div class="scroll">
+        <Scroll label="Samples of each centre">
             <table>
-                <caption>{format!("Samples that each centre took in the picture of step {}", frame.step)}</caption>
+                <caption>{caption}</caption>
                 <thead>
                     <tr>
                         <th scope="col">"centre"</th>
@@ -273,7 +418,7 @@ fn occupancy_table(frame: &FieldFrame) -> impl IntoView + use<> {
                 </thead>
                 <tbody>{rows}</tbody>
             </table>
-        </div>
+        </Scroll>
     }
 }
 
@@ -283,7 +428,10 @@ pub fn is_open(event: &web_sys::Event) -> bool {
 }
 
 /// Feeds the scene from the run's signals.
-fn feed(stage: &Stage, run: Run) {
+fn feed(stage: &Stage, run: Run, outside: RwSignal<usize>) {
+    let on_paper = stage.clone();
+    let name = frame::add(move || on_paper.draw());
+    on_cleanup(move || frame::remove(name));
     let on_frame = stage.clone();
     Effect::new(move |_| {
         run.field.with(|frame| {
@@ -292,17 +440,18 @@ fn feed(stage: &Stage, run: Run) {
                 Some(frame) => scene.take(frame, now(), wants_stillness()),
                 None => *scene = Scene::default(),
             }
+            outside.set(scene.outside());
         });
+        on_frame.rename();
         on_frame.wake();
     });
     let on_birth = stage.clone();
     Effect::new(move |_| {
         run.reseeding.with(|reseeding| {
             if let Some(reseeding) = reseeding {
-                on_birth.scene.borrow_mut().flash(&reseeding.centres, &reseeding.children, now());
+                on_birth.scene.borrow_mut().flash(&reseeding.centres, &reseeding.children);
             }
         });
-        on_birth.wake();
     });
     let on_look = stage.clone();
     Effect::new(move |_| {
@@ -310,33 +459,6 @@ fn feed(stage: &Stage, run: Run) {
         on_look.canvas.track();
         on_look.wake();
     });
-}
-
-fn now() -> f64 {
-    window().performance().map_or(0.0, |clock| clock.now())
-}
-
-/// Names the centre under the pointer.
-fn point(stage: &Stage, event: &PointerEvent, hover: RwSignal<Option<Hover>>) {
-    let Some(canvas) = stage.canvas.get_untracked() else { return };
-    let (x, y) = (event.offset_x(), event.offset_y());
-    let found = {
-        let scene = stage.scene.borrow();
-        let space = Space::of(&canvas, &scene);
-        let near = (0..scene.parents)
-            .map(|at| (at, space.place(scene.centres[at].at(now()))))
-            .map(|(at, (cx, cy))| (at, (cx - x).hypot(cy - y)))
-            .filter(|&(_, distance)| distance <= REACH)
-            .min_by(|a, b| a.1.total_cmp(&b.1));
-        near.map(|(at, _)| Hover { centre: at, x, y, text: describe(&scene, at) })
-    };
-    let centre = found.as_ref().map(|hover| hover.centre);
-    if stage.hovered.replace(centre) != centre {
-        stage.wake();
-    }
-    if hover.with_untracked(|old| *old != found) {
-        hover.set(found);
-    }
 }
 
 fn describe(scene: &Scene, centre: usize) -> String {
@@ -369,7 +491,7 @@ impl<'a> Space<'a> {
     }
 }
 
-fn draw(canvas: &HtmlCanvasElement, scene: &Scene, palette: &Palette, hovered: Option<usize>, now: f64) {
+fn draw(canvas: &HtmlCanvasElement, scene: &Scene, palette: &Palette, named: Option<usize>, now: f64) {
     let density = window().device_pixel_ratio();
     let space = Space::of(canvas, scene);
     let (width, height) = ((space.width * density).round() as u32, (space.height * density).round() as u32);
@@ -386,7 +508,7 @@ fn draw(canvas: &HtmlCanvasElement, scene: &Scene, palette: &Palette, hovered: O
     brush.ties();
     brush.users();
     brush.children();
-    brush.parents(hovered);
+    brush.parents(named);
 }
 
 struct Brush<'a> {
@@ -464,7 +586,9 @@ impl Brush<'_> {
             context.line_to(x - 0.87 * r, y + 0.6 * r);
             context.close_path();
         } else {
-            self.circle(x, y, 2.8 * self.size);
+            // Circles are centres.
+            let side = 5.0 * self.size;
+            context.rect(x - 0.5 * side, y - 0.5 * side, side, side);
         }
     }
 
@@ -486,7 +610,7 @@ impl Brush<'_> {
         }
     }
 
-    fn parents(&self, hovered: Option<usize>) {
+    fn parents(&self, named: Option<usize>) {
         let scene = self.space.scene;
         for (at, centre) in scene.centres.iter().take(scene.parents).enumerate() {
             let (x, y) = self.space.place(centre.at(self.now));
@@ -502,10 +626,8 @@ impl Brush<'_> {
             self.circle(x, y, radius);
             self.fill(self.palette.panel, if used { 0.75 } else { 1.0 });
             self.context.fill();
-            self.stroke(if used { self.palette.ink } else { self.palette.muted }, 1.0, if hovered == Some(at) { 3.4 } else { 1.8 });
-            self.dashes(if used { &[] } else { &[2.4, 2.2] });
+            self.stroke(if used { self.palette.ink } else { self.palette.muted }, 1.0, if named == Some(at) { 3.4 } else { 1.8 });
             self.context.stroke();
-            self.dashes(&[]);
             if used {
                 self.fill(self.palette.ink, 1.0);
                 self.context.begin_path();
@@ -516,15 +638,20 @@ impl Brush<'_> {
         }
     }
 
-    /// A ring that widens and fades.
+    /// Rays that fly out and fade; they stay where they are for who wants less motion.
     fn flash(&self, x: f64, y: f64, radius: f64, strength: f32) {
-        if strength > 0.0 {
-            let strength = f64::from(strength);
-            self.stroke(self.palette.reborn, strength, 2.4);
-            self.context.begin_path();
-            self.circle(x, y, radius + 14.0 * self.size * (1.0 - strength));
-            self.context.stroke();
+        if strength <= 0.0 {
+            return;
         }
+        let (strength, flown) = if self.space.scene.still { (1.0, 0.5) } else { (f64::from(strength), 1.0 - f64::from(strength)) };
+        let (inner, outer) = (radius + self.size * (3.0 + 10.0 * flown), radius + self.size * (9.0 + 12.0 * flown));
+        self.stroke(self.palette.reborn, strength, 2.2);
+        self.context.begin_path();
+        for ray in 0..RAYS {
+            let (sin, cos) = (TURN * f64::from(ray) / f64::from(RAYS)).sin_cos();
+            self.segment((x + inner * cos, y + inner * sin), (x + outer * cos, y + outer * sin));
+        }
+        self.context.stroke();
     }
 
     fn segment(&self, from: (f64, f64), to: (f64, f64)) {
@@ -536,12 +663,6 @@ impl Brush<'_> {
         self.context.move_to(x + radius, y);
         // It fails only for a negative radius.
         let _ = self.context.arc(x, y, radius, 0.0, TURN);
-    }
-
-    fn dashes(&self, lengths: &[f64]) {
-        let lengths: js_sys::Array = lengths.iter().map(|&length| wasm_bindgen::JsValue::from_f64(length)).collect();
-        // It fails only for what is no array.
-        let _ = self.context.set_line_dash(&lengths);
     }
 
     fn stroke(&self, colour: Colour, alpha: f64, width: f64) {

@@ -1,26 +1,26 @@
 //! Whether the clustering works and the models learn: hit rates, spread, stops and losses, each as a small chart.
 
 use duia::data::{Origin, Side};
-use duia::metrics::{ClusterHealth, Losses};
+use duia::metrics::{ClusterHealth, Losses, collapse};
 use duia::variants::Variant;
 use leptos::prelude::*;
 
-use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch, Unit};
+use crate::chart::{Chart, Figure, Ink, Line, Style, Swatch, Unit};
 use crate::run::{Clusters, Role, Run};
 use crate::session::Session;
+use crate::table::Scroll;
 use crate::{race, text};
 
 /// A line of a card about the clusters.
 #[derive(Clone, Copy)]
 struct Trace {
     name: &'static str,
-    ink: Ink,
-    dash: Dash,
+    style: Style,
     value: fn(&ClusterHealth) -> f64,
 }
 
-const fn trace(name: &'static str, ink: Ink, dash: Dash, value: fn(&ClusterHealth) -> f64) -> Trace {
-    Trace { name, ink, dash, value }
+const fn trace(name: &'static str, style: Style, value: fn(&ClusterHealth) -> f64) -> Trace {
+    Trace { name, style, value }
 }
 
 /// A card about the clusters.
@@ -31,6 +31,8 @@ struct Card {
     traces: &'static [Trace],
     /// Values that the axis must reach.
     include: &'static [f64],
+    /// The greatest value that there can be. None is below 0.
+    greatest: f64,
     /// Whether it needs the planted truth of the synthetic stream.
     planted: bool,
 }
@@ -40,50 +42,55 @@ const CARDS: [Card; 5] = [
         title: "Hit rate",
         how: "Share of centres that are the nearest of at least one test positive.",
         traces: &[
-            trace("centres", Ink::Hit, Dash::Solid, |health| health.hit_rate_1),
-            trace("children", Ink::Plain, Dash::Dashed, |health| health.hit_rate_2),
+            trace("centres", Style::solid(Ink::Hit), |health| health.hit_rate_1),
+            trace("children", Style::dashed(Ink::Plain), |health| health.hit_rate_2),
         ],
         include: &[0.0, 1.0],
+        greatest: 1.0,
         planted: false,
     },
     Card {
         title: "Evenness",
         how: "Perplexity of the assignment over the number of centres: 1 is evenly used.",
         traces: &[
-            trace("centres", Ink::Hit, Dash::Solid, |health| health.perplexity_1),
-            trace("children", Ink::Plain, Dash::Dashed, |health| health.perplexity_2),
+            trace("centres", Style::solid(Ink::Hit), |health| health.perplexity_1),
+            trace("children", Style::dashed(Ink::Plain), |health| health.perplexity_2),
         ],
         include: &[0.0, 1.0],
+        greatest: 1.0,
         planted: false,
     },
     Card {
         title: "Tightness",
         how: "Squared distance to the centre over that to the mean, and the share of the largest cluster: lower is better.",
         traces: &[
-            trace("relative error", Ink::Hit, Dash::Solid, |health| health.relative_error),
-            trace("largest share", Ink::Plain, Dash::Dashed, |health| health.top_share),
+            trace("relative error", Style::solid(Ink::Hit), |health| health.relative_error),
+            trace("largest share", Style::dashed(Ink::Plain), |health| health.top_share),
         ],
         include: &[0.0],
+        greatest: f64::INFINITY,
         planted: false,
     },
     Card {
         title: "Stopped",
-        how: "Share of test positives whose user is lent nothing, because a centre points away from him.",
+        how: "Share of test positives whose user gets no enhancement, because a centre points away from them.",
         traces: &[
-            trace("low-active", Ink::Low, Dash::Solid, |health| health.stopped.low),
-            trace("high-active", Ink::High, Dash::Dashed, |health| health.stopped.high),
+            trace("low-active", Style::solid(Ink::Low), |health| health.stopped.low),
+            trace("high-active", Style::dashed(Ink::High), |health| health.stopped.high),
         ],
         include: &[0.0],
+        greatest: 1.0,
         planted: false,
     },
     Card {
         title: "Planted groups found",
         how: "Agreement with the groups that the synthetic stream was made from: 1 is perfect.",
         traces: &[
-            trace("purity", Ink::Hit, Dash::Solid, |health| health.purity.unwrap_or(f64::NAN)),
-            trace("NMI", Ink::Plain, Dash::Dashed, |health| health.nmi.unwrap_or(f64::NAN)),
+            trace("purity", Style::solid(Ink::Hit), |health| health.purity.unwrap_or(f64::NAN)),
+            trace("NMI", Style::dashed(Ink::Plain), |health| health.nmi.unwrap_or(f64::NAN)),
         ],
         include: &[0.0, 1.0],
+        greatest: 1.0,
         planted: true,
     },
 ];
@@ -143,10 +150,14 @@ const TERMS: [Term; 7] = [
     },
 ];
 
+/// Every loss is a cross entropy or a squared distance: none is below 0.
+const LOSSES: (f64, f64) = (0.0, f64::INFINITY);
+
 /// The whole part.
 #[component]
 pub fn Health() -> impl IntoView {
-    let run = expect_context::<Session>().run;
+    let session = expect_context::<Session>();
+    let run = session.run;
     let synthetic = Memo::new(move |_| run.data.with(|data| data.as_ref().is_none_or(|data| data.origin == Origin::Synthetic)));
     let positives = Memo::new(move |_| run.with_health(|series| series.last().map(|health| health.positives)));
     view! {
@@ -166,6 +177,7 @@ pub fn Health() -> impl IntoView {
                         None => "The first figures come with the first evaluation after the centres are filled.".into(),
                     }}
                 </p>
+                <Collapse session />
             </div>
             <div class="cards">
                 {CARDS
@@ -176,6 +188,21 @@ pub fn Health() -> impl IntoView {
             </div>
             <Table run />
         </section>
+    }
+}
+
+/// What is wrong with the clusters on show, where they have collapsed.
+#[component]
+fn Collapse(session: Session) -> impl IntoView {
+    let said = Memo::new(move |_| {
+        let config = session.address.with(|address| address.config.clone());
+        session.run.with_health(|series| series.last().and_then(|health| collapse(health, &config)))
+    });
+    // It is there from the start, so that a screen reader says what comes into it.
+    view! {
+        <p class="warning" role="status" data-testid="collapse">
+            {move || said.get()}
+        </p>
     }
 }
 
@@ -232,20 +259,20 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
     let figure = Signal::derive(move || {
         let line = |trace: &Trace| {
             let points = |health: &ClusterHealth| (health.step as f64, (trace.value)(health));
-            run.with_health(|series| Line::plain(trace.ink, trace.dash, series.iter().map(points)))
+            run.with_health(|series| Line::plain(trace.style, series.iter().map(points)))
         };
         Figure {
             lines: card.traces.iter().map(line).collect(),
             steps: steps(run),
             least_span: 0.2,
             include: card.include.to_vec(),
+            bounds: (0.0, card.greatest),
             unit: Unit::Percent,
         }
     });
     let newest = move |trace: Trace| run.with_health(|series| series.last().map_or(f64::NAN, |health| (trace.value)(health)));
     let keys = move || {
-        let key =
-            |&trace: &Trace| view! { <Key name=trace.name ink=trace.ink dash=trace.dash value=move || text::percent(newest(trace)) /> };
+        let key = |&trace: &Trace| view! { <Key name=trace.name style=trace.style value=move || text::percent(newest(trace)) /> };
         card.traces.iter().map(key).collect::<Vec<_>>()
     };
     let label = move || {
@@ -270,18 +297,24 @@ fn LossCard(run: Run, term: Term) -> impl IntoView {
     });
     let figure = Signal::derive(move || {
         let line = |at: usize, role: Role| {
-            let (ink, dash) = race::style(role, Ink::Hit);
+            let style = race::style(role, Ink::Hit);
             let point = |(step, all): &(u64, Vec<Losses>)| Some((*step as f64, f64::from((term.value)(all.get(at)?)?)));
-            run.losses.with(|series| Line::plain(ink, dash, series.iter().filter_map(point)))
+            run.losses.with(|series| Line::plain(style, series.iter().filter_map(point)))
         };
         let models = shown.get().into_iter().map(|(at, _, role)| (at, role));
-        Figure { lines: race::lines(models, line), steps: steps(run), least_span: 0.1, include: Vec::new(), unit: Unit::Decimals(2) }
+        Figure {
+            lines: race::lines(models, line),
+            steps: steps(run),
+            least_span: 0.1,
+            include: Vec::new(),
+            bounds: LOSSES,
+            unit: Unit::Decimals(2),
+        }
     });
     let newest = move |at: usize| run.losses.with(|series| text::loss(series.last().and_then(|(_, all)| all.get(at)).and_then(term.value)));
     let keys = move || {
         let key = |(at, variant, role): (usize, Variant, Role)| {
-            let (ink, dash) = race::style(role, Ink::Hit);
-            view! { <Key name=variant.name() ink dash value=move || newest(at) /> }
+            view! { <Key name=variant.name() style=race::style(role, Ink::Hit) value=move || newest(at) /> }
         };
         shown.get().into_iter().map(key).collect::<Vec<_>>()
     };
@@ -303,10 +336,10 @@ fn LossCard(run: Run, term: Term) -> impl IntoView {
 
 /// A legend entry with the newest figure.
 #[component]
-fn Key(name: &'static str, ink: Ink, dash: Dash, #[prop(into)] value: Signal<String>) -> impl IntoView {
+fn Key(name: &'static str, style: Style, #[prop(into)] value: Signal<String>) -> impl IntoView {
     view! {
         <span class="entry">
-            <Swatch ink dash />
+            <Swatch style />
             {name}
             " "
             <b>{move || value.get()}</b>
@@ -387,7 +420,7 @@ const TABLE_ROWS: usize = 40;
 
 fn table(caption: &'static str, heads: AnyView, rows: AnyView) -> impl IntoView {
     view! {
-        <div class="scroll">
+        <Scroll label=caption>
             <table>
                 <caption>{caption}</caption>
                 <thead>
@@ -398,6 +431,6 @@ fn table(caption: &'static str, heads: AnyView, rows: AnyView) -> impl IntoView 
                 </thead>
                 <tbody>{rows}</tbody>
             </table>
-        </div>
+        </Scroll>
     }
 }

@@ -26,13 +26,17 @@ impl HelpDialog {
     }
 }
 
-const KEYS: [(&str, &str); 6] = [
-    ("Space", "play or pause; at the end, play again"),
-    (".", "one step"),
-    ("E", "end training here and test what was learned"),
-    ("R", "the same run from the start"),
+/// Each control of the page with its key. Its title is here too, because a finger has no way to ask for one.
+const KEYS: [(&str, &str); 9] = [
+    ("Space", "Play: train, or pause; at the end, train again"),
+    (".", "Step: one step, then pause"),
+    ("E", "Finish: end training here and test what was learned"),
+    ("R", "Reset: the same run from the start"),
+    ("Arrow keys", "on the map: go from centre to centre and read who is there"),
+    ("Home", "on the map: go to the largest centre"),
+    ("Back", "the browser's: return to the run before"),
     ("?", "this help"),
-    ("Esc", "close it"),
+    ("Esc", "close what is open"),
 ];
 
 /// The dialog.
@@ -52,12 +56,18 @@ pub fn Help(dialog: HelpDialog) -> impl IntoView {
         <dialog node_ref=dialog.0 aria-labelledby="help-title" data-testid="help">
             <h2 id="help-title">"Help"</h2>
             <dl class="keys">{keys}</dl>
-            <h3>"What is on trial"</h3>
+            <h3>"What is compared"</h3>
             <p>
-                "PLE is a plain multi-task recommender. DUIA is the same model, and it also sees the cluster centre nearest to the user with the "
-                "nearest of its children, and a memory of which clusters take what the user took, both tuned to that user by a small gate; and of "
-                "the items that the user took last the clusters, and how many of them are the candidate's own. Both train on the same rows in the same order from the same seed, so their difference is "
-                "paired: its interval is narrower than those of the curves."
+                "PLE is a plain multi-task recommender. DUIA is the same model with three enhancements: the centre nearest to the user and the "
+                "nearest of its children; a memory of which clusters take what the user took; and the clusters of the items in the user's "
+                "history. A small gate tunes them to the user. Both train on the same rows in the same order from the same seed, so their "
+                "difference is paired, and its interval is narrower than those of the curves."
+            </p>
+            <h3>"Which figures are final"</h3>
+            <p>
+                "While a run trains, curves and verdicts are of a probe set, a small part of the test rows. At its end the whole test set is "
+                "scored once: these figures stand in a column of their own at the right of the charts, marked " <b>"final test"</b>
+                ", and the verdict and the table are then theirs."
             </p>
             <h3>"Links"</h3>
             <p>
@@ -66,7 +76,7 @@ pub fn Help(dialog: HelpDialog) -> impl IntoView {
                 " are keys; a value that does not fit is refused with a sentence."
             </p>
             <form method="dialog">
-                <button class="primary">"Close"</button>
+                <button class="primary" autofocus>"Close"</button>
             </form>
         </dialog>
     }

@@ -3,7 +3,10 @@
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 
+use web_sys::HtmlElement;
+
 use crate::address::Theme;
+use crate::frame;
 use crate::session::Session;
 
 /// Red, green and blue.
@@ -26,8 +29,10 @@ pub struct Palette {
     pub high: Colour,
     /// `--hit`: a centre that took users.
     pub hit: Colour,
-    /// `--reborn`: a centre that was filled or born again.
+    /// `--reborn`: a centre that was filled or re-seeded.
     pub reborn: Colour,
+    /// `--model-1` to `--model-5`: models in the background of the race.
+    pub models: [Colour; 5],
     /// Pixels of the root's type.
     pub type_size: f64,
 }
@@ -50,7 +55,7 @@ impl Look {
             show(theme.get());
             look.palette.set(Palette::read());
         });
-        look.follow_system();
+        look.follow_media();
         let resized = window_event_listener(leptos::ev::resize, move |_| {
             look.palette.set(Palette::read());
             look.layout.update(|layout| *layout += 1);
@@ -65,32 +70,50 @@ impl Look {
         self.layout.track();
     }
 
-    fn follow_system(self) {
-        let Ok(Some(query)) = window().match_media("(prefers-color-scheme: dark)") else { return };
-        let changed = Closure::<dyn FnMut()>::new(move || self.palette.set(Palette::read()));
-        query.set_onchange(Some(changed.as_ref().unchecked_ref()));
-        // It lives as long as the page.
-        changed.forget();
+    /// The palette changes with the system's theme and contrast, and for paper, which is white.
+    fn follow_media(self) {
+        for query in ["(prefers-color-scheme: dark)", "(forced-colors: active)", "print"] {
+            let Ok(Some(media)) = window().match_media(query) else { continue };
+            let changed = Closure::<dyn FnMut()>::new(move || {
+                self.palette.set(Palette::read());
+                // A page is printed before the next frame.
+                frame::draw_all();
+            });
+            media.set_onchange(Some(changed.as_ref().unchecked_ref()));
+            // It lives as long as the page, and so must the query that calls it.
+            changed.forget();
+            std::mem::forget(media);
+        }
     }
 }
 
 impl Palette {
+    /// Colours are read as an element has them, so that names and the system's own colours arrive as red, green and blue.
     fn read() -> Self {
-        let root = document().document_element();
-        let style = root.and_then(|root| window().get_computed_style(&root).ok().flatten());
+        let probe = document().create_element("i").ok().and_then(|element| element.dyn_into::<HtmlElement>().ok());
+        let Some(probe) = probe else { return Self::default() };
+        probe.set_class_name("probe");
+        let _ = document().body().map(|body| body.append_child(&probe));
+        let style = window().get_computed_style(&probe).ok().flatten();
         let text = |name: &str| style.as_ref().and_then(|style| style.get_property_value(name).ok()).unwrap_or_default();
-        let colour = |name: &str| parse(text(name).trim());
-        Self {
-            panel: colour("--panel"),
-            ink: colour("--ink"),
-            muted: colour("--muted"),
-            grid: colour("--grid"),
-            low: colour("--low"),
-            high: colour("--high"),
-            hit: colour("--hit"),
-            reborn: colour("--reborn"),
+        let colour = |name: &str| {
+            let _ = probe.style().set_property("color", &format!("var(--{name})"));
+            parse(&text("color"))
+        };
+        let palette = Self {
+            panel: colour("panel"),
+            ink: colour("ink"),
+            muted: colour("muted"),
+            grid: colour("grid"),
+            low: colour("low"),
+            high: colour("high"),
+            hit: colour("hit"),
+            reborn: colour("reborn"),
+            models: ["model-1", "model-2", "model-3", "model-4", "model-5"].map(colour),
             type_size: text("font-size").trim_end_matches("px").parse().unwrap_or(16.0),
-        }
+        };
+        probe.remove();
+        palette
     }
 }
 
@@ -110,8 +133,12 @@ fn show(theme: Theme) {
     }
 }
 
-/// `#rrggbb`; anything else is grey, which is seen and harmless.
+/// `rgb(r, g, b)`, as a browser writes a computed colour; anything else is grey, which is seen and harmless.
 fn parse(text: &str) -> Colour {
-    let value = text.strip_prefix('#').filter(|digits| digits.len() == 6).and_then(|digits| u32::from_str_radix(digits, 16).ok());
-    value.map_or((128, 128, 128), |value| ((value >> 16) as u8, (value >> 8) as u8, value as u8))
+    let inside = text.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
+    let parts = inside.map(|(parts, _)| parts.split(',').map_while(|part| part.trim().parse().ok()).collect::<Vec<u8>>());
+    match parts.as_deref() {
+        Some([red, green, blue, ..]) => (*red, *green, *blue),
+        _ => (128, 128, 128),
+    }
 }

@@ -18,6 +18,7 @@ mod scene;
 mod series;
 mod session;
 mod speech;
+mod table;
 mod text;
 mod trainer;
 

@@ -2,10 +2,10 @@
 
 use duia::data::Origin;
 use duia::variants::Variant;
-use leptos::html::Div;
+use leptos::html::{Button, Div};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Event, HtmlInputElement, Node};
+use web_sys::{Event, EventTarget, HtmlElement, HtmlInputElement, Node};
 
 use crate::run::Phase;
 use crate::session::Session;
@@ -26,23 +26,33 @@ pub fn Models() -> impl IntoView {
     // What is ticked and not yet raced. It follows the link.
     let chosen = RwSignal::new(Vec::new());
     Effect::new(move |_| chosen.set(racing.get()));
+    let (menu, button, body) = (NodeRef::<Div>::new(), NodeRef::<Button>::new(), NodeRef::<Div>::new());
+    let is_outside = move |target: Option<EventTarget>| {
+        let target = target.and_then(|target| target.dyn_into::<Node>().ok());
+        menu.get_untracked().zip(target).is_some_and(|(menu, target)| !menu.contains(Some(&target)))
+    };
     let escape = window_event_listener(leptos::ev::keydown, move |event| {
-        if event.key() == "Escape" {
+        if event.key() == "Escape" && open.get_untracked() {
+            open.set(false);
+            // The focus would be lost with the element that has it.
+            let _ = button.get_untracked().map(|button| button.focus());
+        }
+    });
+    let outside = window_event_listener(leptos::ev::pointerdown, move |event| {
+        if is_outside(event.target()) {
             open.set(false);
         }
     });
-    let menu = NodeRef::<Div>::new();
-    let outside = window_event_listener(leptos::ev::pointerdown, move |event| {
-        let target = event.target().and_then(|target| target.dyn_into::<Node>().ok());
-        if let (Some(menu), Some(target)) = (menu.get_untracked(), target)
-            && !menu.contains(Some(&target))
-        {
-            open.set(false);
+    let resized = window_event_listener(leptos::ev::resize, move |_| keep_in_window(menu, body));
+    Effect::new(move |_| {
+        if open.get() {
+            request_animation_frame(move || keep_in_window(menu, body));
         }
     });
     on_cleanup(move || {
         escape.remove();
         outside.remove();
+        resized.remove();
     });
     let race = move |_| {
         open.set(false);
@@ -54,16 +64,26 @@ pub fn Models() -> impl IntoView {
     });
     let baseline = move || racing.with(|racing| racing.first().copied());
     view! {
-        <div class="menu" node_ref=menu>
+        <div
+            class="menu"
+            node_ref=menu
+            on:focusout=move |event| {
+                if is_outside(event.related_target()) {
+                    open.set(false);
+                }
+            }
+        >
             <button
                 type="button"
+                node_ref=button
                 data-testid="models"
                 aria-expanded=move || open.get().to_string()
+                aria-controls="models-list"
                 on:click=move |_| open.update(|open| *open = !*open)
             >
                 {move || format!("Models: {}", racing.with(Vec::len))}
             </button>
-            <div class="menu-body" hidden=move || !open.get()>
+            <div class="menu-body" id="models-list" node_ref=body hidden=move || !open.get()>
                 <fieldset>
                     <legend>"Race on the same batches, from the same seed"</legend>
                     {listed()
@@ -77,6 +97,21 @@ pub fn Models() -> impl IntoView {
             </div>
         </div>
     }
+}
+
+/// Moves the open list so far to the left, and makes it so low, that all of it is in the window.
+fn keep_in_window(menu: NodeRef<Div>, body: NodeRef<Div>) {
+    /// Pixels to the window's edge, and the least height.
+    const MARGIN: f64 = 12.0;
+    const LEAST: f64 = 240.0;
+    let (Some(menu), Some(body), Some(root)) = (menu.get_untracked(), body.get_untracked(), document().document_element()) else { return };
+    let place = menu.get_bounding_client_rect();
+    let (width, height) = (f64::from(root.client_width()), f64::from(root.client_height()));
+    let left = place.left().min(width - MARGIN - f64::from(body.offset_width())).max(MARGIN);
+    let room = (height - MARGIN - place.bottom()).max(LEAST);
+    let style = HtmlElement::style(&body);
+    let _ = style.set_property("--shift", &format!("{:.0}px", left - place.left()));
+    let _ = style.set_property("--room", &format!("{room:.0}px"));
 }
 
 /// The chosen models as the race has them: the baseline first, the others in the order of the list.

@@ -1,12 +1,16 @@
 //! The race: areas under the curve by step for each model and group, the paired difference, and the figures as a table.
+//!
+//! Curves are of the probe set, a part of the test; the final test is of the whole test set. Wherever a figure of one stands where
+//! the other could be meant, it says which it is.
 
 use duia::metrics::{Auc, ByGroup, Evaluation, Lift, Score, TestKind};
 use duia::variants::Variant;
 use leptos::prelude::*;
 
-use crate::chart::{Chart, Dash, Figure, Ink, Line, Swatch, Unit};
+use crate::chart::{Chart, Dash, Figure, Ink, Line, Marker, Style, Swatch, Unit};
 use crate::run::{Role, Run};
 use crate::session::Session;
+use crate::table::Scroll;
 use crate::text;
 
 /// Standard errors of a 95 % interval.
@@ -60,13 +64,18 @@ impl Group {
 #[component]
 pub fn Race() -> impl IntoView {
     let run = expect_context::<Session>().run;
+    let choice = move || {
+        let is_in_background = |(_, role): &(Variant, Role)| matches!(role, Role::Other(_));
+        run.roles().iter().any(is_in_background).then_some(" Press a name below a chart to set that model against the baseline.")
+    };
     view! {
         <section class="panel race" aria-labelledby="race-title">
             <div class="panel-head">
                 <h2 id="race-title">"The race: with and without clusters"</h2>
                 <p class="how">
-                    "AUC: how often the model scores an item that was taken above one drawn at random; 0.5 is chance. Bands are 95 % intervals by "
-                    "the test rows. This is one training: another seed may differ by more."
+                    "AUC: how often the model scores an item that was taken above one drawn at random; 0.5 is chance. Curves are of a probe set "
+                    "of the test rows, bands are 95 % intervals by these rows. This is one training: another seed may differ by more."
+                    {choice}
                 </p>
             </div>
             <div class="lanes">
@@ -103,13 +112,14 @@ fn Lane(run: Run, group: Group) -> impl IntoView {
             <p class="key">
                 {move || run.roles().into_iter().map(|(variant, role)| view! { <Entry run group variant role /> }).collect::<Vec<_>>()}
             </p>
-            <p class="verdict" data-testid=format!("lift-{}", group.key())>
+            <p class="verdict" class:final=move || verdict.get().is_final data-testid=format!("lift-{}", group.key())>
                 <span>
                     <span class="what">{contest}</span>
                     " "
                     <strong>{move || verdict.get().judgement}</strong>
                 </span>
                 <span>{move || verdict.get().text}</span>
+                <span class="what">{move || verdict.get().measured_on}</span>
             </p>
             <Chart
                 class="chart short"
@@ -124,10 +134,10 @@ fn Lane(run: Run, group: Group) -> impl IntoView {
 /// A model in the legend. One in the background is a button that sets it against the baseline.
 #[component]
 fn Entry(run: Run, group: Group, variant: Variant, role: Role) -> impl IntoView {
-    let (ink, dash) = style(role, group.ink());
+    let style = style(role, group.ink());
     let sign = move || {
         view! {
-            <Swatch ink dash />
+            <Swatch style />
             {variant.name()}
         }
     };
@@ -146,16 +156,21 @@ fn Entry(run: Run, group: Group, variant: Variant, role: Role) -> impl IntoView 
     }
 }
 
-/// The baseline is dashed and plain, what is set against it drawn through, and the others are thin in the background.
-pub fn style(role: Role, front: Ink) -> (Ink, Dash) {
+/// The baseline is plain and dashed, what is set against it has the group's hue and is drawn through, and each of the others has
+/// a hue, a dash and a marker that only together repeat.
+pub fn style(role: Role, front: Ink) -> Style {
     match role {
-        Role::Baseline => (Ink::Plain, Dash::Dashed),
-        Role::Rival => (front, Dash::Solid),
-        Role::Other(n) => (Ink::Plain, [Dash::Dotted, Dash::Long][n % 2]),
+        Role::Baseline => Style::dashed(Ink::Plain),
+        Role::Rival => Style::solid(front),
+        Role::Other(n) => Style {
+            ink: Ink::Model(n),
+            dash: [Dash::Long, Dash::Dotted, Dash::Short][n % 3],
+            marker: [Marker::Diamond, Marker::Triangle, Marker::Cross, Marker::Square][n % 4],
+        },
     }
 }
 
-/// A line of each model, those of the background first and thin.
+/// A line of each model: those of the background first and thin, then the baseline, and what is set against it in front.
 pub fn lines(models: impl Iterator<Item = (usize, Role)>, line: impl Fn(usize, Role) -> Line) -> Vec<Line> {
     let mut lines: Vec<(Role, Line)> = models.map(|(at, role)| (role, line(at, role))).collect();
     lines.sort_by_key(|(role, _)| match role {
@@ -168,31 +183,54 @@ pub fn lines(models: impl Iterator<Item = (usize, Role)>, line: impl Fn(usize, R
 }
 
 fn areas(run: Run, group: Group) -> Figure {
+    let names = run.variants.get();
     let line = |at: usize, role: Role| {
-        let (ink, dash) = style(role, group.ink());
-        let points = |evaluation: &Evaluation| {
+        let area = |evaluation: &Evaluation| {
             let auc = group.of(&evaluation.scores.get(at)?.auc);
-            Some((evaluation.step as f64, auc.value, WIDTH_95 * auc.standard_error))
+            Some((auc.value, WIDTH_95 * auc.standard_error))
         };
-        run.evaluations.with(|series| Line::banded(ink, dash, on_panel(series.iter()).filter_map(points)))
+        curve(run, style(role, group.ink()), names.get(at).map(|variant| variant.name()), area)
     };
     let models = run.roles().into_iter().enumerate().map(|(at, (_, role))| (at, role));
-    Figure { lines: lines(models, line), steps: total(run), least_span: 0.1, include: vec![0.5], unit: Unit::Decimals(2) }
+    Figure {
+        lines: lines(models, line),
+        steps: total(run),
+        least_span: 0.1,
+        include: vec![0.5],
+        bounds: (0.0, 1.0),
+        unit: Unit::Decimals(2),
+    }
 }
 
 fn lifts(run: Run, group: Group) -> Figure {
     let rival = rival(run);
-    let points = |evaluation: &Evaluation| {
+    let lift = |evaluation: &Evaluation| {
         let lift = lift_of(evaluation, rival?, group)?;
-        Some((evaluation.step as f64, lift.value, WIDTH_95 * lift.standard_error))
+        Some((lift.value, WIDTH_95 * lift.standard_error))
     };
-    let line = run.evaluations.with(|series| Line::banded(group.ink(), Dash::Solid, on_panel(series.iter()).filter_map(points)));
-    Figure { lines: vec![line], steps: total(run), least_span: 0.02, include: vec![0.0], unit: Unit::Decimals(2) }
+    Figure {
+        lines: vec![curve(run, Style::solid(group.ink()), None, lift)],
+        steps: total(run),
+        least_span: 0.02,
+        include: vec![0.0],
+        bounds: (-1.0, 1.0),
+        unit: Unit::Decimals(2),
+    }
 }
 
-/// The whole test set is another sample than the panel: its figures go into the table and not into the curves.
-fn on_panel<'a>(evaluations: impl Iterator<Item = &'a Evaluation>) -> impl Iterator<Item = &'a Evaluation> {
-    evaluations.filter(|evaluation| evaluation.kind == TestKind::Panel)
+/// A figure and half the width of its interval, by step on the probe set and at the end on the whole test set.
+fn curve(run: Run, style: Style, name: Option<&'static str>, figure: impl Fn(&Evaluation) -> Option<(f64, f64)>) -> Line {
+    run.evaluations.with(|series| {
+        let probes = series.iter().filter(|evaluation| evaluation.kind == TestKind::Panel);
+        let points = probes.filter_map(|evaluation| figure(evaluation).map(|(value, half)| (evaluation.step as f64, value, half)));
+        let tested = series.iter().rfind(|evaluation| evaluation.kind == TestKind::Whole).and_then(&figure);
+        Line::banded(style, points).ending(name, tested)
+    })
+}
+
+/// The newest figures that a verdict may rest on. A streaming test scores models that train on it, so it is none.
+fn newest(run: Run) -> Option<Evaluation> {
+    run.evaluations.with(|series| series.iter().rfind(|evaluation| evaluation.kind != TestKind::Streaming).cloned())
 }
 
 fn total(run: Run) -> f64 {
@@ -213,14 +251,19 @@ fn lift_of(evaluation: &Evaluation, at: usize, group: Group) -> Option<Lift> {
 struct Verdict {
     text: String,
     judgement: &'static str,
+    measured_on: String,
+    is_final: bool,
 }
 
-/// The newest difference with its interval, and what may be said of it.
+/// The newest difference with its interval, what may be said of it, and on which rows it was measured.
 fn verdict(run: Run, group: Group) -> Verdict {
     let rival = rival(run);
-    let lift = run.evaluations.with(|series| series.last().and_then(|evaluation| lift_of(evaluation, rival?, group)));
-    let Some(lift) = lift.filter(|lift| lift.value.is_finite()) else {
-        return Verdict { text: "not measured yet".into(), judgement: "" };
+    let measured = newest(run).and_then(|evaluation| {
+        let lift = lift_of(&evaluation, rival?, group).filter(|lift| lift.value.is_finite())?;
+        Some((lift, evaluation))
+    });
+    let Some((lift, evaluation)) = measured else {
+        return Verdict { text: "not measured yet".into(), ..Verdict::default() };
     };
     let half = WIDTH_95 * lift.standard_error;
     let (low, high) = (lift.value - half, lift.value + half);
@@ -229,18 +272,31 @@ fn verdict(run: Run, group: Group) -> Verdict {
         (_, true) => "lower in this run",
         _ => "no difference shown yet",
     };
-    Verdict { text: format!("{} [{}, {}]", text::signed(lift.value), text::signed(low), text::signed(high)), judgement }
+    Verdict {
+        text: format!("{} [{}, {}]", text::signed(lift.value), text::signed(low), text::signed(high)),
+        judgement,
+        measured_on: measured_on(&evaluation, group),
+        is_final: evaluation.kind == TestKind::Whole,
+    }
+}
+
+/// Which rows figures are of.
+fn measured_on(evaluation: &Evaluation, group: Group) -> String {
+    let positives = evaluation.scores.first().map_or(0, |score| group.of(&score.auc).positives);
+    let positives = text::count(positives);
+    match evaluation.kind {
+        TestKind::Panel => format!("probe set at step {}, {positives} positives", text::count(evaluation.step)),
+        TestKind::Whole => format!("final test: whole test set, {positives} positives"),
+        TestKind::Streaming => format!("streaming test, {positives} positives"),
+    }
 }
 
 /// A group's figures in words.
 fn standing(run: Run, group: Group) -> String {
     let names = run.variants.get();
-    run.evaluations.with(|series| {
-        let Some(newest) = series.last() else { return "Nothing is measured yet.".into() };
-        let parts =
-            names.iter().zip(&newest.scores).map(|(variant, score)| format!("{} {}", variant.name(), interval(group.of(&score.auc))));
-        parts.collect::<Vec<_>>().join(", ")
-    })
+    let Some(newest) = newest(run) else { return "Nothing is measured yet.".into() };
+    let parts = names.iter().zip(&newest.scores).map(|(variant, score)| format!("{} {}", variant.name(), interval(group.of(&score.auc))));
+    format!("{} ({})", parts.collect::<Vec<_>>().join(", "), measured_on(&newest, group))
 }
 
 /// What a screen reader is told now and then.
@@ -256,13 +312,12 @@ fn interval(auc: Auc) -> String {
 /// The newest figures.
 #[component]
 fn Standing(run: Run) -> impl IntoView {
-    let newest = Memo::new(move |_| run.evaluations.with(|series| series.last().cloned()));
+    let newest = Memo::new(move |_| newest(run));
     let caption = move || match newest.get() {
-        Some(newest) => match newest.kind {
-            TestKind::Panel => format!("AUC on the panel at step {}, ± 1.96 standard errors", newest.step),
-            TestKind::Whole => format!("AUC on the whole test set after {} steps, ± 1.96 standard errors", newest.step),
-            TestKind::Streaming => "AUC of the streaming test, ± 1.96 standard errors".into(),
-        },
+        Some(newest) if newest.kind == TestKind::Whole => {
+            format!("Final test: AUC on the whole test set after {} steps, ± 1.96 standard errors", newest.step)
+        }
+        Some(newest) => format!("AUC on the probe set at step {}, ± 1.96 standard errors", newest.step),
         None => "AUC: the first figures come with the first evaluation".into(),
     };
     let row = move |at: usize, variant: Variant| {
@@ -289,7 +344,7 @@ fn Standing(run: Run) -> impl IntoView {
         })
     };
     view! {
-        <div class="scroll">
+        <Scroll label="AUC by model and group">
             <table class="figures" data-testid="auc-table">
                 <caption>{caption}</caption>
                 <thead>
@@ -310,7 +365,7 @@ fn Standing(run: Run) -> impl IntoView {
                     </tr>
                 </tbody>
             </table>
-        </div>
+        </Scroll>
     }
 }
 
@@ -337,7 +392,7 @@ fn history_table(run: Run) -> impl IntoView {
     let rows = run.evaluations.with(|series| {
         let row = |evaluation: &Evaluation| {
             let kind = match evaluation.kind {
-                TestKind::Panel => "panel",
+                TestKind::Panel => "probe set",
                 TestKind::Whole => "whole test set",
                 TestKind::Streaming => "streaming test",
             };
@@ -352,7 +407,7 @@ fn history_table(run: Run) -> impl IntoView {
         series.iter().rev().map(row).collect::<Vec<_>>()
     });
     view! {
-        <div class="scroll">
+        <Scroll label="AUC by step">
             <table>
                 <thead>
                     <tr>
@@ -363,6 +418,6 @@ fn history_table(run: Run) -> impl IntoView {
                 </thead>
                 <tbody>{rows}</tbody>
             </table>
-        </div>
+        </Scroll>
     }
 }

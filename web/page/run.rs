@@ -73,7 +73,7 @@ pub enum Role {
     Baseline,
     /// The one that is compared with it.
     Rival,
-    /// One in the background, and the how manieth.
+    /// One in the background, by its index among these.
     Other(usize),
 }
 
@@ -106,7 +106,7 @@ pub struct Run {
     pub data: RwSignal<Option<DataReport>>,
     /// The models that race.
     pub variants: RwSignal<Vec<Variant>>,
-    /// Positives of the panel.
+    /// Positives of the probe set.
     pub panel: RwSignal<u64>,
     /// How far it is.
     pub progress: RwSignal<Progress>,
@@ -263,12 +263,17 @@ impl Run {
         })
     }
 
-    /// What each model of the race is to a reader of its charts, in the race's order.
+    /// What each model of the race is to a reader of its charts, in the race's order. Unless a person chose another, DUIA is what
+    /// is set against the baseline, or else the last model that is trained.
     pub fn roles(self) -> Vec<(Variant, Role)> {
         let (all, chosen) = (self.variants.get(), self.rival.get());
         let others = all.get(1..).unwrap_or_default();
-        let trained = others.iter().rev().find(|variant| variant.rule().is_none());
-        let rival = chosen.filter(|chosen| others.contains(chosen)).or(trained.or(others.last()).copied());
+        let last = |is: fn(Variant) -> bool| others.iter().rev().copied().find(|variant| is(*variant));
+        let rival = chosen
+            .filter(|chosen| others.contains(chosen))
+            .or(last(|variant| variant.has("upbe") && variant.has("uhse")))
+            .or(last(|variant| variant.rule().is_none()))
+            .or(others.last().copied());
         let mut background = 0..;
         let role = |(at, &variant): (usize, &Variant)| match at {
             0 => (variant, Role::Baseline),

@@ -8,9 +8,9 @@ use duia::view::FieldFrame;
 const FLIGHT: f64 = 600.0;
 /// Milliseconds over which the users of a frame set out, so that they come as a stream and not as a wall.
 const STREAM: u32 = 300;
-/// Milliseconds of the flash of a centre that was filled or born again.
+/// Milliseconds of the flash of a centre that was filled or re-seeded.
 const FLASH: f64 = 1_400.0;
-/// Frames for which a user stays on show after he was last seen.
+/// Frames for which a user stays on show after they were last seen.
 pub const MEMORY: u8 = 5;
 /// How much of a centre's occupancy a frame leaves.
 const FADE: f32 = 0.85;
@@ -37,7 +37,7 @@ impl Flight {
         let t = ease(self.progress(now)) as f32;
         let mix = |a: Place, b: Place| [a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])];
         match self.via {
-            // A quadratic curve drawn towards the centre that the user was given to.
+            // A quadratic curve drawn towards the centre that the user was assigned to.
             Some(via) => mix(mix(self.from, via), mix(via, self.to)),
             None => mix(self.from, self.to),
         }
@@ -52,32 +52,32 @@ fn ease(t: f64) -> f64 {
 #[derive(Clone, Copy, Debug)]
 pub struct User {
     flight: Flight,
-    /// The level-1 centre he was given to.
+    /// The level-1 centre they were assigned to.
     pub centre: u32,
-    /// His level-2 centre, `children * centre + child`.
+    /// Their level-2 centre, `children * centre + child`.
     pub child: u32,
-    /// Whether he is low-active.
+    /// Whether they are low-active.
     pub low: bool,
-    /// Whether UIE stopped for him.
+    /// Whether UIE stopped for them.
     pub stopped: bool,
-    /// Frames since he was last seen.
+    /// Frames since they were last seen.
     pub age: u8,
-    /// Whether he was not on show before this flight.
+    /// Whether they were not on show before this flight.
     new: bool,
 }
 
 impl User {
-    /// Where he is.
+    /// Where they are.
     pub fn at(&self, now: f64) -> Place {
         self.flight.at(now)
     }
 
-    /// Whether he is on show: a new user is not before he sets out.
+    /// Whether they are on show: a new user is not before they set out.
     pub fn shows(&self, now: f64) -> bool {
         !self.new || self.flight.progress(now) > 0.0
     }
 
-    /// Whether he is where he belongs, or nearly.
+    /// Whether they are where they belong, or nearly.
     pub fn has_arrived(&self, now: f64) -> bool {
         self.flight.progress(now) > 0.8
     }
@@ -100,10 +100,22 @@ impl Centre {
         self.flight.at(now)
     }
 
-    /// From 1, just filled or born again, to 0.
+    /// Where it is going, or has come.
+    pub fn goal(&self) -> Place {
+        self.flight.to
+    }
+
+    /// From 1, just filled or re-seeded, to 0.
     pub fn flash(&self, now: f64) -> f32 {
         (1.0 - (now - self.flash) / FLASH).clamp(0.0, 1.0) as f32
     }
+}
+
+/// Centres that were filled or re-seeded since the last frame, by level.
+#[derive(Clone, Debug, Default)]
+struct Born {
+    parents: Vec<u32>,
+    children: Vec<u32>,
 }
 
 /// The field.
@@ -119,6 +131,10 @@ pub struct Scene {
     pub users: HashMap<u32, User>,
     /// The corners of what is seen.
     pub view: View,
+    /// Whether the person asked for less motion: nothing flies and no flash widens.
+    pub still: bool,
+    /// Centres that are to flash with the next frame: the first fill is told before there is a picture of it.
+    born: Born,
     moves_until: f64,
 }
 
@@ -136,10 +152,25 @@ impl Default for View {
 }
 
 impl View {
-    /// From the plane to the unit square, y upwards in the plane and downwards here.
+    /// From the plane to the unit square, y upwards in the plane and downwards here. What lies outside the view lies outside the
+    /// square: drawn at its edge it would be a crowd that is not there.
     pub fn unit(&self, place: Place) -> (f64, f64) {
-        let part = |axis: usize| f64::from((place[axis] - self.low[axis]) / (self.high[axis] - self.low[axis]).max(1e-6)).clamp(0.0, 1.0);
+        let part = |axis: usize| f64::from((place[axis] - self.low[axis]) / (self.high[axis] - self.low[axis]).max(1e-6));
         (part(0), 1.0 - part(1))
+    }
+
+    /// Whether a place is in view.
+    fn holds(&self, place: Place) -> bool {
+        let (x, y) = self.unit(place);
+        (0.0..=1.0).contains(&x) && (0.0..=1.0).contains(&y)
+    }
+
+    /// The view that has these places in it too.
+    fn with(self, places: impl Iterator<Item = Place>) -> Self {
+        places.fold(self, |view, place| Self {
+            low: [view.low[0].min(place[0]), view.low[1].min(place[1])],
+            high: [view.high[0].max(place[0]), view.high[1].max(place[1])],
+        })
     }
 
     /// Where all but the outermost places lie.
@@ -179,27 +210,41 @@ impl Scene {
     /// Takes in a frame. `still` leaves out the flights.
     pub fn take(&mut self, frame: &FieldFrame, now: f64, still: bool) {
         let first = self.is_empty();
+        self.still = still;
         self.parents = frame.centres as usize;
         self.children = frame.children as usize;
         let start = if still { now - FLIGHT } else { now };
         self.take_centres(frame, start);
+        self.light(now);
         self.take_users(frame, start, if still { 0 } else { STREAM });
         let places: Vec<Place> = self.centres.iter().map(|c| c.flight.to).chain(self.users.values().map(|u| u.flight.to)).collect();
-        let view = View::around(&places);
-        self.view = if first { view } else { self.view.towards(view) };
+        // Single users may be far out, but a centre that took users or was just re-seeded is never out of view.
+        let shown = |centre: &&Centre| centre.hits > 0.0 || centre.flash(now) > 0.0;
+        let used = self.centres.iter().take(self.parents).filter(shown).map(Centre::goal);
+        let view = View::around(&places).with(used.clone());
+        self.view = if first { view } else { self.view.towards(view).with(used) };
         self.moves_until = self.moves_until.max(start + FLIGHT + f64::from(STREAM));
     }
 
-    /// Lets centres flash that were filled or born again.
-    pub fn flash(&mut self, parents: &[u32], children: &[u32], now: f64) {
-        let parents_count = self.parents;
-        let all = parents.iter().map(|&id| id as usize).chain(children.iter().map(|&id| parents_count + id as usize));
-        for at in all {
-            if let Some(centre) = self.centres.get_mut(at) {
+    /// Lets centres flash that were filled or re-seeded, once the next frame shows where they are.
+    pub fn flash(&mut self, parents: &[u32], children: &[u32]) {
+        self.born.parents.extend_from_slice(parents);
+        self.born.children.extend_from_slice(children);
+    }
+
+    fn light(&mut self, now: f64) {
+        let Born { parents, children } = std::mem::take(&mut self.born);
+        for at in parents.into_iter().chain(children.into_iter().map(|id| self.parents as u32 + id)) {
+            if let Some(centre) = self.centres.get_mut(at as usize) {
                 centre.flash = now;
+                self.moves_until = now + FLASH;
             }
         }
-        self.moves_until = self.moves_until.max(now + FLASH);
+    }
+
+    /// Users on show whose place is outside the view.
+    pub fn outside(&self) -> usize {
+        self.users.values().filter(|user| !self.view.holds(user.flight.to)).count()
     }
 
     /// The place of a level-2 centre among all.
@@ -258,9 +303,10 @@ impl Scene {
         }
     }
 
-    /// Where a new user comes in: the nearer of the left and the right edge.
+    /// Where a new user comes in: from outside the nearer of the left and the right edge.
     fn gate(&self, to: Place) -> Place {
-        let middle = 0.5 * (self.view.low[0] + self.view.high[0]);
-        [if to[0] < middle { self.view.low[0] } else { self.view.high[0] }, to[1]]
+        let (low, high) = (self.view.low[0], self.view.high[0]);
+        let outside = 0.1 * (high - low);
+        [if to[0] < 0.5 * (low + high) { low - outside } else { high + outside }, to[1]]
     }
 }
