@@ -104,19 +104,25 @@ fn unframed(bytes: &[u8]) -> Result<Payload, &'static str> {
     postcard::from_bytes(body).map_err(|_| "its rows cannot be decoded")
 }
 
-/// Bytes with a right hash may still have been made by another program: every id and time must be one that can be used.
+/// Bytes with a right hash may still have been made by another program: every id and time must be one that can be used, and every id
+/// must have a row. So tables by id cannot be made huge by a small file, and no user is there only by name.
 fn checked(payload: Payload) -> Result<Payload, &'static str> {
-    let items = payload.item_category.len();
+    let items = payload.item_category.len() as u32;
     let window = (WINDOW_END - WINDOW_START) as u64;
-    let mut seconds = 0u64;
+    let (mut seconds, mut users_met, mut items_met) = (0u64, 0, 0);
     let fits = payload.rows.iter().all(|&(user, item, step)| {
         seconds += u64::from(step >> 2);
-        user < payload.users && (item as usize) < items && seconds < window
+        seconds < window && is_next_or_known(&mut users_met, user) && is_next_or_known(&mut items_met, item)
     });
-    // Every id has a row, so there are no more ids than rows: tables by id cannot be made huge by a small file.
-    let known = payload.users as usize <= payload.rows.len() && items <= payload.rows.len() && payload.categories as usize <= items;
+    let whole = fits && users_met == payload.users && items_met == items && payload.categories <= items;
     let named = payload.item_category.iter().all(|&category| category < payload.categories);
-    if fits && known && named { Ok(payload) } else { Err("its rows contradict each other") }
+    if whole && named { Ok(payload) } else { Err("its rows contradict each other") }
+}
+
+/// Ids are counted in the order of their first row: one is known, or it is the next.
+fn is_next_or_known(met: &mut u32, id: u32) -> bool {
+    *met += u32::from(id == *met);
+    id < *met
 }
 
 /// FNV-1a: finds damage, keeps no secret.
@@ -207,6 +213,9 @@ mod tests {
             Payload { item_category: vec![0, 7], ..good() },
             Payload { rows: vec![(0, 0, 0), (1, 1, window << 2)], ..good() },
             Payload { rows: vec![(0, 0, u32::MAX); 9], ..good() },
+            // Found by the fuzzer: a user, or an item, without a row.
+            Payload { rows: vec![(0, 0, 0), (0, 1, 4)], ..good() },
+            Payload { rows: vec![(0, 0, 0), (1, 0, 4)], ..good() },
         ];
         for (case, payload) in bad.iter().enumerate() {
             let error = read(&framed(payload), "s").unwrap_err().to_string();

@@ -1,0 +1,100 @@
+//! What must hold for any bytes, one check for each thing that reads bytes of strangers. The fuzz targets run them on what the fuzzer
+//! makes up; `tests/bytes.rs` runs them on every file in `fuzz/cases`.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use duia::config::Config;
+use duia::data::csv::Rows;
+use duia::data::{Source, sample};
+use duia::wire::{Command, Message, from_bytes, to_bytes};
+
+/// A CSV file: rows in time order whose ids are in the vocabulary, or a sentence.
+pub fn csv(bytes: &[u8]) {
+    match Rows::read(bytes, "file.csv") {
+        Ok(rows) => coherent(rows),
+        Err(error) => sentence(&error.to_string()),
+    }
+}
+
+/// A subset of whole users: as a CSV file. What is read and written again is read as the same. The bytes are tried as a file and, so
+/// that the hash keeps nobody out, as what a file holds behind its right hash.
+pub fn subset(bytes: &[u8]) {
+    let mut hash = fnv::FnvHasher::default();
+    hash.write(bytes);
+    whole_subset(bytes);
+    whole_subset(&[b"DUIAROWS\x01".as_slice(), &hash.finish().to_le_bytes(), bytes].concat());
+}
+
+fn whole_subset(bytes: &[u8]) {
+    match sample::read(bytes, "sample.bin") {
+        Ok(rows) => {
+            let again = sample::write(&rows, usize::MAX, 7);
+            let read = sample::read(&again, "sample.bin").expect("what was written can be read");
+            assert_eq!(read.rows(), rows.rows());
+            coherent(rows);
+        }
+        Err(error) => sentence(&error.to_string()),
+    }
+}
+
+/// A link: always a configuration that can be used, whose own link says the same.
+pub fn link(bytes: &[u8]) {
+    let (config, notices) = Config::from_link(&String::from_utf8_lossy(bytes), &["theme", "device"]);
+    config.validate().expect("a link gives a valid configuration");
+    assert_eq!(Config::from_link(&config.to_link(), &[]), (config, Vec::new()));
+    notices.iter().for_each(|notice| sentence(&notice.to_string()));
+}
+
+/// Commands and events between page and worker: what can be read is written and read as the same.
+pub fn messages(bytes: &[u8]) {
+    if let Ok(command) = from_bytes::<Command>(bytes) {
+        let written = to_bytes(&command).expect("what was read can be written");
+        let again: Command = from_bytes(&written).expect("what was written can be read");
+        // Not the values themselves: NaN is not equal to itself.
+        assert_eq!(to_bytes(&again).ok(), Some(written));
+    }
+    if let Ok(message) = from_bytes::<Message>(bytes) {
+        let written = to_bytes(&message).expect("what was read can be written");
+        let again: Message = from_bytes(&written).expect("what was written can be read");
+        assert_eq!(to_bytes(&again).ok(), Some(written));
+    }
+}
+
+/// Weights: every tensor has as many numbers as its shape says, or a sentence. What is read and written again is read as the same.
+#[cfg(feature = "train")]
+pub fn weights(bytes: &[u8]) {
+    use duia::checkpoint::{Values, from_bytes, to_bytes};
+    match from_bytes(bytes) {
+        Ok(state) => {
+            for array in state.arrays.values() {
+                let numbers = match &array.values {
+                    Values::Floats(values) => values.len(),
+                    Values::Integers(values) => values.len(),
+                };
+                assert_eq!(numbers, array.shape.iter().product::<usize>());
+            }
+            let written = to_bytes(&state).expect("what was read can be written");
+            let again = from_bytes(&written).expect("what was written can be read");
+            assert_eq!(to_bytes(&again).ok(), Some(written));
+        }
+        Err(error) => sentence(&error.to_string()),
+    }
+}
+
+fn coherent(rows: Rows) {
+    let (vocabulary, count) = (rows.vocabulary(), rows.rows());
+    assert!(vocabulary.users >= 2 && vocabulary.items >= 2);
+    let (mut seen, mut before) = (0, i64::MIN);
+    for event in Arc::new(rows).events() {
+        assert!(event.user < vocabulary.users && event.item < vocabulary.items && event.category < vocabulary.categories);
+        assert!(event.time >= before);
+        (before, seen) = (event.time, seen + 1);
+    }
+    assert_eq!(seen, count);
+}
+
+/// Something that a person can read: not empty, and not a page long.
+fn sentence(text: &str) {
+    assert!((10..2_000).contains(&text.chars().count()), "{text}");
+}
