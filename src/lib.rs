@@ -4,6 +4,7 @@
 pub mod config;
 pub mod counter;
 pub mod data;
+pub mod footprint;
 pub mod metrics;
 pub mod simulation;
 pub mod variants;

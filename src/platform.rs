@@ -1,7 +1,12 @@
-//! The one place where native and browser differ: threads, yielding and blocking.
+//! The one place where native and browser differ: threads, yielding and blocking, and how much memory there is.
+
+#[cfg(not(target_family = "wasm"))]
+mod memory;
 
 #[cfg(not(target_family = "wasm"))]
 mod here {
+    pub use super::memory::available as available_memory;
+
     /// Runs `task` on every element, each on a thread of its own where `parallel`. The results do not depend on it.
     pub fn for_each<T: Send>(items: &mut [T], parallel: bool, task: impl Fn(&mut T) + Sync) {
         if !parallel || items.len() < 2 {
@@ -28,12 +33,21 @@ mod here {
 
 #[cfg(target_family = "wasm")]
 mod here {
-    use wasm_bindgen::JsCast;
+    use wasm_bindgen::{JsCast, JsValue};
     use wasm_bindgen_futures::JsFuture;
 
     /// Runs `task` on every element; a worker has one thread.
     pub fn for_each<T: Send>(items: &mut [T], _parallel: bool, task: impl Fn(&mut T) + Sync) {
         items.iter_mut().for_each(task);
+    }
+
+    /// Bytes that a run may take here. WebAssembly has 4 GB of addresses; half of them, because memory that grows is moved, and what
+    /// was freed is never given back. Where the browser says that the device has less, half of what it has.
+    pub fn available_memory() -> Option<u64> {
+        const MOST: f64 = 2e9;
+        let get = |of: &JsValue, name: &str| js_sys::Reflect::get(of, &name.into()).ok();
+        let gigabytes = get(&js_sys::global(), "navigator").and_then(|navigator| get(&navigator, "deviceMemory")?.as_f64());
+        Some(gigabytes.map_or(MOST, |all| (all * 1e9 / 2.0).min(MOST)) as u64)
     }
 
     /// Lets the worker's event loop have a turn, so that a command sent meanwhile is heard.

@@ -10,13 +10,19 @@ use duia::config::Config;
 use duia::data::csv::Rows;
 use duia::data::generator::Generator;
 use duia::data::{Source, sample};
+use duia::footprint::{self, Shape};
+use duia::platform::available_memory;
 
 use super::refusal::Refusal;
 
 /// Opens what `--data` names, or the synthetic stream.
 pub fn open(data: Option<&Path>, config: &Config) -> Result<Arc<dyn Source>, Refusal> {
     match data {
-        None => Ok(Arc::new(Generator::new(config))),
+        None => {
+            let fits = footprint::require(config, Shape::synthetic(config), available_memory());
+            fits.map_err(|error| Refusal::input(error, "Choose smaller sizes, or a smaller --preset"))?;
+            Ok(Arc::new(Generator::new(config)))
+        }
         Some(path) if path.extension() == Some(OsStr::new("bin")) => Ok(Arc::new(read_sample(path)?)),
         Some(path) => Ok(Arc::new(read_csv(path)?)),
     }

@@ -188,8 +188,8 @@ impl Config {
         serde_urlencoded::from_str(&text).map(Some).map_err(|error| ConfigError::new(key, value, format!("{allowed} ({error})")))
     }
 
-    /// A field as it stands in a link.
-    fn text_of(&self, key: &str) -> String {
+    /// A field as it stands in a link; nothing where there is none of that name.
+    pub(crate) fn text_of(&self, key: &str) -> String {
         self.pairs().into_iter().find(|(name, _)| name == key).map(|(_, value)| value).unwrap_or_default()
     }
 }

@@ -9,7 +9,9 @@ use crate::config::Config;
 use crate::data::Source;
 use crate::data::generator::Generator;
 use crate::data::protocol::{Batch, Dataset};
+use crate::footprint::{self, Shape};
 use crate::model::ranker::Frozen;
+use crate::platform;
 use crate::training::device::{self, Opened, Watch};
 use crate::training::readback::ReadBack;
 use crate::training::{Learner, TrainError, score_by_rule};
@@ -54,6 +56,7 @@ async fn prepare(
     sink: &mut dyn FnMut(Notice),
 ) -> Result<(Simulation, Vec<Served>), TrainError> {
     run.validate()?;
+    footprint::require(run, Shape::synthetic(run), platform::available_memory())?;
     let generator = Arc::new(Generator::new(run));
     sizes.validate(generator.vocabulary())?;
     let Opened { device, report, watch } = device::open(choice, run, &mut |event| sink(Notice::Event(event))).await?;

@@ -17,6 +17,7 @@ use crate::checkpoint;
 use crate::config::{Config, ConfigError};
 use crate::data::Source;
 use crate::data::protocol::{Batch, Dataset, Replay};
+use crate::footprint::{self, Shape};
 use crate::metrics::divergence::{self, Divergence};
 use crate::metrics::{Losses, TestKind};
 use crate::model::ghca::Reseeded;
@@ -60,6 +61,7 @@ impl Comparison {
     /// A configuration or rows that cannot be used.
     pub fn new(config: Config, source: Arc<dyn Source>, device: &Device, watch: Watch) -> Result<Self, TrainError> {
         config.validate()?;
+        footprint::require(&config, Shape::of(&*source), platform::available_memory())?;
         let dataset = Dataset::open(source, &config)?;
         require_truth(&config, &dataset)?;
         require_clusters(&config, &dataset)?;
@@ -315,6 +317,8 @@ async fn run_to_end(
     sink: &mut dyn FnMut(Event),
 ) -> Result<(), TrainError> {
     config.validate()?;
+    // Before the device: its self-test takes steps of the run's own widths.
+    footprint::require(&config, Shape::of(&*source), platform::available_memory())?;
     let opened = device::open(choice, &config, sink).await?;
     sink(Event::Device(opened.report));
     sink(Event::Stage(Stage::Data));

@@ -1,0 +1,420 @@
+//! How much memory a run takes, told from its sizes alone, before anything is allocated.
+//!
+//! A run that does not fit otherwise ends in the middle of its work: the system kills it, or a browser's tab dies with a bare
+//! "unreachable". The figures are those of a run on the CPU; `tests/footprint.rs` holds them against what runs really take.
+
+use crate::config::{Config, ConfigError, Preset};
+use crate::data::protocol::{ACTIVITY_BUCKETS, TASKS};
+use crate::data::{Origin, Source, Vocabulary};
+use crate::variants::{Variant, trained};
+
+const FLOAT: u64 = 4;
+/// A row of a table holds its weights and both moments of Adam.
+const WITH_MOMENTS: u64 = 3;
+/// Levels of every memory.
+const LEVELS: u64 = 2;
+
+/// The program itself and the buffers of its reports.
+const PROGRAM: u64 = 35_000_000;
+/// Each model that trains has a thread of its own, whose heap keeps what it freed.
+const THREAD_OF_MODEL: u64 = 43_000_000;
+
+/// The generator keeps a group and a column of an alias table of each user, and a category of each item.
+const STREAM_OF_USER: u64 = 12;
+const STREAM_OF_ITEM: u64 = 4;
+/// A pass over the generator keeps the newest items of each user.
+const PASS_OF_USER: u64 = 72;
+
+/// A pass over the rows keeps counts of each user's behaviours and a place, and 8 bytes a place of the history.
+const HISTORY_OF_USER: u64 = 20;
+const HISTORY_PLACE: u64 = 8;
+/// Activity, planners' stamps and counts, for as long as the run goes.
+const PROTOCOL_OF_USER: u64 = 2 + 2 * 8;
+const PROTOCOL_OF_ITEM: u64 = 1 + 2 * 8 + 4 + 5;
+/// Counts of the first pass over the rows.
+const COUNTS_OF_USER: u64 = 20;
+const COUNTS_OF_ITEM: u64 = 12;
+
+/// A slot of a set of pairs of a user and an item: the pair and a byte. At most seven of eight slots are taken.
+const PAIR_SLOT: u64 = 9;
+/// Share of the synthetic rows that do not come back to a recent item.
+const NEW_DRAWS: f64 = 0.76;
+/// How soon new draws meet an item that the user had: fitted to streams of 100 to 200,000 users, within 10 %.
+const MEETS: (f64, f64) = (4.15, 0.55);
+
+/// What is kept of a sample of the test: its flags and ids, and what scoring cuts and sorts.
+const TEST_SAMPLE: u64 = 12 + 8 + 16;
+/// And of each model's score of it: the score, and its place in the ranking.
+const TEST_SCORE: u64 = 4 + 8;
+/// And where models are compared: its placements among the baseline's and among the model's below.
+const TEST_COMPARED: u64 = 96;
+/// Batches of the test that are scored at once.
+const TEST_CHUNK: u64 = 16;
+
+/// Copies of an output of the ranker's layers that a step holds at its fullest: the value and its gradient.
+const COPIES_OF_OUTPUT: u64 = 2;
+/// Copies of an enhancement vector or an output of a tower.
+const COPIES_OF_VECTOR: u64 = 3;
+/// Copies of a dense parameter: itself, its gradient and both moments.
+const COPIES_OF_PARAMETER: u64 = 4;
+/// Copies of a training batch: the rows', and the ids of candidates, requests and histories on the device.
+const COPIES_OF_BATCH: u64 = 3;
+
+/// The rows that a run is to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// How many of each id there are.
+    pub vocabulary: Vocabulary,
+    /// Rows, training and test together.
+    pub rows: u64,
+    /// Whether the generator makes them: then sizes of the configuration can make them fewer.
+    pub is_synthetic: bool,
+}
+
+impl Shape {
+    /// The synthetic stream of a configuration.
+    pub fn synthetic(config: &Config) -> Self {
+        let vocabulary = Vocabulary { users: config.users, items: config.items, categories: config.categories };
+        Self { vocabulary, rows: config.rows, is_synthetic: true }
+    }
+
+    /// The rows of an opened source.
+    pub fn of(source: &dyn Source) -> Self {
+        Self { vocabulary: source.vocabulary(), rows: source.rows(), is_synthetic: source.origin() == Origin::Synthetic }
+    }
+
+    /// Distinct pairs of a user and an item.
+    fn pairs(self) -> u64 {
+        let possible = f64::from(self.vocabulary.users) * f64::from(self.vocabulary.items);
+        if !self.is_synthetic {
+            return self.rows.min(possible as u64);
+        }
+        let draws = NEW_DRAWS * self.rows as f64;
+        let (factor, power) = MEETS;
+        (draws / (1.0 + factor * libm::pow(draws / possible, power))) as u64
+    }
+}
+
+/// Bytes that a run takes at its fullest, by what takes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// The generator, where the rows are synthetic.
+    pub stream: u64,
+    /// What is known of users, items and their pairs while the rows pass.
+    pub protocol: u64,
+    /// Embeddings and personal vectors of all models, with their moments.
+    pub tables: u64,
+    /// Memories of behaviours and assignments to clusters.
+    pub memories: u64,
+    /// Threads and dense parameters of all models, and what a step computes on its way.
+    pub step: u64,
+    /// Scores of the whole test.
+    pub test: u64,
+}
+
+impl Footprint {
+    /// Of a run of a valid configuration over rows of a shape.
+    pub fn new(config: &Config, shape: Shape) -> Self {
+        let models = &config.variants.0;
+        let of_all = |bytes: &dyn Fn(Variant) -> u64| trained(models).map(bytes).sum();
+        Self {
+            stream: stream(shape),
+            protocol: protocol(config, shape),
+            tables: of_all(&|model| tables(config, model, shape.vocabulary)),
+            memories: of_all(&|model| memories(config, model, shape.vocabulary)),
+            step: of_all(&|model| Widths::new(config, model).bytes(config)) + batches(config, shape),
+            test: test(config, shape),
+        }
+    }
+
+    /// All of it, the program included.
+    pub fn total(&self) -> u64 {
+        PROGRAM + self.stream + self.protocol + self.tables + self.memories + self.step + self.test
+    }
+
+    /// The part that takes most, in words.
+    fn largest(&self) -> (&'static str, u64) {
+        let by_part = [
+            ("the synthetic stream", self.stream),
+            ("what is known of users and items", self.protocol),
+            ("tables of embeddings", self.tables),
+            ("memories of users and items", self.memories),
+            ("what a step computes", self.step),
+            ("the scores of the test", self.test),
+        ];
+        by_part.into_iter().max_by_key(|(_, bytes)| *bytes).unwrap_or_default()
+    }
+}
+
+fn stream(shape: Shape) -> u64 {
+    let Vocabulary { users, items, .. } = shape.vocabulary;
+    if shape.is_synthetic { STREAM_OF_USER * u64::from(users) + STREAM_OF_ITEM * u64::from(items) } else { 0 }
+}
+
+/// The rows pass twice: once to be counted, then to be trained and tested on. The second pass takes more, unless there are far more
+/// pairs than users.
+fn protocol(config: &Config, shape: Shape) -> u64 {
+    let (users, items) = (u64::from(shape.vocabulary.users), u64::from(shape.vocabulary.items));
+    let pass = if shape.is_synthetic { PASS_OF_USER * users } else { 0 };
+    let pairs = set_of(shape.pairs());
+    let kept = PROTOCOL_OF_USER * users + PROTOCOL_OF_ITEM * items;
+    let counting = pass + COUNTS_OF_USER * users + COUNTS_OF_ITEM * items + pairs + pairs / 2;
+    let met = users.min(shape.rows);
+    let training = pass + HISTORY_OF_USER * users + HISTORY_PLACE * config.history as u64 * met + pairs;
+    kept + counting.max(training)
+}
+
+/// A set of so many pairs. It doubles when it is full, and for a moment holds the old half beside the new whole.
+fn set_of(pairs: u64) -> u64 {
+    let slots = (pairs + pairs / 7).next_power_of_two() * PAIR_SLOT;
+    slots + slots / 2
+}
+
+fn tables(config: &Config, model: Variant, vocabulary: Vocabulary) -> u64 {
+    let (users, items, m) = (u64::from(vocabulary.users), u64::from(vocabulary.items), config.memory_width() as u64);
+    let ids = users + items + u64::from(vocabulary.categories) + u64::from(ACTIVITY_BUCKETS);
+    let has_personal = ["uie", "own-vector", "wide"].iter().any(|component| model.has(component));
+    let personal = if has_personal { users } else { 0 } + if model.has("item-uie") { items } else { 0 };
+    FLOAT * WITH_MOMENTS * (ids * config.embedding as u64 + personal * m)
+}
+
+fn memories(config: &Config, model: Variant, vocabulary: Vocabulary) -> u64 {
+    /// User centres of its last consumers that an item keeps.
+    const CONSUMERS: u64 = 16;
+    /// Times that an item's centre is held while all items are looked up before an evaluation.
+    const LOOKED_UP: u64 = 1;
+    let (users, items, m) = (u64::from(vocabulary.users), u64::from(vocabulary.items), config.memory_width() as u64);
+    let behaviours = LEVELS * m + 1;
+    let if_it_has = |component: &str, floats: u64| if model.has(component) { floats } else { 0 };
+    let of_users = if_it_has("upbe", behaviours);
+    let of_items = if_it_has("item-upbe", behaviours) + if_it_has("consumers", 2 * CONSUMERS) + if_it_has("uhse", 2 + 2 * LOOKED_UP);
+    FLOAT * (users * of_users + items * of_items)
+}
+
+/// How wide the layers of a model are, in floats of a sample; of what there is once a request, which has two, half.
+struct Widths {
+    /// Features and layers of the ranker.
+    outputs: u64,
+    /// Enhancement vectors and layers of the auxiliary towers.
+    vectors: u64,
+    /// Dense parameters.
+    parameters: u64,
+}
+
+impl Widths {
+    fn new(config: &Config, model: Variant) -> Self {
+        let (d, m) = (config.embedding as u64, config.memory_width() as u64);
+        let experts = (TASKS * config.specific_experts + config.shared_experts) as u64;
+        let streams = TASKS as u64 + 1;
+        let sum = |widths: &[usize]| widths.iter().sum::<usize>() as u64;
+        let last = |widths: &[usize]| widths.last().copied().unwrap_or(0) as u64;
+        let level = |widths: &[usize]| experts * sum(widths) + streams * (experts + last(widths));
+        let vectors = |components: &[&str]| LEVELS * m * components.iter().filter(|component| model.has(component)).count() as u64;
+        let (of_user, of_item) = (vectors(&["uie", "own-vector", "upbe", "uhse"]), vectors(&["item-uie", "item-upbe"]));
+        let views = if model.has("contrastive") || model.has("transfer") { 8 * d } else { 2 * d * u64::from(model.has("long-history")) };
+        let tower = if model.has("auxiliary") || model.has("transfer") { sum(&config.auxiliary.0) } else { 0 };
+        let chain = |input: u64, widths: &[usize]| widths.iter().fold((0, input), |(all, from), &to| (all + from * to as u64, to as u64)).0;
+        let first = chain(6 * d + 4 + of_user + of_item, &config.expert_1.0);
+        let second = chain(last(&config.expert_1.0), &config.expert_2.0);
+        Self {
+            outputs: (4 * d + 4) / 2 + 2 * d + level(&config.expert_1.0) + level(&config.expert_2.0) + TASKS as u64 * sum(&config.tower.0),
+            vectors: (of_user + tower + views) / 2 + tower + of_item,
+            parameters: experts * (first + second)
+                + TASKS as u64 * chain(last(&config.expert_2.0), &config.tower.0)
+                + 2 * chain(4 * d, &config.auxiliary.0),
+        }
+    }
+
+    /// Bytes of a step and of the parameters.
+    fn bytes(&self, config: &Config) -> u64 {
+        let of_sample = COPIES_OF_OUTPUT * self.outputs + COPIES_OF_VECTOR * self.vectors;
+        FLOAT * (config.batch as u64 * of_sample + COPIES_OF_PARAMETER * self.parameters) + THREAD_OF_MODEL
+    }
+}
+
+/// Ids and flags of a training batch, of the probe set and of the test batches at hand.
+fn batches(config: &Config, shape: Shape) -> u64 {
+    let requests = config.batch as u64 / 2;
+    let request = 8 * config.history as u64 + 100;
+    let chunk = TEST_CHUNK.min(test_rows(config, shape) / requests + 1);
+    requests * request * (COPIES_OF_BATCH + chunk) + config.panel as u64 * request
+}
+
+fn test_rows(config: &Config, shape: Shape) -> u64 {
+    (shape.rows as f64 * (1.0 - config.train_share)) as u64
+}
+
+fn test(config: &Config, shape: Shape) -> u64 {
+    let models = &config.variants.0;
+    let compared = if trained(models).count() > 1 { TEST_COMPARED } else { 0 };
+    2 * test_rows(config, shape) * (TEST_SAMPLE + TEST_SCORE * models.len() as u64 + compared)
+}
+
+/// Settings that decide how much memory a run takes; the first three only where the rows are synthetic.
+const SIZES: [&str; 14] = [
+    "items",
+    "users",
+    "rows",
+    "batch",
+    "embedding",
+    "auxiliary",
+    "expert_1",
+    "expert_2",
+    "tower",
+    "specific_experts",
+    "shared_experts",
+    "history",
+    "panel",
+    "variants",
+];
+const SIZES_OF_THE_STREAM: usize = 3;
+
+/// Refuses a run that takes more than the `available` bytes, before it takes any. On a GPU the tables end up in its memory, but
+/// they are made in this one.
+///
+/// # Errors
+/// [`ConfigError`] names the setting to lower, the largest value that fits, the bytes needed and the bytes there are.
+pub fn require(config: &Config, shape: Shape, available: Option<u64>) -> Result<(), ConfigError> {
+    let needed = Footprint::new(config, shape);
+    match available {
+        Some(available) if needed.total() > available => Err(refusal(config, shape, needed, available)),
+        _ => Ok(()),
+    }
+}
+
+fn refusal(config: &Config, shape: Shape, needed: Footprint, available: u64) -> ConfigError {
+    let (what, bytes) = needed.largest();
+    let [total, bytes, available_words] = [needed.total(), bytes, available].map(in_words);
+    let figures = format!("the run needs about {total} of memory, {bytes} of it for {what}, and there are {available_words} here");
+    let lowered = lowered(config, shape, available);
+    let refuse = |key: &str, allowed: String| ConfigError::new(key, config.text_of(key), format!("{allowed}: {figures}"));
+    match lowered[..] {
+        [] => refuse("preset", "run on a machine with more memory".into()),
+        [key] => refuse(key, format!("{} here", largest_that_fits(config, key, shape, available))),
+        [first, .., last] => {
+            let others = lowered[1..lowered.len() - 1].iter().fold(String::new(), |all, key| all + key + ", ");
+            refuse(first, format!("lower here, together with {others}{last}"))
+        }
+    }
+}
+
+/// The settings that have to be lowered for a run to fit, those first that save most; none where that is not enough.
+fn lowered(config: &Config, shape: Shape, available: u64) -> Vec<&'static str> {
+    let keys = if shape.is_synthetic { &SIZES[..] } else { &SIZES[SIZES_OF_THE_STREAM..] };
+    let mut keys: Vec<&str> = keys.iter().copied().filter(|key| total(&usual(config, key), shape) < total(config, shape)).collect();
+    keys.sort_by_key(|key| total(&usual(config, key), shape));
+    let (mut smaller, mut lowered) = (config.clone(), Vec::new());
+    for key in keys {
+        smaller = usual(&smaller, key);
+        lowered.push(key);
+        if total(&smaller, shape) <= available {
+            return lowered;
+        }
+    }
+    Vec::new()
+}
+
+/// Bytes of a run whose stream, where it is synthetic, has the configuration's sizes.
+fn total(config: &Config, shape: Shape) -> u64 {
+    Footprint::new(config, if shape.is_synthetic { Shape::synthetic(config) } else { shape }).total()
+}
+
+/// The configuration with one setting as the browser's preset has it.
+fn usual(config: &Config, key: &str) -> Config {
+    let usual = Config::preset(Preset::Browser).text_of(key);
+    config.with(key, &usual).ok().flatten().unwrap_or_else(|| config.clone())
+}
+
+/// What a setting may be so that the run fits: the largest number, to two digits, or the browser's own value.
+fn largest_that_fits(config: &Config, key: &str, shape: Shape, available: u64) -> String {
+    let usual = Config::preset(Preset::Browser).text_of(key);
+    let (Ok(mut low), Ok(mut high)) = (usual.parse::<u64>(), config.text_of(key).parse::<u64>()) else { return usual };
+    let fits = |value: u64| {
+        let changed = config.with(key, &value.to_string()).ok().flatten();
+        changed.is_some_and(|changed| total(&changed, shape) <= available)
+    };
+    while low + 2 < high {
+        let middle = low + (high - low) / 4 * 2;
+        let middle = if middle == low { low + 2 } else { middle };
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    let digit = 10u64.pow(low.max(1).ilog10().saturating_sub(1));
+    format!("{} or less", (low / digit * digit).max(usual.parse().unwrap_or(low)))
+}
+
+/// Bytes in a unit that a person reads.
+fn in_words(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000_000 => format!("{} MB", bytes / 1_000_000),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Preset};
+
+    fn refused(link: &str, available: u64) -> String {
+        let (config, notices) = Config::from_link(link, &[]);
+        assert!(notices.is_empty(), "{notices:?}");
+        require(&config, Shape::synthetic(&config), Some(available)).unwrap_err().to_string()
+    }
+
+    /// In a browser these ended as a bare "unreachable", up to two minutes later; natively the system killed the program.
+    #[test]
+    fn sizes_that_cannot_fit_are_refused_by_the_name_of_the_one_to_lower() {
+        let tab = 2_000_000_000;
+        for (link, start) in [
+            ("items=1000000000&categories=1000", "items = 1000000000 cannot be used: it must be "),
+            ("users=100000000", "users = 100000000 cannot be used: it must be "),
+            ("rows=10000000000", "rows = 10000000000 cannot be used: it must be "),
+            ("preset=paper", "rows = 100000000 cannot be used: it must be lower here, together with "),
+        ] {
+            let said = refused(link, tab);
+            assert!(said.starts_with(start) && said.contains(" GB of memory, ") && said.ends_with("there are 2.0 GB here"), "{said}");
+        }
+        let said = refused("batch=65536&embedding=512", tab);
+        assert!(said.starts_with("embedding = 512") || said.starts_with("batch = 65536"), "{said}");
+        for preset in [Preset::Browser, Preset::Long] {
+            let config = Config::preset(preset);
+            assert_eq!(require(&config, Shape::synthetic(&config), Some(1_000_000_000)), Ok(()));
+            assert_eq!(require(&config, Shape::synthetic(&config), None), Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_largest_value_that_is_named_fits_and_twice_as_much_does_not() {
+        for key in ["items", "users", "rows", "batch", "embedding"] {
+            let huge = match key {
+                "batch" => "65536",
+                "embedding" => "512",
+                _ => "100000000",
+            };
+            let config = Config::default().with(key, huge).unwrap().unwrap();
+            let shape = Shape::synthetic(&config);
+            let available = u64::midpoint(total(&config, shape), total(&Config::default(), shape));
+            let said = require(&config, shape, Some(available)).unwrap_err();
+            assert_eq!(said.field, key);
+            let most: u64 = said.allowed.split(' ').next().unwrap().parse().unwrap();
+            let with = |value: u64| total(&config.with(key, &value.to_string()).unwrap().unwrap(), shape);
+            assert!(with(most) <= available && with((2 * most).min(huge.parse().unwrap())) > available, "{said}");
+        }
+    }
+
+    #[test]
+    fn on_real_rows_only_what_can_be_set_is_named_and_a_tiny_machine_is_told_so() {
+        let config = Config { batch: 65_536, ..Config::default() };
+        let vocabulary = Vocabulary { users: 500_000, items: 2_000_000, categories: 9_000 };
+        let shape = Shape { vocabulary, rows: 50_000_000, is_synthetic: false };
+        let needed = Footprint::new(&config, shape).total();
+        let said = require(&config, shape, Some(needed - 1_000_000)).unwrap_err().to_string();
+        assert!(said.starts_with("batch = 65536 cannot be used"), "{said}");
+        let said = require(&config, shape, Some(1_000_000)).unwrap_err().to_string();
+        assert!(said.starts_with("preset = browser cannot be used: it must be run on a machine with more memory: the run needs"), "{said}");
+    }
+}

@@ -1,0 +1,61 @@
+//! What runs really take, against what is said of them before they start.
+
+#![cfg(all(target_os = "linux", feature = "native"))]
+
+use std::process::Command;
+use std::sync::Arc;
+
+use duia::config::Config;
+use duia::data::generator::Generator;
+use duia::footprint::{Footprint, Shape};
+use duia::platform::block_on;
+use duia::wire::DeviceChoice;
+
+/// The program's own allocator: what it keeps of freed memory counts.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Tells a process of its own which run to measure.
+const RUN: &str = "DUIA_MEASURED_RUN";
+
+/// Runs in which one part after the other is large: nothing, tables, memories of both sides, a batch, rows.
+const RUNS: [&str; 5] = [
+    "#rows=60000",
+    "#users=300000&items=1000000&categories=5000&rows=20000",
+    "#users=200000&items=300000&categories=2000&rows=20000&variants=ple,uie-upbe,duia-items",
+    "#batch=16384&embedding=64&rows=60000",
+    "#rows=3000000&variants=popularity",
+];
+
+#[test]
+fn what_a_run_takes_is_what_was_said_within_thirty_percent() {
+    for run in RUNS {
+        let config = config(run);
+        let said = Footprint::new(&config, Shape::synthetic(&config));
+        let program = std::env::current_exe().unwrap();
+        let output = Command::new(program).env(RUN, run).args(["--exact", "a_measured_run", "--ignored", "--nocapture"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let taken: u64 = text.lines().find_map(|line| line.split_once("taken ")?.1.trim().parse().ok()).unwrap_or_else(|| panic!("{text}"));
+        let ratio = said.total() as f64 / taken as f64;
+        eprintln!("{run}: said {} MB, taken {} MB, ratio {ratio:.2}, {said:?}", said.total() / 1_000_000, taken / 1_000_000);
+        assert!((0.7..=1.3).contains(&ratio), "{run}: {} said, {taken} taken: {said:?}", said.total());
+    }
+}
+
+/// The run that the environment names, in a process of its own, and the most memory that it held.
+#[test]
+#[ignore = "a part of the test above"]
+fn a_measured_run() {
+    let config = config(&std::env::var(RUN).unwrap());
+    let source = Arc::new(Generator::new(&config));
+    block_on(duia::training::run(config, source, DeviceChoice::Cpu, |_| {})).unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    println!("taken {}", 1024 * peak.split_whitespace().next().unwrap().parse::<u64>().unwrap());
+}
+
+fn config(link: &str) -> Config {
+    let (config, notices) = Config::from_link(link, &[]);
+    assert!(notices.is_empty(), "{notices:?}");
+    config
+}
