@@ -193,7 +193,8 @@ describe("access", { timeout: 6 * PATIENCE }, () => {
   test("with less motion nothing flies and nothing widens", async () => {
     const reader = await at(`${SMALL}&autoplay=off&warm_up=2`, { reducedMotion: "reduce" });
     await reader.phase("Paused");
-    await reader.walk(2);
+    // Centres are filled at the end of step 2, and step 3 is the first to show them.
+    await reader.walk(3);
     await reader.page.waitForTimeout(2 * SECOND);
     const [{ flashes, number }] = await drawings(reader.page, ".map");
     assert.ok(flashes.length > 0 && number > 2, `${flashes.length} flashes in ${number} drawings`);
