@@ -16,8 +16,10 @@ const LEVELS: u64 = 2;
 
 /// The program itself and the buffers of its reports.
 const PROGRAM: u64 = 35_000_000;
-/// Each model that trains has a thread of its own, whose heap keeps what it freed.
+/// Each model that trains has a thread of its own, whose heap keeps what it freed; from the third on they share most of it (measured on
+/// two cores).
 const THREAD_OF_MODEL: u64 = 43_000_000;
+const FURTHER_THREAD: u64 = 14_000_000;
 
 /// The generator keeps a group and a column of an alias table of each user, and a category of each item.
 const STREAM_OF_USER: u64 = 12;
@@ -122,7 +124,7 @@ impl Footprint {
             protocol: protocol(config, shape),
             tables: of_all(&|model| tables(config, model, shape.vocabulary)),
             memories: of_all(&|model| memories(config, model, shape.vocabulary)),
-            step: of_all(&|model| Widths::new(config, model).bytes(config)) + batches(config, shape),
+            step: of_all(&|model| Widths::new(config, model).bytes(config)) + threads(config) + batches(config, shape),
             test: test(config, shape),
         }
     }
@@ -228,8 +230,13 @@ impl Widths {
     /// Bytes of a step and of the parameters.
     fn bytes(&self, config: &Config) -> u64 {
         let of_sample = COPIES_OF_OUTPUT * self.outputs + COPIES_OF_VECTOR * self.vectors;
-        FLOAT * (config.batch as u64 * of_sample + COPIES_OF_PARAMETER * self.parameters) + THREAD_OF_MODEL
+        FLOAT * (config.batch as u64 * of_sample + COPIES_OF_PARAMETER * self.parameters)
     }
+}
+
+fn threads(config: &Config) -> u64 {
+    let models = trained(&config.variants.0).count() as u64;
+    THREAD_OF_MODEL * models.min(2) + FURTHER_THREAD * models.saturating_sub(2)
 }
 
 /// Ids and flags of a training batch, of the probe set and of the test batches at hand.

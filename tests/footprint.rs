@@ -18,9 +18,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Tells a process of its own which run to measure.
 const RUN: &str = "DUIA_MEASURED_RUN";
 
-/// Runs in which one part after the other is large: nothing, tables, memories of both sides, a batch, rows.
-const RUNS: [&str; 5] = [
+/// Runs in which one part after the other is large: nothing, models, tables, memories of both sides, a batch, rows.
+const RUNS: [&str; 6] = [
     "#rows=60000",
+    "#rows=10000&variants=ple,uie,uie-upbe,duia,duia-items",
     "#users=300000&items=1000000&categories=5000&rows=20000",
     "#users=200000&items=300000&categories=2000&rows=20000&variants=ple,uie-upbe,duia-items",
     "#batch=16384&embedding=64&rows=60000",
