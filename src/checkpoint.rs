@@ -15,7 +15,6 @@ use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::model::network::Network;
 use crate::variants::Variant;
 
 /// Version of the names and shapes. A file of another version is refused with a sentence.
@@ -201,9 +200,9 @@ impl State {
         Ok(Tensor::cat(vec![part("weight")?, part("moment_1")?, part("moment_2")?], 1))
     }
 
-    /// A network with these dense parameters; what is not among them stays.
-    pub(crate) fn network(&self, network: Network, device: &Device) -> Network {
-        network.map(&mut Replacing { state: self, path: vec![NETWORK.into()], device: device.clone() })
+    /// A module of a network's field with these dense parameters; what is not among them stays.
+    pub(crate) fn parameters<M: Module>(&self, field: &str, module: M, device: &Device) -> M {
+        module.map(&mut Replacing { state: self, path: vec![NETWORK.into(), field.into()], device: device.clone() })
     }
 
     /// Bytes of all numbers.
@@ -282,7 +281,7 @@ fn describe(entry: Option<&String>) -> Result<Description, CheckpointError> {
 
 /// Tensors of a device by name, on their way to the host in one read-back.
 #[derive(Default)]
-pub(crate) struct Gathering {
+pub struct Gathering {
     /// Names and shapes in the order of registration.
     names: Vec<(String, Vec<usize>)>,
     transaction: Transaction,
@@ -311,9 +310,9 @@ impl Gathering {
         }
     }
 
-    /// The dense parameters by module path, or their gradients where they have one.
-    pub fn parameters(&mut self, prefix: &str, network: &Network, gradients: Option<&GradientsParams>) {
-        network.visit(&mut Naming { path: vec![format!("{prefix}{NETWORK}")], gradients, into: self });
+    /// The dense parameters of a module that is a network's field, by module path, or their gradients where they have one.
+    pub fn parameters<M: Module>(&mut self, prefix: &str, field: &str, module: &M, gradients: Option<&GradientsParams>) {
+        module.visit(&mut Naming { path: vec![format!("{prefix}{NETWORK}"), field.into()], gradients, into: self });
     }
 
     /// Everything on the host.

@@ -84,6 +84,14 @@ pub enum Side {
 impl Side {
     /// Both.
     pub const BOTH: [Self; 2] = [Self::Users, Self::Items];
+
+    /// The side that meets this one in a row.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Users => Self::Items,
+            Self::Items => Self::Users,
+        }
+    }
 }
 
 /// Rows in time order that can be read again and again: once to count, once to train.

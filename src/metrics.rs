@@ -19,7 +19,7 @@ mod scores;
 pub use auc::{auc, delong, gauc};
 pub use clusters::{ClusterHealth, ClusterTally, Positives, cluster_health};
 pub use collapse::collapse;
-pub use losses::Losses;
+pub use losses::{LossTerm, Losses, Term};
 pub use scores::{Auc, ByGroup, Earlier, Evaluation, Lift, Score, Slice, SliceScore, TestKind};
 
 use crate::data::protocol::{Batch, Dataset};

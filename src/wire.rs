@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::config::Config;
 use crate::data::{DataReport, Side};
-use crate::metrics::{ClusterHealth, Evaluation, Losses};
+use crate::metrics::{ClusterHealth, Evaluation, LossTerm, Losses};
 use crate::variants::Variant;
 use crate::view::FieldFrame;
 
@@ -102,6 +102,8 @@ pub enum Event {
         steps: u64,
         /// Positives of the panel that live curves are computed on.
         panel_positives: u64,
+        /// The losses that there are, and which models have each.
+        losses: Vec<LossTerm>,
     },
     /// Where the run stands. Sent a few times a second at most.
     Progress {
@@ -116,7 +118,7 @@ pub enum Event {
     Losses {
         /// The step.
         step: u64,
-        /// One entry a variant.
+        /// One entry a model; that of a rule is empty.
         losses: Vec<Losses>,
     },
     /// Scores on the panel or, at the end, on the whole test set, once or twice.

@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use duia::config::Config;
 use duia::data::generator::Generator;
 use duia::data::protocol::Dataset;
-use duia::model::ranker::Sight;
+use duia::model::component::Clustered;
 use duia::training::Learner;
 use duia::variants::{Variant, trained};
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,7 @@ async fn trajectories(device: &Device, variants: &[Variant]) -> Trajectories {
     }
     for (trajectory, ranker) in all.iter_mut().zip(learner.rankers()) {
         let last = ranker.last().unwrap().clone();
-        for Sight { chosen, .. } in [last.users, last.items].into_iter().flatten() {
+        for Clustered { chosen, .. } in last.clustered.into_iter().flatten() {
             let assigned = chosen.unwrap().0.into_data_async().await.unwrap();
             trajectory.assigned.extend(assigned.try_into_vec::<i32>().unwrap());
         }

@@ -137,7 +137,7 @@ fn a_run_leaves_a_report_and_equal_seeds_give_equal_series() {
     assert!(text(&first.stderr).contains("synthetic") && text(&first.stderr).contains("Device: CPU"));
     assert!(text(&first.stdout).contains("DUIA minus PLE") && text(&first.stdout).contains("hit rate"));
     let report: Value = serde_json::from_str(&read("first", "report.json")).unwrap();
-    assert_eq!((&report["schema"], &report["data"]["origin"]), (&2.into(), &"synthetic".into()));
+    assert_eq!((&report["schema"], &report["data"]["origin"]), (&3.into(), &"synthetic".into()));
     assert_eq!((&report["clusters"][0]["variant"], &report["clusters"][0]["side"]), (&"duia".into(), &"users".into()));
     assert_eq!((&report["steps"], &report["whole_test_set"]), (&report["planned_steps"], &true.into()));
     let (opened, notices) = Config::from_link(report["link"].as_str().unwrap(), &[]);

@@ -12,7 +12,7 @@ use duia::counter::{Counter, Stream};
 use duia::data::generator::Generator;
 use duia::kernels::Levels;
 use duia::metrics::{Positives, TestKind, cluster_health};
-use duia::model::ghca::{Memory, Observation, UserCentres};
+use duia::model::layers::ghca::{Memory, Observation, UserCentres};
 use duia::variants::{Variant, Variants};
 use duia::wire::{DeviceChoice, Event};
 

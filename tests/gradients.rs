@@ -7,12 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
+use burn::tensor::{Gradients, Tensor};
 use common::training::{Trained, config, differing, variants};
 use common::*;
 use duia::config::{Config, MemoryStart};
 use duia::data::Side;
 use duia::model::batch::DeviceBatch;
+use duia::model::components::auxiliary::AuxiliaryModel;
+use duia::model::components::contrastive::ContrastiveLearning;
+use duia::model::components::enhancement::EnhancementOf;
+use duia::model::components::transfer::TransferLearning;
+use duia::model::components::upbe::Upbe;
 use duia::model::ranker::{Graph, Ranker};
 use duia::variants::Variant;
 
@@ -47,7 +52,7 @@ impl Reach {
 }
 
 /// How far gradients reach into the parameters of a part.
-fn reached<M: Module>(part: &M, gradients: &GradientsParams) -> Reach {
+fn reached<M: Module>(part: &M, gradients: &mut Gradients) -> Reach {
     struct Each<'a>(&'a GradientsParams, Vec<Option<Tensor<1>>>);
     impl burn::module::ModuleVisitor for Each<'_> {
         fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
@@ -56,7 +61,8 @@ fn reached<M: Module>(part: &M, gradients: &GradientsParams) -> Reach {
             }
         }
     }
-    let mut each = Each(gradients, Vec::new());
+    let gradients = GradientsParams::from_module(gradients, part);
+    let mut each = Each(&gradients, Vec::new());
     part.visit(&mut each);
     Reach::of(&each.1)
 }
@@ -72,29 +78,36 @@ fn ready(config: &Config, variant: Variant) -> (Trained, DeviceBatch) {
 
 /// The parts of a variant and how far a loss reaches into them.
 fn reaches(ranker: &Ranker, graph: Graph, of: Of) -> BTreeMap<&'static str, Reach> {
-    let Graph { leaves, mtl, auxiliary, adaptation, .. } = &graph;
+    let loss_named = |name: &str| graph.loss_named(name).unwrap().value.clone();
     let loss = match of {
-        Of::Mtl => mtl.clone(),
-        Of::Auxiliary => auxiliary.clone().unwrap(),
-        Of::Adaptation => adaptation.clone().unwrap().0,
+        Of::Mtl => graph.mtl.clone(),
+        Of::Auxiliary => loss_named("loss_auxiliary"),
+        Of::Adaptation => loss_named("loss_adaptation"),
     };
-    let gradients = loss.backward();
+    let mut gradients = loss.backward();
     let leaf = |tensor: &Tensor<2>| Reach::of(&[tensor.grad(&gradients).map(|gradient| gradient.flatten(0, 1))]);
+    let leaves = &graph.leaves;
     let mut all = BTreeMap::from([("candidates", leaf(&leaves.candidates)), ("requests", leaf(&leaves.requests))]);
-    let rows = [("views", &leaves.views), ("user vectors", &leaves.users), ("item vectors", &leaves.items)];
-    all.extend(rows.into_iter().filter_map(|(name, there)| there.as_ref().map(|tensor| (name, leaf(tensor)))));
-    if let Some(lent) = graph.lent() {
-        all.insert("user centres", Reach::of(&[lent.grad(&gradients).map(|gradient| gradient.flatten(0, 2))]));
+    let rows =
+        [("views", leaves.views.as_ref()), ("user vectors", leaves.own("user_vectors")), ("item vectors", leaves.own("item_vectors"))];
+    all.extend(rows.into_iter().filter_map(|(name, there)| Some((name, leaf(there?)))));
+    if let Some(interest) = graph.interest(Side::Users) {
+        all.insert("user centres", Reach::of(&[interest.grad(&gradients).map(|gradient| gradient.flatten(0, 2))]));
     }
-    let network = ranker.network();
-    let dense = GradientsParams::from_grads(gradients, network);
-    all.insert("ple", reached(&network.ple, &dense));
-    let mut part = |name, there: Option<Reach>| there.map(|reach| all.insert(name, reach));
-    part("towers", network.auxiliary.as_ref().map(|part| reached(part, &dense)));
-    part("users' gates", network.users.as_ref().map(|part| reached(part, &dense)));
-    part("items' gates", network.items.as_ref().map(|part| reached(part, &dense)));
-    part("contrastive", network.contrastive.as_ref().map(|part| reached(part, &dense)));
-    part("transfer", network.transfer.as_ref().map(|part| reached(part, &dense)));
+    all.insert("ple", reached(ranker.ple(), &mut gradients));
+    if let Some(model) = ranker.parts::<AuxiliaryModel>().next() {
+        all.insert("towers", reached(model.towers(), &mut gradients));
+    }
+    for enhancement in ranker.parts::<EnhancementOf>() {
+        let name = if enhancement.side() == Side::Users { "users' gates" } else { "items' gates" };
+        all.insert(name, reached(enhancement.module(), &mut gradients));
+    }
+    if let Some(learning) = ranker.parts::<ContrastiveLearning>().next() {
+        all.insert("contrastive", reached(learning.module(), &mut gradients));
+    }
+    if let Some(learning) = ranker.parts::<TransferLearning>().next() {
+        all.insert("transfer", reached(learning.module(), &mut gradients));
+    }
     all
 }
 
@@ -159,14 +172,12 @@ fn backward_gives_the_gradients_of_the_whole_loss_to_every_leaf() {
         // The same batch on a graph of its own: a backward pass uses its graph up.
         let graph = trained.ranker().graph(&batch);
         let all = graph.loss().backward();
-        assert_eq!(block_on(read(gradients.leaves.requests)), leaf(&graph.leaves.requests, &all), "{variant:?}");
-        assert_eq!(block_on(read(gradients.leaves.candidates)), leaf(&graph.leaves.candidates, &all));
-        for (got, own) in [
-            (gradients.leaves.views, &graph.leaves.views),
-            (gradients.leaves.users, &graph.leaves.users),
-            (gradients.leaves.items, &graph.leaves.items),
-        ] {
-            assert_eq!(got.map(|got| block_on(read(got))), own.as_ref().map(|own| leaf(own, &all)), "{variant:?}");
+        assert_eq!(block_on(read(gradients.leaves.requests.clone())), leaf(&graph.leaves.requests, &all), "{variant:?}");
+        assert_eq!(block_on(read(gradients.leaves.candidates.clone())), leaf(&graph.leaves.candidates, &all));
+        let (got, own) = (&gradients.leaves, &graph.leaves);
+        let tables = ["user_vectors", "item_vectors"].map(|name| (got.own(name), own.own(name)));
+        for (got, own) in [(got.views.as_ref(), own.views.as_ref())].into_iter().chain(tables) {
+            assert_eq!(got.map(|got| block_on(read(got.clone()))), own.map(|own| leaf(own, &all)), "{variant:?}");
         }
     }
 }
@@ -223,7 +234,9 @@ fn without_lambda_nothing_moves_a_memory_of_behaviours() {
         (0..4).for_each(|_| trained.step());
         let width = 2 * still.memory_width() + 1;
         for side in [Side::Users, Side::Items] {
-            let Some(behaviours) = trained.ranker().behaviours(side) else { continue };
+            let Some(behaviours) = trained.ranker().parts::<Upbe>().find(|upbe| upbe.side() == side).map(Upbe::behaviours) else {
+                continue;
+            };
             let rows = block_on(read(behaviours.rows()));
             assert!(rows.chunks(width).any(|row| row[width - 1] > 1.0), "{variant:?}, {side:?}: some were touched again");
             assert!(rows.chunks(width).all(|row| row[..width - 1].iter().all(|&x| x == 0.0)), "{variant:?}, {side:?}");
@@ -246,7 +259,7 @@ fn the_commitment_option_moves_the_users_tower_alone() {
     let (committed, batch) = ready(&Config { commit: 0.5, ..config() }, Variant::Uie);
     let graph = committed.ranker().graph(&batch);
     assert!(committed.ranker().memory(Side::Users).unwrap().is_filled());
-    let plain = block_on(read(graph.mtl.clone() + graph.auxiliary.clone().unwrap()))[0];
+    let plain = block_on(read(graph.mtl.clone() + graph.loss_named("loss_auxiliary").unwrap().value.clone()))[0];
     assert!(block_on(read(graph.loss()))[0] > plain);
     let moved = difference(Variant::Uie, 1, Config { commit: 0.5, ..config() });
     assert_eq!(moved, ["network"], "embeddings and centres do not feel it");

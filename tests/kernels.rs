@@ -10,7 +10,7 @@ use duia::data::rows::{Bags, RowPlanner, Segment};
 use duia::kernels::{
     AdamStep, EPSILON, Levels, Mix, RowRule, centre_pull, count_shared, dots, fit, gated, mix, nearest, pool_centres, rms_norm,
 };
-use duia::model::table::{BehaviourTable, Ids, RowTable, Touched, integers};
+use duia::model::layers::table::{BehaviourTable, Ids, RowTable, Touched, integers};
 
 const WIDTH: usize = 5;
 const ROWS: usize = 30;

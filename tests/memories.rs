@@ -14,13 +14,15 @@ use duia::counter::{Counter, Stream};
 use duia::data::Side;
 use duia::data::protocol::{Batch, NO_ROW};
 use duia::data::rows::RowPlanner;
-use duia::model::assignments::Assignments;
-use duia::model::audience::CONSUMERS;
-use duia::model::ghca::{Memory, Observation, Reseeded, UserCentres};
-use duia::model::ranker::{Sight, StepLosses};
-use duia::model::table::{Ids, Touched};
-use duia::model::uhse;
-use duia::model::upbe::{Behaviours, Met};
+use duia::model::component::{Clustered, StepLoss};
+use duia::model::components::consumers::{CONSUMERS, Consumers};
+use duia::model::components::enhancement::EnhancementOf;
+use duia::model::components::uhse::{self, Uhse};
+use duia::model::components::upbe::{Behaviours, Matched, Upbe};
+use duia::model::layers::assignments::Assignments;
+use duia::model::layers::enhancement::Means;
+use duia::model::layers::ghca::{Memory, Observation, Reseeded, UserCentres};
+use duia::model::layers::table::{Ids, Touched};
 use duia::training::Upkeep;
 use duia::variants::Variant;
 
@@ -81,14 +83,14 @@ impl Round {
             .collect()
     }
 
-    fn meet(&self, memory: &Memory) -> Met {
+    fn meet(&self, memory: &Memory) -> Matched {
         let on_device = |x: &[f64]| tensor::<2>(x, [POSITIVES, M], &Device::flex());
-        Met::new(memory, on_device(&self.seekers), None, on_device(&self.vectors), tensor(&self.wanted, [POSITIVES], &Device::flex()))
+        Matched::new(memory, on_device(&self.seekers), None, on_device(&self.vectors), tensor(&self.wanted, [POSITIVES], &Device::flex()))
     }
 }
 
 /// Lets a round's positives into the memories, and gives Eq. 9 and 10.
-fn learn(behaviours: &mut Behaviours, round: &Round, met: Met) -> Vec<f64> {
+fn learn(behaviours: &mut Behaviours, round: &Round, met: Matched) -> Vec<f64> {
     let device = Device::flex();
     let touched = Touched::single(&mut RowPlanner::new(OWNERS), &round.owners, &device);
     block_on(read(behaviours.learn(met, &Ids::single(&round.owners, &device), &touched)))
@@ -122,7 +124,7 @@ fn positives_pull_the_centres_of_what_they_met_into_their_owners_memory() {
         // Whose memory nobody touched is lent his own centres, and of others' the less the more often theirs was.
         let (own, own_mean) = (numbers(130, 2 * 2 * M, 1.0), numbers(131, M, 1.0));
         let on_device = tensor(&own, [2, 2, M], &Device::flex());
-        let lent = behaviours.lend(&Ids::single(&[4, 0], &Device::flex()), on_device, tensor(&own_mean, [1, M], &Device::flex()));
+        let lent = behaviours.recall(&Ids::single(&[4, 0], &Device::flex()), on_device, tensor(&own_mean, [1, M], &Device::flex()));
         let of = |place: usize, owner: usize, level: usize| -> Vec<f64> {
             let (own, row) = (&own[(2 * level + place) * M..][..M], &expected[owner]);
             let centred = |k: usize| (own[k] - own_mean[k], row[level * M + k] - mean[level * M + k], row[2 * M]);
@@ -146,7 +148,7 @@ fn a_later_step_of_a_memory_is_minus_lambda_times_the_slope_of_equations_9_and_1
         let device = Device::flex();
         let p = (0..POSITIVES).find(|&p| block_on(read(round.meet(&memory).open()))[p] > 0.5).unwrap();
         let one = |x: &[f64]| tensor::<2>(&x[p * M..][..M], [1, M], &device);
-        let met = Met::new(&memory, one(&round.seekers), None, one(&round.vectors), Tensor::ones([1], &device));
+        let met = Matched::new(&memory, one(&round.seekers), None, one(&round.vectors), Tensor::ones([1], &device));
         let touched = Touched::single(&mut RowPlanner::new(OWNERS), &[0], &device);
         behaviours.learn(met, &Ids::single(&[0], &device), &touched);
         let mu = centres.sought(&round.seekers[p * M..][..M]).concat();
@@ -224,7 +226,7 @@ fn an_item_is_forgotten_when_its_centre_is_born_again_until_it_passes_once_more(
             let batch = trained.next();
             let on_device = trained.load(batch.clone());
             let kept = trained.learn(&on_device);
-            let (pairs, _) = trained.ranker().last().unwrap().items.clone().unwrap().chosen.unwrap();
+            let (pairs, _) = trained.ranker().last().unwrap().clustered[1].clone().unwrap().chosen.unwrap();
             let pairs: Vec<i32> = pairs.into_data().try_into_vec().unwrap();
             known.extend((0..batch.requests).map(|r| (batch.item[2 * r], pairs[2 * r + 1] as u32)));
             let before = known.len();
@@ -234,7 +236,7 @@ fn an_item_is_forgotten_when_its_centre_is_born_again_until_it_passes_once_more(
             }
             forgotten += before - known.len();
             let memory = trained.ranker().memory(Side::Items).unwrap();
-            let (encoded, has) = uhse::encode(memory, &trained.ranker().assignments().unwrap().frozen(), all.clone());
+            let (encoded, has) = uhse::encode(memory, &assigned_items(&trained).frozen(), all.clone());
             let expected: Vec<f64> = (0..items as u32).map(|item| f64::from(u8::from(known.contains_key(&item)))).collect();
             assert_eq!(block_on(read(has)), expected, "{variant:?}, step {step}");
             let (centres, encoded) = (Centres::new(memory), rows(&block_on(read(encoded)), trained.config.memory_width()));
@@ -244,6 +246,27 @@ fn an_item_is_forgotten_when_its_centre_is_born_again_until_it_passes_once_more(
         }
         assert!(forgotten > 0, "{variant:?}: some centre was born again");
     }
+}
+
+fn assigned_items(trained: &Trained) -> &Assignments {
+    trained.ranker().parts::<Uhse>().next().unwrap().assignments()
+}
+
+fn last_consumers(trained: &Trained) -> &Assignments {
+    trained.ranker().parts::<Consumers>().next().unwrap().assignments()
+}
+
+fn means(trained: &Trained, side: Side) -> Option<&Means> {
+    trained.ranker().parts::<EnhancementOf>().find(|enhancement| enhancement.side() == side)?.means()
+}
+
+fn memories(trained: &Trained, side: Side) -> Option<&Behaviours> {
+    trained.ranker().parts::<Upbe>().find(|upbe| upbe.side() == side).map(Upbe::behaviours)
+}
+
+/// A loss of a step by one of its names.
+fn loss_of(losses: &[StepLoss], name: &str) -> Option<Tensor<1>> {
+    losses.iter().find(|(term, _)| term.names.contains(&name)).map(|(_, value)| value.clone())
 }
 
 /// A ranker some steps past the fill.
@@ -270,8 +293,8 @@ fn the_losses_of_a_batch_are_the_oracles_in_every_variant_before_and_after_the_f
             let (mtl, auxiliary) = oracle.losses(&batch, &oracle.tell(&batch));
             let graph = trained.ranker().graph(&on_device);
             assert_close(&block_on(read(graph.mtl.clone())), &[mtl], 1e-4);
-            if let Some(got) = graph.auxiliary.clone() {
-                assert_close(&block_on(read(got)), &[auxiliary], 1e-4);
+            if let Some(got) = graph.loss_named("loss_auxiliary") {
+                assert_close(&block_on(read(got.value.clone())), &[auxiliary], 1e-4);
             }
         }
     }
@@ -327,7 +350,7 @@ fn running_means_are_those_of_what_was_lent_before_the_step() {
     let mut trained = ready(&config(), Variant::DuiaItems);
     let m = trained.config.memory_width();
     let of = |trained: &Trained, side: Side| -> Vec<Vec<f64>> {
-        block_on(read(trained.ranker().means(side).unwrap().rows())).chunks(m).map(<[f64]>::to_vec).collect()
+        block_on(read(means(trained, side).unwrap().rows())).chunks(m).map(<[f64]>::to_vec).collect()
     };
     let (before, batch) = (oracle(&trained), trained.next());
     let told = before.tell(&batch);
@@ -361,7 +384,8 @@ fn gradients_of_personal_vectors_are_finite_differences_of_the_whole_model() {
     let oracle = oracle(&trained).withholding(&on_device.kept);
     let mtl = |oracle: &Oracle| oracle.losses(&batch, &oracle.tell(&batch)).0;
     let m = trained.config.memory_width();
-    let (users, items) = (block_on(read(leaves.users.unwrap())), block_on(read(leaves.items.unwrap())));
+    let (users, items) =
+        (block_on(read(leaves.own("user_vectors").unwrap().clone())), block_on(read(leaves.own("item_vectors").unwrap().clone())));
     let sum_over = |gradient: &[f64], ids: &[u32], id: u32, k: usize| -> f64 {
         ids.iter().enumerate().filter(|(_, other)| **other == id).map(|(n, _)| gradient[n * m + k]).sum()
     };
@@ -401,7 +425,7 @@ fn centres_of(trained: &Trained, side: Side) -> Vec<f64> {
 }
 
 fn behaviours_of(trained: &Trained, side: Side) -> Vec<f64> {
-    trained.ranker().behaviours(side).map_or(Vec::new(), |behaviours| block_on(read(behaviours.rows())))
+    memories(trained, side).map_or(Vec::new(), |behaviours| block_on(read(behaviours.rows())))
 }
 
 #[test]
@@ -419,24 +443,24 @@ fn a_step_moves_every_memory_by_its_rule_from_what_was_there_before_the_step() {
             assert!(clustered.contains(&true) && clustered.contains(&false));
             let step = FILLED + 3 + round as u64 + 1;
             trained.step_on(batch.clone());
-            let losses = trained.ranker().losses().unwrap().clone();
-            let read_loss = |loss: Option<Tensor<1>>| loss.map(|loss| block_on(read(loss)));
+            let losses = trained.ranker().losses().unwrap().to_vec();
+            let read_loss = |name: &str| loss_of(&losses, name).map(|loss| block_on(read(loss)));
             if let Some(centres) = &before.user_centres {
                 let (after, loss) = centres.step(&told.v_user, &clustered, 0.3);
                 assert_close(&centres_of(&trained, Side::Users), &after.concat(), 5e-5);
-                assert_close(&read_loss(losses.uie).unwrap(), &loss, 2e-4);
+                assert_close(&read_loss("loss_uie_l1").unwrap(), &loss, 2e-4);
             }
             if let Some(centres) = &before.item_centres {
                 let (after, loss) = centres.step(&firsts, &wanted, 0.2);
                 assert_close(&centres_of(&trained, Side::Items), &after.concat(), 5e-5);
-                assert_close(&read_loss(losses.uhse).unwrap(), &loss, 2e-4);
+                assert_close(&read_loss("loss_uhse_l1").unwrap(), &loss, 2e-4);
                 let mut assignments = before.assignments.clone();
                 if !assignments.is_empty() {
                     for (r, v) in firsts.iter().enumerate().filter(|(r, _)| wanted[*r]) {
                         let child = centres.nearest(v)[1] - config.item_centres;
                         assignments[batch.item[r * batch.candidates] as usize] = vec![child as f64, step as f64];
                     }
-                    assert_eq!(block_on(read(trained.ranker().assignments().unwrap().rows())), assignments.concat());
+                    assert_eq!(block_on(read(assigned_items(&trained).rows())), assignments.concat());
                 }
             }
             if let Some(centres) = before.user_centres.as_ref().filter(|_| !before.consumers.is_empty()) {
@@ -447,18 +471,18 @@ fn a_step_moves_every_memory_by_its_rule_from_what_was_there_before_the_step() {
                     let older = &before.consumers[item][..2 * (CONSUMERS - 1)];
                     consumers[item] = [&[child as f64, step as f64], older].concat();
                 }
-                assert_eq!(block_on(read(trained.ranker().consumers().unwrap().rows())), consumers.concat());
+                assert_eq!(block_on(read(last_consumers(&trained).rows())), consumers.concat());
                 assert!(consumers.iter().any(|places| places[3] >= 0.0), "somebody came second");
             }
             let sides = [
-                (Side::Users, &before.user_behaviours, &before.user_centres, losses.upbe),
-                (Side::Items, &before.item_behaviours, &before.item_centres, losses.items),
+                (Side::Users, &before.user_behaviours, &before.user_centres, "loss_upbe_l1"),
+                (Side::Items, &before.item_behaviours, &before.item_centres, "loss_items_l1"),
             ];
             for ((side, rows, centres, loss), mean) in sides.into_iter().zip(&before.behaviour_means) {
                 let Some(centres) = centres.as_ref().filter(|_| !rows.is_empty()) else { continue };
                 let mut mean = mean.clone();
                 let (after, expected) = behave(rows, &mut mean, centres, &seeking(&batch, &told.v_user, &told.v_item, side), 0.4, true);
-                assert_close(&block_on(read(trained.ranker().behaviours(side).unwrap().mean())), &mean, 5e-5);
+                assert_close(&block_on(read(memories(&trained, side).unwrap().mean())), &mean, 5e-5);
                 assert_close(&behaviours_of(&trained, side), &after.concat(), 5e-5);
                 assert_close(&read_loss(loss).unwrap(), &expected, 2e-4);
                 assert!(after != *rows, "{variant:?}: somebody's memory moved");
@@ -499,18 +523,20 @@ fn no_row_sees_its_own_update() {
         let batch = trained.next();
         let on_device = trained.load(batch);
         let before = trained.ranker().graph(&on_device);
-        let at = |loss: &Option<Tensor<1>>| loss.clone().map(|loss| block_on(read(loss)));
-        let adaptation = before.adaptation.clone().map(|(loss, _)| loss);
-        let told = (block_on(read(before.mtl.clone())), at(&before.auxiliary), at(&adaptation));
-        let centred = |side: Side| Some(Centres::new(trained.ranker().memory(side)?).centred(trained.ranker().means(side)));
+        let told: Vec<Vec<f64>> =
+            before.losses.iter().filter(|loss| loss.term.is_some()).map(|loss| block_on(read(loss.value.clone()))).collect();
+        let mtl = block_on(read(before.mtl.clone()));
+        let centred = |side: Side| Some(Centres::new(trained.ranker().memory(side)?).centred(means(&trained, side)));
         let centres = [Side::Users, Side::Items].map(centred);
         trained.learn(&on_device);
-        let StepLosses { mtl, auxiliary, adaptation, .. } = trained.ranker().losses().unwrap().clone();
-        assert_eq!((block_on(read(mtl)), at(&auxiliary), at(&adaptation)), told, "{variant:?}");
+        let losses = trained.ranker().losses().unwrap().to_vec();
+        let after: Vec<Vec<f64>> = losses.iter().take(1 + told.len()).map(|(_, value)| block_on(read(value.clone()))).collect();
+        assert_eq!((&after[0], &after[1..]), (&mtl, &told[..]), "{variant:?}");
         // What the step says of its rows is what the centres of before said.
         let last = trained.ranker().last().unwrap().clone();
-        for (side, sight, centres) in [("users", last.users, &centres[0]), ("items", last.items, &centres[1])] {
-            let (Some(Sight { v, chosen: Some((pairs, _)) }), Some(centres)) = (sight, centres) else { continue };
+        for (side, sight, centres) in [("users", last.clustered[0].clone(), &centres[0]), ("items", last.clustered[1].clone(), &centres[1])]
+        {
+            let (Some(Clustered { v, chosen: Some((pairs, _)) }), Some(centres)) = (sight, centres) else { continue };
             let first = centres.rows.len() / (1 + if side == "users" { 3 } else { 2 });
             let vectors = rows(&block_on(read(v)), trained.config.memory_width());
             let pairs: Vec<i32> = pairs.into_data().try_into_vec().unwrap();
@@ -547,7 +573,8 @@ fn children_belong_to_their_parent_on_both_sides() {
             let last = trained.ranker().last().unwrap().clone();
             let frozen = trained.ranker().frozen(&trained.categories());
             let tested = trained.ranker().score(&frozen, &trained.test_batches(1)[0]);
-            for (children, sights) in [(3, [last.users, tested.users]), (2, [last.items, tested.items])] {
+            for (children, side) in [(3, Side::Users), (2, Side::Items)] {
+                let sights = [&last.clustered, &tested.clustered].map(|clustered| clustered[side as usize].clone());
                 for (assigned, _) in sights.into_iter().flatten().filter_map(|sight| sight.chosen) {
                     let pairs: Vec<i32> = assigned.into_data().try_into_vec().unwrap();
                     assert!(pairs.chunks(2).all(|pair| pair[1] / children == pair[0]), "{variant:?}: {pairs:?}");
@@ -569,7 +596,7 @@ fn frozen_centres_never_move() {
             let moved = differing(&filled, &trained.state());
             assert!(!moved.contains(&"user centres"), "{variant:?}");
             assert!(moved.contains(&"mean of user centres"), "{variant:?}: they are searched as all others are");
-            assert!(trained.ranker().losses().unwrap().uie.is_none());
+            assert!(loss_of(trained.ranker().losses().unwrap(), "loss_uie_l1").is_none());
         }
     }
 }
@@ -604,7 +631,7 @@ fn touched(trained: &Trained, side: Side) -> Vec<usize> {
 
 /// Items of which a consumer is known.
 fn consumed(trained: &Trained) -> Vec<usize> {
-    let places = rows(&block_on(read(trained.ranker().consumers().unwrap().rows())), 2 * CONSUMERS);
+    let places = rows(&block_on(read(last_consumers(&trained).rows())), 2 * CONSUMERS);
     (0..places.len()).filter(|&item| places[item][1] >= 0.0).collect()
 }
 

@@ -10,16 +10,18 @@ use common::training::{FILLED, Trained, config};
 use common::*;
 use duia::config::StopRule;
 use duia::counter::{Counter, Stream};
+use duia::data::Vocabulary;
 use duia::data::protocol::{Batch, NO_ROW};
-use duia::model::auxiliary::{self, Towers};
-use duia::model::batch::FEW;
-use duia::model::contrastive::info_nce;
-use duia::model::dense::{Init, Linear, Mlp};
-use duia::model::enhancement::{Enhancement, Gate, Lendings, Means};
-use duia::model::network::Network;
-use duia::model::ple::{Ple, PleSizes};
-use duia::model::transfer::Transfer;
-use duia::model::uie::lend;
+use duia::model::batch::Layout;
+use duia::model::component::{GraphLoss, Towers};
+use duia::model::components::auxiliary::{self, AuxiliaryModel};
+use duia::model::components::contrastive::{ContrastiveLearning, info_nce};
+use duia::model::components::transfer::{FEW, Transfer, TransferLearning};
+use duia::model::components::uie::interest;
+use duia::model::layers::dense::{Init, Linear, Mlp};
+use duia::model::layers::enhancement::{Enhancement, Enhancing, Gate, Means};
+use duia::model::layers::ple::{Ple, PleSizes};
+use duia::model::ranker::Ranker;
 use duia::variants::Variant;
 
 const REQUESTS: usize = 2;
@@ -72,7 +74,7 @@ fn ple_equals_the_oracle_at_every_depth_and_width() {
     // One level is CGC; the browser's sizes; several experts of several layers.
     for sizes in [sizes(&[&[5]], 1, 1), sizes(&[&[6], &[5]], 1, 1), sizes(&[&[6, 5], &[5, 4]], 2, 3), sizes(&[&[4], &[5], &[3]], 2, 1)] {
         let (ple, (request, candidate)) = (ple(&sizes), on_device(&inputs()));
-        let got = block_on(read(ple.forward(request, candidate)));
+        let got = block_on(read(ple.forward(request, candidate, &[])));
         let expected = logits(&PleOracle::new(&ple, sizes.specific, sizes.shared), &inputs().0, &inputs().1);
         for (s, expected) in expected.iter().enumerate() {
             assert_close(&[got[s], got[SAMPLES + s]], expected, 1e-5);
@@ -104,7 +106,7 @@ fn gates_sum_to_one_and_hide_what_they_may_not_see() {
 /// Gradient of a task's logits in the first weights of each expert of a level, summed in absolute value.
 fn felt(ple: &Ple, task: usize, level: usize) -> Vec<f64> {
     let (request, candidate) = on_device(&inputs());
-    let gradients = ple.forward(request, candidate).slice([task..task + 1]).sum().backward();
+    let gradients = ple.forward(request, candidate, &[]).slice([task..task + 1]).sum().backward();
     if level > 0 {
         let weight = ple.levels[level - 1].experts.layers[0].weight.val();
         let length = weight.dims()[1] * weight.dims()[2];
@@ -136,7 +138,7 @@ fn ple_gradients_are_finite_differences() {
         let oracle = PleOracle::new(&ple, 1, 1);
         let (of_request, of_candidate) = on_device(&inputs());
         let (of_request, of_candidate) = (of_request.require_grad(), of_candidate.require_grad());
-        let gradients = ple.forward(of_request.clone(), of_candidate.clone()).slice([0..1]).sum().backward();
+        let gradients = ple.forward(of_request.clone(), of_candidate.clone(), &[]).slice([0..1]).sum().backward();
         let total = |request: &[f64], candidate: &[f64]| logits(&oracle, request, candidate).iter().map(|l| l[0]).sum::<f64>();
         let in_request: Vec<f64> = (0..request.len()).map(|i| slope(|x| total(x, &candidate), &request, i)).collect();
         let in_candidate: Vec<f64> = (0..candidate.len()).map(|i| slope(|x| total(&request, x), &candidate, i)).collect();
@@ -202,7 +204,7 @@ fn what_is_lent_is_equation_6_or_nothing() {
             (0..6).flat_map(of_row).collect()
         };
         let (users, centres) = (tensor::<2>(&v, [3, M], &device()), tensor::<3>(&mu, [2, 3, M], &device()).require_grad());
-        let lent = lend(users.clone(), centres.clone(), users, centres.clone().detach(), rule);
+        let lent = interest(users.clone(), centres.clone(), users, centres.clone().detach(), rule);
         assert_close(&block_on(read(lent.weighted.clone())), &equation(&mu), 1e-6);
         assert_eq!(block_on(read(lent.stopped)), stopped);
         // The option that lets the ranker's loss reach centres differentiates Eq. 6 in them.
@@ -273,13 +275,13 @@ fn enhancement_is_the_oracles(n: usize, others: usize, fitted: bool) {
     };
     let (lent, bare) = (tensor::<3>(&gated, [2, n, M], &device()).require_grad(), tensor::<3>(&plain, [1, n, M], &device()).require_grad());
     let own = tensor::<2>(&personal, [n, M], &device()).require_grad();
-    let lendings = Lendings {
+    let enhancing = Enhancing {
         gated: Some(lent.clone()),
         plain: Some(bare.clone()),
         personal: Some(own.clone()),
         kept: Some(tensor::<2>(&kept, [n, 1], &device()).inner()),
     };
-    let features = module.forward(lendings, tensor::<2>(&other, [others, M], &device()).inner(), Some(&means));
+    let features = module.forward(enhancing, tensor::<2>(&other, [others, M], &device()).inner(), Some(&means));
     let fits = features.fits.clone().map_or(Vec::new(), |fits| block_on(read(fits)));
     assert_eq!(fits.len(), if fitted { 3 * SAMPLES } else { 0 });
     let got = [block_on(read(features.vectors.clone())), fits].concat();
@@ -316,7 +318,7 @@ fn the_item_sides_enhancement_is_the_oracles_with_its_gradients() {
 
 #[test]
 fn a_stopped_users_zero_stays_zero() {
-    let lendings = Lendings {
+    let enhancing = Enhancing {
         gated: Some(Tensor::zeros([2, 1, M], &device())),
         plain: Some(Tensor::zeros([1, 1, M], &device())),
         personal: Some(Tensor::ones([1, M], &device())),
@@ -324,7 +326,7 @@ fn a_stopped_users_zero_stays_zero() {
     };
     let mut means = Means::new(3, M, &Device::flex());
     means.restore(Tensor::ones([4, M], &Device::flex()));
-    let features = enhancement(true).forward(lendings, Tensor::ones([CANDIDATES, M], &Device::flex()) * 2.0, Some(&means));
+    let features = enhancement(true).forward(enhancing, Tensor::ones([CANDIDATES, M], &Device::flex()) * 2.0, Some(&means));
     assert_eq!(block_on(read(features.vectors)), [0.0; 3 * M]);
     assert_eq!(block_on(read(features.fits.unwrap())), [0.0; 3 * CANDIDATES]);
 }
@@ -392,7 +394,7 @@ fn the_loss_of_ple_with_cl_is_info_nce_of_two_masked_views() {
     let seed = Counter::new(trained.config.seed, Stream::Views).lane(u64::MAX).below(FILLED, 5) as usize;
     let first = masked(&trained.dataset.replay().next_train().unwrap(), seed);
     let tower: Vec<Layer> = {
-        let all = parameters(trained.ranker().network().contrastive.as_ref().unwrap());
+        let all = parameters(trained.ranker().parts::<ContrastiveLearning>().next().unwrap().module());
         all.chunks(2).map(|layer| (layer[0].1.clone(), layer[1].1.clone())).collect()
     };
     let (requests, views) = (rows_of(graph.leaves.requests.clone()), rows_of(graph.leaves.views.clone().unwrap()));
@@ -409,7 +411,7 @@ fn the_loss_of_ple_with_cl_is_info_nce_of_two_masked_views() {
     let may = |r: usize| batch.low_active[r] && batch.history_items[r * batch.history] != NO_ROW;
     let takes_part: Vec<bool> = (0..batch.requests).map(|r| may(r) && !(0..r).any(|s| may(s) && batch.user[s] == batch.user[r])).collect();
     assert!(takes_part.iter().filter(|part| **part).count() > 1, "a batch with low-active users");
-    let (loss, weight) = graph.adaptation.as_ref().unwrap();
+    let GraphLoss { value: loss, weight, .. } = graph.loss_named("loss_adaptation").unwrap();
     assert_close(&block_on(read(loss.clone())), &[info_nce_oracle(&a, &b, &takes_part)], 1e-4);
     let whole = block_on(read(graph.mtl.clone()))[0] + 0.1 * block_on(read(loss.clone()))[0];
     assert_eq!(*weight, 0.1);
@@ -422,7 +424,7 @@ fn view_ids(variant: Variant) -> Vec<(Batch, Vec<Vec<[i32; 2]>>)> {
     let mut of_batch = || {
         let batch = trained.next();
         let on_device = trained.load(batch.clone());
-        let ids: Vec<i32> = on_device.fields(variant).views.as_ref().unwrap().flat().into_data().try_into_vec().unwrap();
+        let ids: Vec<i32> = on_device.fields(trained.ranker().view()).views.as_ref().unwrap().flat().into_data().try_into_vec().unwrap();
         let h = batch.history;
         let views = ids.chunks(2 * h).map(|view| (0..h).map(|place| [view[place], view[h + place]]).collect());
         (batch, views.collect())
@@ -479,7 +481,8 @@ fn only_its_own_variants_learn_from_the_whole_history() {
         let mut trained = Trained::new(&config(), variant);
         // Late enough for histories that are longer than what the ranker pools.
         let batch = (0..30).map(|_| trained.next()).last().unwrap();
-        let views = trained.load(batch.clone()).fields(variant).views.as_ref().map(|ids| ids.flat());
+        let view = trained.ranker().view();
+        let views = trained.load(batch.clone()).fields(view).views.as_ref().map(|ids| ids.flat());
         assert_eq!(views.is_some(), variant.has("long-history"));
         let ids = views.map_or(Vec::new(), |ids| ids.into_data().try_into_vec::<i32>().unwrap());
         let whole = (0..batch.requests).flat_map(|r| (0..2).flat_map(move |kind| (0..8).map(move |at| (r, at, kind))));
@@ -523,8 +526,10 @@ fn the_transfer_loss_of_a_batch_sees_the_short_and_the_whole_history() {
     let batch = trained.next();
     let on_device = trained.load(batch.clone());
     let graph = trained.ranker().graph(&on_device);
-    let all: Vec<Layer> =
-        parameters(trained.ranker().network().transfer.as_ref().unwrap()).chunks(2).map(|l| (l[0].1.clone(), l[1].1.clone())).collect();
+    let all: Vec<Layer> = parameters(trained.ranker().parts::<TransferLearning>().next().unwrap().module())
+        .chunks(2)
+        .map(|l| (l[0].1.clone(), l[1].1.clone()))
+        .collect();
     let (lead, tower) = all.split_last().unwrap();
     let d = trained.config.embedding;
     let (requests, views) = (rows_of(graph.leaves.requests.clone()), rows_of(graph.leaves.views.clone().unwrap()));
@@ -536,22 +541,24 @@ fn the_transfer_loss_of_a_batch_sees_the_short_and_the_whole_history() {
     };
     let high: Vec<usize> = (0..batch.requests).filter(|&r| !batch.low_active[r]).collect();
     let expected = high.iter().map(|&r| distance(r)).sum::<f64>() / high.len() as f64;
-    let (loss, weight) = graph.adaptation.unwrap();
-    assert_close(&block_on(read(loss)), &[expected], 1e-4);
-    assert_eq!(weight, 0.1);
+    let GraphLoss { value: loss, weight, .. } = graph.loss_named("loss_adaptation").unwrap();
+    assert_close(&block_on(read(loss.clone())), &[expected], 1e-4);
+    assert_eq!(*weight, 0.1);
 }
 
 #[test]
 fn two_variants_start_shared_layers_with_the_same_numbers() {
-    let network = |variant| Network::new(&config(), variant, &device());
-    let (ple, duia) = (network(Variant::Ple), network(Variant::DuiaItems));
-    let (base, more) = (parameters(&ple.ple.first.joint), parameters(&duia.ple.first.joint));
+    let layout = Layout::new(Vocabulary { users: 5, items: 9, categories: 3 }, &config());
+    let fresh = |variant| Ranker::new(&config(), variant, layout, &Device::flex());
+    let (ple, duia) = (fresh(Variant::Ple), fresh(Variant::DuiaItems));
+    let (base, more) = (parameters(&ple.ple().first.joint), parameters(&duia.ple().first.joint));
     for side in 0..2 {
         assert!(more[side].1.len() > base[side].1.len());
         assert_eq!(more[side].1[..base[side].1.len()], base[side].1[..], "more inputs add rows and change none");
     }
-    assert_eq!(layers(&ple.ple.towers, 1), layers(&duia.ple.towers, 1));
-    assert_eq!(parameters(network(Variant::Uie).auxiliary.as_ref().unwrap()), parameters(duia.auxiliary.as_ref().unwrap()));
+    assert_eq!(layers(&ple.ple().towers, 1), layers(&duia.ple().towers, 1));
+    let towers = |ranker: &Ranker| parameters(ranker.parts::<AuxiliaryModel>().next().unwrap().towers());
+    assert_eq!(towers(&fresh(Variant::Uie)), towers(&duia));
     let first = |seed| layer(&Linear::with_deviation(&Init::new(seed, &device()), "x", 1, 3, 2, 1.0), 0).0;
     let wide = layer(&Linear::with_deviation(&Init::new(1, &device()), "x", 1, 5, 2, 1.0), 0).0;
     assert_eq!(wide[..6], first(1)[..]);

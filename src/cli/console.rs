@@ -93,7 +93,7 @@ impl Console {
             Event::Stage(stage) => self.line(stage_text(*stage)),
             Event::Device(device) => self.line(&device_text(device)),
             Event::Data(data) => data_text(data).iter().for_each(|line| self.line(line)),
-            Event::Ready { variants, steps, panel_positives } => self.begin(variants, *steps, *panel_positives),
+            Event::Ready { variants, steps, panel_positives, .. } => self.begin(variants, *steps, *panel_positives),
             Event::Progress { step, samples_per_second, .. } => self.progress(*step, *samples_per_second),
             Event::Evaluation(evaluation) if evaluation.kind == TestKind::Panel => self.areas = areas_text(&self.variants, evaluation),
             _ => {}

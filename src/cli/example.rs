@@ -2,7 +2,7 @@
 
 use duia::config::Config;
 use duia::data::{DataReport, GroupInterest, Interest, Origin, Side};
-use duia::metrics::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Losses, Score, Slice, SliceScore, TestKind};
+use duia::metrics::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Score, Slice, SliceScore, TestKind};
 use duia::variants::Variant;
 use duia::wire::Event;
 
@@ -71,8 +71,8 @@ pub fn record(config: &Config) -> Record {
     let variants = config.variants.0.clone();
     let mut record = Record::default();
     record.take(Event::Data(data()));
-    record.take(Event::Ready { variants: variants.clone(), steps: 10, panel_positives: 64 });
-    record.take(Event::Losses { step: 10, losses: vec![Losses { mtl: 0.5, ..Losses::default() }; variants.len()] });
+    record.take(Event::Ready { variants: variants.clone(), steps: 10, panel_positives: 64, losses: Vec::new() });
+    record.take(Event::Losses { step: 10, losses: vec![[("loss_mtl", 0.5)].into_iter().collect(); variants.len()] });
     record.take(Event::Progress { step: 10, samples: 5_120, samples_per_second: 1_000.0 });
     let scores = |more: f64, gain: f64| {
         let of = |n: usize| score(0.8 + more + 0.01 * n as f64, (n > 0).then_some(gain * n as f64));

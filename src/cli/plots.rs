@@ -117,18 +117,18 @@ mod tests {
     use super::super::example;
     use super::*;
     use duia::data::Side;
-    use duia::metrics::{Auc, ByGroup, ClusterHealth, Evaluation, Losses, Score, TestKind};
+    use duia::metrics::{Auc, ByGroup, ClusterHealth, Evaluation, Score, TestKind};
     use duia::wire::Event;
 
     #[test]
     fn an_empty_run_and_figures_that_do_not_exist_can_be_drawn() {
         let mut record = Record::default();
         assert_eq!(all(&record).unwrap().len(), 3);
-        record.take(Event::Ready { variants: Variant::ALL.to_vec(), steps: 1, panel_positives: 1 });
+        record.take(Event::Ready { variants: Variant::ALL.to_vec(), steps: 1, panel_positives: 1, losses: Vec::new() });
         let missing = Auc { value: f64::NAN, standard_error: f64::NAN, ..Auc::default() };
         let score = Score { auc: ByGroup { all: missing, low: missing, high: Auc { value: 0.5, ..missing } }, ..Score::default() };
         let scores = vec![score; Variant::ALL.len()];
-        record.take(Event::Losses { step: 1, losses: vec![Losses { mtl: f32::INFINITY, ..Losses::default() }; Variant::ALL.len()] });
+        record.take(Event::Losses { step: 1, losses: vec![[("loss_mtl", f32::INFINITY)].into_iter().collect(); Variant::ALL.len()] });
         record.take(Event::Evaluation(Evaluation { step: 1, kind: TestKind::Panel, scores: scores.clone() }));
         let health = example::health(Variant::Duia, Side::Items);
         record.take(Event::Clusters(ClusterHealth { relative_error: f64::NAN, nmi: Some(f64::NAN), ..health }));
@@ -143,7 +143,7 @@ mod tests {
     fn long_curves_are_thinned_to_means() {
         let mut series = Series::default();
         for step in 0..10_000 {
-            series.add_losses(&[Variant::Ple], step, &[Losses { mtl: (step % 2) as f32, ..Losses::default() }]);
+            series.add_losses(&[Variant::Ple], step, &[[("loss_mtl", (step % 2) as f32)].into_iter().collect()]);
         }
         let thin = curve(&series, "", line(0), Variant::Ple, "loss_mtl");
         assert!(thin.points.len() <= POINTS && thin.points.iter().all(|place| (place.value - 0.5).abs() < 0.02));

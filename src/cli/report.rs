@@ -15,7 +15,7 @@
 //! | `seconds` | wall time of the whole run, reading, evaluating and compiling included |
 //! | `samples_per_second` | speed of training alone, all models together |
 //! | `whole_test_set` | whether the scores are of the whole test set; else of the panel, where a run failed on its way |
-//! | `models` | one entry a model: `variant`, `name`, its last `losses`, its `score`, its score in the `streaming` test or null |
+//! | `models` | one entry a model: `variant`, `name`, its last `losses` by their names in `series.csv` (none of a rule), its `score`, its score in the `streaming` test or null |
 //! | `clusters` | state of the clusters over the test positives, one entry for each `variant` and `side` (`users`, `items`) |
 //! | `failure` | null, or what failed, in detail, and what to do next |
 //!
@@ -25,6 +25,7 @@
 //! `rung_without_repeats`, the paired differences from the model that this one adds something to (where that one raced and is not the first), and `slices`: area and lift over parts of
 //! the test. A figure that does not exist (an area with one class missing) is null.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use duia::config::Config;
@@ -38,7 +39,7 @@ use super::record::Record;
 use super::rows::name;
 
 /// Version of the schema. It grows when a key changes its meaning or goes away; new keys may come without.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// The file.
 #[derive(Debug, Serialize)]
@@ -67,7 +68,7 @@ pub struct Report<'a> {
 struct Model<'a> {
     variant: Variant,
     name: &'static str,
-    losses: Option<&'a Losses>,
+    losses: BTreeMap<&'a str, f32>,
     score: Option<&'a Score>,
     streaming: Option<&'a Score>,
 }
@@ -82,7 +83,7 @@ impl<'a> Report<'a> {
         let model = |(place, &variant): (usize, &Variant)| Model {
             variant,
             name: variant.name(),
-            losses: record.losses.get(place),
+            losses: record.losses.get(place).into_iter().flat_map(Losses::named).collect(),
             score: frozen.get(place),
             streaming: streaming.get(place),
         };

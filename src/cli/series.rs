@@ -215,7 +215,7 @@ mod tests {
         series.add_losses(
             &variants,
             3,
-            &[Losses { mtl: 0.5, ..Losses::default() }, Losses { mtl: 0.25, uie_l1: Some(2.0), ..Losses::default() }],
+            &[[("loss_mtl", 0.5)].into_iter().collect(), [("loss_mtl", 0.25), ("loss_uie_l1", 2.0)].into_iter().collect()],
         );
         let area = |value, standard_error| Auc { value, standard_error, positives: 8, negatives: 9 };
         let lift = Lift { value: 0.25, standard_error: 0.125 };

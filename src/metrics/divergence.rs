@@ -11,12 +11,12 @@ use crate::config::Config;
 pub const LARGEST_LOSS: f32 = 1e6;
 
 /// How a model diverged.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Divergence {
     /// A loss, by its name in files, is not a finite number.
-    NotFinite(&'static str),
+    NotFinite(String),
     /// A loss, by its name in files, is above [`LARGEST_LOSS`].
-    TooLarge(&'static str, f32),
+    TooLarge(String, f32),
     /// Every test row has the same score, so that every AUC is exactly 0.5.
     OneScore,
 }
@@ -34,8 +34,8 @@ impl fmt::Display for Divergence {
 /// Whether a model's losses show that it diverged.
 pub fn in_losses(losses: &Losses) -> Option<Divergence> {
     losses.named().find_map(|(name, loss)| match loss {
-        loss if !loss.is_finite() => Some(Divergence::NotFinite(name)),
-        loss if loss > LARGEST_LOSS => Some(Divergence::TooLarge(name, loss)),
+        loss if !loss.is_finite() => Some(Divergence::NotFinite(name.into())),
+        loss if loss > LARGEST_LOSS => Some(Divergence::TooLarge(name.into(), loss)),
         _ => None,
     })
 }
@@ -77,12 +77,13 @@ mod tests {
 
     #[test]
     fn losses_of_a_run_that_learns_pass_and_those_of_one_that_ran_away_do_not() {
-        let healthy = Losses { mtl: 2.8, auxiliary: Some(0.7), uie_l1: Some(310.0), ..Losses::default() };
-        assert_eq!(in_losses(&healthy), None);
-        assert_eq!(in_losses(&Losses { auxiliary: Some(3e8), ..healthy }), Some(Divergence::TooLarge("loss_auxiliary", 3e8)));
-        assert_eq!(in_losses(&Losses { mtl: f32::NAN, ..healthy }), Some(Divergence::NotFinite("loss_mtl")));
-        assert_eq!(in_losses(&Losses { uie_l2: Some(f32::INFINITY), ..healthy }), Some(Divergence::NotFinite("loss_uie_l2")));
-        assert_eq!(Divergence::TooLarge("loss_auxiliary", 3e8).to_string(), "loss_auxiliary is 3.0e8");
+        let healthy = [("loss_mtl", 2.8), ("loss_auxiliary", 0.7), ("loss_uie_l1", 310.0)];
+        let with = |name: &'static str, value: f32| -> Losses { healthy.into_iter().chain([(name, value)]).collect() };
+        assert_eq!(in_losses(&healthy.into_iter().collect()), None);
+        assert_eq!(in_losses(&with("loss_upbe_l1", 3e8)), Some(Divergence::TooLarge("loss_upbe_l1".into(), 3e8)));
+        assert_eq!(in_losses(&with("loss_upbe_l1", f32::NAN)), Some(Divergence::NotFinite("loss_upbe_l1".into())));
+        assert_eq!(in_losses(&with("loss_uie_l2", f32::INFINITY)), Some(Divergence::NotFinite("loss_uie_l2".into())));
+        assert_eq!(Divergence::TooLarge("loss_auxiliary".into(), 3e8).to_string(), "loss_auxiliary is 3.0e8");
     }
 
     #[test]

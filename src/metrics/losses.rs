@@ -1,50 +1,89 @@
-//! The losses of a training step.
+//! The losses of a training step, by name.
 
 use serde::{Deserialize, Serialize};
 
-/// The losses of Eq. 15 at a step, each before its weight.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Losses {
-    /// Sum of the tasks' cross entropies.
-    pub mtl: f32,
-    /// Eq. 1. None where the variant has no auxiliary model.
-    pub auxiliary: Option<f32>,
-    /// Eq. 4. None until the centres are filled.
-    pub uie_l1: Option<f32>,
-    /// Eq. 5. None until the centres are filled.
-    pub uie_l2: Option<f32>,
-    /// Eq. 9, on the user side. None until the centres are filled.
-    pub upbe_l1: Option<f32>,
-    /// Eq. 10, on the user side. None until the centres are filled.
-    pub upbe_l2: Option<f32>,
-    /// Eq. 13. None until the item centres are filled.
-    pub uhse_l1: Option<f32>,
-    /// Eq. 14. None until the item centres are filled.
-    pub uhse_l2: Option<f32>,
-    /// Eq. 9 and 10 on the item side. None until the item centres are filled.
-    pub items: Option<[f32; 2]>,
-    /// The added loss of PLE+CL or of PLE+TL.
-    pub adaptation: Option<f32>,
+use crate::variants::Variant;
+
+/// A loss that a component has: how a chart calls it, and its names in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// What a chart of it is called.
+    pub title: &'static str,
+    /// What it is, in a sentence.
+    pub about: &'static str,
+    /// Its names in files: one, or one a level. A chart shows their sum.
+    pub names: &'static [&'static str],
 }
 
+/// A [`Term`] and the models of a run that have it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossTerm {
+    /// What a chart of it is called.
+    pub title: String,
+    /// What it is, in a sentence.
+    pub about: String,
+    /// Its names in files: one, or one a level. A chart shows their sum.
+    pub names: Vec<String>,
+    /// The models that have it.
+    pub variants: Vec<Variant>,
+}
+
+impl LossTerm {
+    /// A term of some models.
+    pub fn new(term: &Term, variants: Vec<Variant>) -> Self {
+        let names = term.names.iter().map(|&name| name.into()).collect();
+        Self { title: term.title.into(), about: term.about.into(), names, variants }
+    }
+
+    /// Its value among a step's losses: the sum of its parts, where all are there.
+    pub fn value(&self, losses: &Losses) -> Option<f32> {
+        self.names.iter().map(|name| losses.get(name)).sum()
+    }
+}
+
+/// The losses of a model at a step, each with its name in files and before its weight. Empty of a rule, which has none; those of
+/// centres and memories are there once centres are filled.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Losses(Vec<(String, f32)>);
+
 impl Losses {
+    /// One loss more.
+    pub fn push(&mut self, name: impl Into<String>, value: f32) {
+        self.0.push((name.into(), value));
+    }
+
+    /// A loss by its name.
+    pub fn get(&self, name: &str) -> Option<f32> {
+        self.named().find(|(other, _)| *other == name).map(|(_, value)| value)
+    }
+
     /// Every loss that there is, with its name in files and charts.
-    pub fn named(&self) -> impl Iterator<Item = (&'static str, f32)> {
-        let items = |level: usize| self.items.map(|losses| losses[level]);
-        [
-            ("loss_mtl", Some(self.mtl)),
-            ("loss_auxiliary", self.auxiliary),
-            ("loss_uie_l1", self.uie_l1),
-            ("loss_uie_l2", self.uie_l2),
-            ("loss_upbe_l1", self.upbe_l1),
-            ("loss_upbe_l2", self.upbe_l2),
-            ("loss_uhse_l1", self.uhse_l1),
-            ("loss_uhse_l2", self.uhse_l2),
-            ("loss_items_l1", items(0)),
-            ("loss_items_l2", items(1)),
-            ("loss_adaptation", self.adaptation),
-        ]
-        .into_iter()
-        .filter_map(|(name, loss)| loss.map(|loss| (name, loss)))
+    pub fn named(&self) -> impl Iterator<Item = (&str, f32)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<S: Into<String>> FromIterator<(S, f32)> for Losses {
+    fn from_iter<I: IntoIterator<Item = (S, f32)>>(all: I) -> Self {
+        Self(all.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_is_the_sum_of_its_levels_once_all_are_there() {
+        const TERM: Term = Term { title: "Clustering loss", about: "", names: &["l1", "l2"] };
+        let term = LossTerm::new(&TERM, vec![Variant::Uie]);
+        assert_eq!(term.value(&[("l1", 1.0), ("l2", 0.5)].into_iter().collect()), Some(1.5));
+        assert_eq!(term.value(&[("l1", 1.0)].into_iter().collect()), None);
+        assert_eq!(term.value(&Losses::default()), None);
     }
 }

@@ -1,27 +1,21 @@
 //! Batches on the device: where each vocabulary begins in the one embedding table, how ids are laid out, and what is moved
-//! once for all variants of a race.
+//! once for all models in training.
 
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::parts::Parts;
-use super::table::{Ids, SINGLE, Touched};
+use super::layers::table::{Ids, SINGLE, Touched};
 use crate::config::Config;
 use crate::counter::{Counter, Stream};
 use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS};
 use crate::data::rows::{Bags, RowPlanner, Segment};
-use crate::data::{Behaviour, Vocabulary};
-use crate::variants::Variant;
+use crate::data::{Behaviour, Side, Vocabulary};
 
 /// Embedded fields of a candidate: item, category.
 pub const CANDIDATE_FIELDS: usize = 2;
 /// Embedded fields of a request: user, activity bucket, pooled recent items, pooled recent categories.
 pub const REQUEST_FIELDS: usize = 4;
-/// Probability that a view of the contrastive model drops a history value (section 4 of the design).
-const VIEW_DROP: f64 = 0.3;
-/// Behaviours of the short history of the transfer model: where the paper's users count as having few (A21).
-pub const FEW: usize = 5;
 
 /// Where each vocabulary begins in the embedding table: items, categories, users, activity buckets.
 #[derive(Clone, Copy, Debug)]
@@ -88,12 +82,13 @@ impl Layout {
         Bags { singles: 0, bags: 1, bag_len: self.history }
     }
 
-    fn whole_bags(&self) -> Bags {
+    /// How whole histories are laid out: items, then categories.
+    pub fn whole_bags(&self) -> Bags {
         Bags { singles: 0, bags: 2, bag_len: self.history }
     }
 
     /// Ids of the `newest` of a request's history, items and then categories; places that are not kept are padding.
-    fn history<'a>(
+    pub fn history<'a>(
         &self,
         batch: &'a Batch,
         request: usize,
@@ -109,47 +104,25 @@ impl Layout {
         let of_category = batch.history_categories[window].iter().map(move |&c| c.checked_add(categories).unwrap_or(c));
         items.enumerate().map(kept).chain(of_category.enumerate().map(kept))
     }
-
-    /// Ids of two contrastive views a request: in each, values of the whole history of a low-active user are dropped, item and
-    /// category together. Nobody else has views.
-    fn contrastive_views(&self, batch: &Batch, random: Counter) -> Vec<u32> {
-        let views = (0..batch.requests).flat_map(|r| (0..2).map(move |view| (r, view)));
-        let keep = |r: usize, view: usize| {
-            let lane = random.lane((2 * r + view) as u64);
-            move |place: usize| batch.low_active[r] && lane.uniform(place as u64) >= VIEW_DROP
-        };
-        views.flat_map(|(r, view)| self.history(batch, r, self.history, keep(r, view)).collect::<Vec<_>>()).collect()
-    }
-
-    /// Ids of each request's history, cut to its newest [`FEW`] and then whole.
-    fn short_and_whole_histories(&self, batch: &Batch) -> Vec<u32> {
-        let cut = |r: usize, few: usize| self.history(batch, r, self.history, move |place| place < few);
-        (0..batch.requests).flat_map(|r| cut(r, FEW).chain(cut(r, self.history)).collect::<Vec<_>>()).collect()
-    }
 }
 
-/// Histories that a variant learns embeddings from beside the recent ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum View {
-    /// None.
-    Recent,
-    /// Two views with dropped values.
-    Contrastive,
-    /// The history cut short, and the whole of it.
-    ShortAndWhole,
-    /// The whole of it.
-    Whole,
+/// A history that a model learns embeddings from beside the recent one.
+#[derive(Clone, Copy)]
+pub struct View {
+    /// Its name: models with the same view share its ids.
+    pub name: &'static str,
+    /// How the ids of a request are laid out.
+    pub bags: fn(&Layout) -> Bags,
+    /// The ids of a batch, with random numbers of the batch.
+    pub ids: fn(&Layout, &Batch, Counter) -> Vec<u32>,
 }
 
-impl View {
-    fn of(variant: Variant) -> Self {
-        match Parts::of(variant) {
-            parts if parts.contrastive => Self::Contrastive,
-            parts if parts.transfer => Self::ShortAndWhole,
-            parts if parts.long => Self::Whole,
-            _ => Self::Recent,
-        }
-    }
+/// The whole history.
+pub const WHOLE: View = View { name: "whole", bags: Layout::whole_bags, ids: |layout, batch, _| layout.whole_histories(batch) };
+
+/// The name of a view; that of none is empty.
+fn name_of(view: Option<&View>) -> &'static str {
+    view.map_or("", |view| view.name)
 }
 
 /// Ids that touch the embedding table, and their plan.
@@ -159,7 +132,7 @@ pub struct Fields {
     pub candidates: Ids,
     /// `[requests]` of user, activity, recent items, recent categories.
     pub requests: Ids,
-    /// More bags of history a request, items and categories of each: two views, the short and the whole one, or the whole one.
+    /// The histories of the model's view, a bag of items and a bag of categories each.
     pub views: Option<Ids>,
     /// The plan of all of them, in this order.
     pub touched: Touched,
@@ -198,7 +171,7 @@ impl Dense {
     }
 }
 
-/// To whom memories lend in training: 1, or 0 from whom everything is withheld.
+/// Dropout of the enhancement vectors in training: 1, or 0 where all of a side are taken.
 #[derive(Clone)]
 pub struct Kept {
     /// `[requests, 1]`, on the user side.
@@ -207,10 +180,20 @@ pub struct Kept {
     pub items: Tensor<2>,
 }
 
+impl Kept {
+    /// That of a side.
+    pub fn of(&self, side: Side) -> Tensor<2> {
+        match side {
+            Side::Users => self.users.clone(),
+            Side::Items => self.items.clone(),
+        }
+    }
+}
+
 /// A training batch on the device.
 #[derive(Clone)]
 pub struct DeviceBatch {
-    fields: Vec<(View, Fields)>,
+    fields: Vec<(&'static str, Fields)>,
     /// `[requests]` users.
     pub users: Rows,
     /// `[samples]` items.
@@ -227,20 +210,20 @@ pub struct DeviceBatch {
     pub positive: Tensor<1>,
     /// `[requests, 1]`: 1 for low-active users.
     pub low_active: Tensor<2>,
-    /// `[requests, 1]`: 1 for the first request of each low-active user that has a history: who takes part in the contrast.
-    pub contrasted: Tensor<2>,
-    /// To whom memories lend.
+    /// Dropout of the enhancement vectors.
     pub kept: Kept,
     /// The batch as the host knows it.
     pub host: Arc<Batch>,
 }
 
 impl DeviceBatch {
-    /// The ids that a variant reads.
-    pub fn fields(&self, variant: Variant) -> &Fields {
-        let view = View::of(variant);
-        let found = self.fields.iter().find(|(other, _)| *other == view);
-        &found.expect("the loader was made for this variant").1
+    /// The ids that a model with such a view reads.
+    ///
+    /// # Panics
+    /// Where the loader was not made for such a view.
+    pub fn fields(&self, view: Option<&View>) -> &Fields {
+        let found = self.fields.iter().find(|(name, _)| *name == name_of(view));
+        &found.expect("the loader was made for this view").1
     }
 }
 
@@ -260,7 +243,8 @@ pub struct TestBatch {
     pub low_active: Tensor<2>,
 }
 
-fn flags(values: impl Iterator<Item = bool>, device: &Device) -> Tensor<2> {
+/// `[values, 1]`: 1 where true.
+pub fn flags(values: impl Iterator<Item = bool>, device: &Device) -> Tensor<2> {
     let values: Vec<f32> = values.map(|flag| f32::from(u8::from(flag))).collect();
     let length = values.len();
     Tensor::from_data(TensorData::new(values, [length, 1]), device)
@@ -289,7 +273,7 @@ impl TestBatch {
 /// Moves training batches to the device, once for all variants.
 pub struct Loader {
     layout: Layout,
-    views: Vec<View>,
+    views: Vec<Option<&'static View>>,
     fields: RowPlanner,
     users: RowPlanner,
     items: RowPlanner,
@@ -301,11 +285,11 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// A loader for some variants.
-    pub fn new(layout: Layout, variants: &[Variant], config: &Config, device: &Device) -> Self {
-        let mut views = Vec::new();
-        for view in variants.iter().map(|&variant| View::of(variant)) {
-            if !views.contains(&view) {
+    /// A loader for models with such views.
+    pub fn new(layout: Layout, wanted: impl Iterator<Item = Option<&'static View>>, config: &Config, device: &Device) -> Self {
+        let mut views: Vec<Option<&'static View>> = Vec::new();
+        for view in wanted {
+            if !views.iter().any(|&known| name_of(known) == name_of(view)) {
                 views.push(view);
             }
         }
@@ -327,14 +311,10 @@ impl Loader {
     /// A batch to train on.
     pub fn load(&mut self, batch: Arc<Batch>) -> DeviceBatch {
         let device = self.device.clone();
-        let fields: Vec<(View, Fields)> = self.views.clone().into_iter().map(|view| (view, self.fields(view, &batch))).collect();
+        let fields = self.views.clone().into_iter().map(|view| (name_of(view), self.fields(view, &batch))).collect();
         self.batches += 1;
         let consumed: Vec<u32> = batch.consumed().collect();
         let positive: Vec<f32> = batch.consumed_labels().collect();
-        let mut met = std::collections::HashSet::new();
-        // Without a history one of the two views is nothing: every cosine is 0, the exact gradient is 0, and Adam made whole steps
-        // of its rounding, other ones on every device.
-        let contrasted = (0..batch.requests).map(|r| batch.low_active[r] && batch.has_history(r) && met.insert(batch.user[r]));
         DeviceBatch {
             users: rows(&mut self.users, &batch.user, &device),
             items: rows(&mut self.items, &batch.item, &device),
@@ -344,14 +324,13 @@ impl Loader {
             clustered: floats(&batch.clustered, &device),
             positive: floats(&positive, &device),
             low_active: flags(batch.low_active.iter().copied(), &device),
-            contrasted: flags(contrasted, &device),
             kept: self.kept(&batch),
             fields,
             host: batch,
         }
     }
 
-    /// Draws to whom this batch's memories lend.
+    /// Draws from whom dropout takes the enhancement vectors of this batch.
     fn kept(&self, batch: &Batch) -> Kept {
         let side = |lane: usize| {
             let draws = self.withheld.lane(2 * self.batches + lane as u64);
@@ -364,16 +343,10 @@ impl Loader {
         }
     }
 
-    fn fields(&mut self, view: View, batch: &Batch) -> Fields {
+    fn fields(&mut self, view: Option<&View>, batch: &Batch) -> Fields {
         let (candidates, requests) = (self.layout.candidates(&batch.item, &batch.category), self.layout.requests(batch));
-        let whole = self.layout.whole_bags();
-        let two = Bags { bags: 4, ..whole };
-        let views = match view {
-            View::Recent => None,
-            View::Contrastive => Some((self.layout.contrastive_views(batch, self.random.lane(self.batches)), two)),
-            View::ShortAndWhole => Some((self.layout.short_and_whole_histories(batch), two)),
-            View::Whole => Some((self.layout.whole_histories(batch), whole)),
-        };
+        let random = self.random.lane(self.batches);
+        let views = view.map(|view| ((view.ids)(&self.layout, batch, random), (view.bags)(&self.layout)));
         let mut segments = vec![
             Segment { ids: &candidates, bags: self.layout.candidate_bags() },
             Segment { ids: &requests, bags: self.layout.request_bags() },

@@ -10,7 +10,7 @@ use crate::data::Source;
 use crate::data::generator::Generator;
 use crate::data::protocol::{Batch, Dataset};
 use crate::footprint::{self, Shape};
-use crate::model::ranker::Frozen;
+use crate::model::component::Frozen;
 use crate::platform;
 use crate::training::device::{self, Opened, Watch};
 use crate::training::readback::ReadBack;

@@ -13,18 +13,18 @@ use super::learner::{Learner, Upkeep};
 use super::losses::AskedLosses;
 use super::readback::ReadBack;
 use super::snapshot::AskedSnapshot;
-use crate::checkpoint;
 use crate::config::{Config, ConfigError};
 use crate::data::Source;
 use crate::data::protocol::{Batch, Dataset, Replay};
 use crate::footprint::{self, Shape};
 use crate::metrics::divergence::{self, Divergence};
 use crate::metrics::{Losses, TestKind};
-use crate::model::ghca::Reseeded;
-use crate::platform;
+use crate::model::components::loss_terms;
+use crate::model::layers::ghca::Reseeded;
 use crate::variants::{Rule, Variant, trained};
 use crate::view::Snapshot;
 use crate::wire::{DeviceChoice, Event, Failure, Stage, State};
+use crate::{checkpoint, platform};
 
 /// Test batches scored before the thread is given up once and their figures are read.
 const TEST_CHUNK: usize = 16;
@@ -87,7 +87,8 @@ impl Comparison {
         sink(Event::Data(self.dataset.report()));
         let positives = self.panel.iter().map(|batch| batch.valid as u64).sum();
         let variants = self.config.variants.0.clone();
-        sink(Event::Ready { variants, steps: self.steps, panel_positives: positives });
+        let losses = loss_terms(&variants);
+        sink(Event::Ready { variants, steps: self.steps, panel_positives: positives, losses });
     }
 
     /// One step of every variant, the clocks, and an evaluation where one is due. `false` once the stream has ended.
@@ -171,7 +172,7 @@ impl Comparison {
             self.losses_told = self.step;
             let rankers = self.learner.rankers();
             let of = |variant: &Variant| rankers.iter().position(|ranker| ranker.variant() == *variant);
-            let by_variant = |variant: &Variant| of(variant).and_then(|at| losses.get(at)).copied().unwrap_or_default();
+            let by_variant = |variant: &Variant| of(variant).and_then(|at| losses.get(at)).cloned().unwrap_or_default();
             sink(Event::Losses { step: self.step, losses: self.config.variants.0.iter().map(by_variant).collect() });
         }
         Ok(())

@@ -12,7 +12,8 @@ use crate::data::protocol::{Batch, Dataset};
 use crate::kernels::Levels;
 use crate::metrics::divergence::{self, Divergence};
 use crate::metrics::{ClusterHealth, ClusterTally, Evaluation, Positives, TestKind, TestRows, baseline_of};
-use crate::model::ranker::{Frozen, Ranker, Scored, Sight};
+use crate::model::component::{Clustered, Frozen};
+use crate::model::ranker::{Ranker, Scored};
 use crate::variants::{Rule, Variant};
 use crate::wire::Event;
 
@@ -96,9 +97,9 @@ impl Test {
             let is_first = self.tallies.is_empty();
             let centres = filled.map(|memory| memory.filter(|_| is_first).map(|memory| (memory.levels(), readback.ask(memory.centres()))));
             let batches = batches.iter().map(|batch| {
-                let Scored { logits, users, items } = ranker.score(frozen, batch);
-                let mut of_side = |sight: Option<Sight>, is_tallied: bool| {
-                    let Sight { v, chosen } = sight.filter(|_| is_tallied)?;
+                let Scored { logits, clustered: [users, items] } = ranker.score(frozen, batch);
+                let mut of_side = |seen: Option<Clustered>, is_tallied: bool| {
+                    let Clustered { v, chosen } = seen.filter(|_| is_tallied)?;
                     let (assigned, stopped) = chosen?;
                     Some(AskedSide { v: readback.ask(v), assigned: readback.ask(assigned), stopped: readback.ask(stopped) })
                 };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::TrainError;
+use super::losses::AskedLosses;
 use super::readback::{Asked, ReadBack};
 use crate::checkpoint::{CheckpointError, State};
 use crate::config::Config;
@@ -13,12 +14,10 @@ use crate::data::protocol::Batch;
 use crate::data::{Side, Vocabulary};
 use crate::metrics::Losses;
 use crate::model::batch::{DeviceBatch, Layout, Loader};
-use crate::model::ghca::Reseeded;
+use crate::model::layers::ghca::Reseeded;
 use crate::model::ranker::{Due, Observed, Ranker};
 use crate::platform;
 use crate::variants::Variant;
-
-use super::losses::AskedLosses;
 
 /// Centres that the host filled or re-seeded after a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +47,10 @@ impl Learner {
     /// of re-seeding scale with them.
     pub fn new(config: &Config, variants: &[Variant], vocabulary: Vocabulary, device: &Device, planned: u64) -> Self {
         let layout = Layout::new(vocabulary, config);
+        let rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(config, variant, layout, device)).collect();
         Self {
-            rankers: variants.iter().map(|&variant| Ranker::new(config, variant, layout, device)).collect(),
-            loader: Loader::new(layout, variants, config, device),
+            loader: Loader::new(layout, rankers.iter().map(Ranker::view), config, device),
+            rankers,
             layout,
             config: config.clone(),
             device: device.clone(),
@@ -70,7 +70,7 @@ impl Learner {
     pub fn apart(self) -> impl Iterator<Item = Self> {
         let Self { rankers, layout, config, device, step, planned, .. } = self;
         rankers.into_iter().map(move |ranker| Self {
-            loader: Loader::new(layout, &[ranker.variant()], &config, &device),
+            loader: Loader::new(layout, std::iter::once(ranker.view()), &config, &device),
             rankers: vec![ranker],
             layout,
             config: config.clone(),

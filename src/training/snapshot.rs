@@ -9,8 +9,9 @@ use super::readback::{Answers, Asked, ReadBack};
 use crate::data::Side;
 use crate::data::protocol::Batch;
 use crate::kernels::Levels;
-use crate::model::ghca::Memory;
-use crate::model::ranker::{Ranker, Sight};
+use crate::model::component::Clustered;
+use crate::model::layers::ghca::Memory;
+use crate::model::ranker::Ranker;
 use crate::view::Snapshot;
 
 /// A [`Snapshot`] that was asked for.
@@ -30,7 +31,7 @@ impl AskedSnapshot {
     pub(super) fn ask(ranker: &Ranker, readback: &mut ReadBack) -> Option<Self> {
         let memory = ranker.memory(Side::Users).filter(|memory| Memory::is_filled(memory))?;
         let last = ranker.last()?;
-        let Sight { v, chosen: Some((assigned, stopped)) } = last.users.clone()? else { return None };
+        let Clustered { v, chosen: Some((assigned, stopped)) } = last.clustered[Side::Users as usize].clone()? else { return None };
         let [_, width] = v.dims();
         Some(Self {
             levels: memory.levels(),

@@ -11,8 +11,8 @@ use crate::config::{Config, ConfigError};
 use crate::data::protocol::{Batch, Dataset, TASKS};
 use crate::data::{Behaviour, Side, Source};
 use crate::model::batch::DeviceBatch;
-use crate::model::ghca::Reseeded;
-use crate::model::ranker::{Graph, Leaves, Ranker, StepGradients};
+use crate::model::layers::ghca::Reseeded;
+use crate::model::ranker::{Graph, Ranker};
 use crate::variants::Variant;
 
 /// Bytes of numbers that a trace may have: it is kept in memory until it is written.
@@ -89,7 +89,7 @@ async fn record_step(learner: &mut Learner, batch: Arc<Batch>) -> Result<Arrays,
 /// A ranker's step ([`Ranker::step`]), each tensor that it meets on the way with its name.
 fn gather_step(ranker: &mut Ranker, batch: &DeviceBatch, into: &mut Gathering) {
     ranker.prepare(batch);
-    if let Some(views) = &batch.fields(ranker.variant()).views {
+    if let Some(views) = &batch.fields(ranker.view()).views {
         into.integers("batch.views", views.tensor());
     }
     let (requests, samples) = (batch.host.requests, batch.host.samples());
@@ -98,9 +98,9 @@ fn gather_step(ranker: &mut Ranker, batch: &DeviceBatch, into: &mut Gathering) {
     let graph = ranker.graph(batch);
     gather_pass(&graph, into);
     let gradients = ranker.backward(&graph);
-    gather_gradients(ranker, &gradients, into);
+    ranker.gather_gradients(&gradients, into);
     ranker.apply(batch, graph, gradients);
-    if let Some((consumed, _)) = ranker.last().and_then(|last| last.items.as_ref()?.chosen.clone()) {
+    if let Some((consumed, _)) = ranker.last().and_then(|last| last.clustered[Side::Items as usize].as_ref()?.chosen.clone()) {
         into.integers("consumed.assigned", consumed);
     }
     ranker.gather("after.", into);
@@ -128,8 +128,10 @@ fn batch_arrays(batch: &Batch) -> Arrays {
 
 /// What the forward pass found.
 fn gather_pass(graph: &Graph, into: &mut Gathering) {
-    let [tasks, samples, _] = graph.logits().dims();
-    into.floats("logits", graph.logits().reshape([tasks, samples]));
+    if let Some(logits) = graph.logits() {
+        let [tasks, samples, _] = logits.dims();
+        into.floats("logits", logits.reshape([tasks, samples]));
+    }
     into.floats("loss.backward", graph.loss());
     if let Some(towers) = graph.towers() {
         into.floats("v_user", towers.v_user.clone());
@@ -141,17 +143,6 @@ fn gather_pass(graph: &Graph, into: &mut Gathering) {
             into.integers(format!("{name}.assigned"), assigned);
             into.floats(format!("{name}.stopped"), stopped.reshape([n]));
         }
-    }
-}
-
-fn gather_gradients(ranker: &Ranker, gradients: &StepGradients, into: &mut Gathering) {
-    into.parameters("gradient.", ranker.network(), Some(&gradients.dense));
-    let Leaves { candidates, requests, views, users, items } = gradients.leaves.clone();
-    into.floats("gradient.fields.candidates", candidates);
-    into.floats("gradient.fields.requests", requests);
-    let others = [("fields.views", views), ("user_vectors", users), ("item_vectors", items)];
-    for (name, gradient) in others.into_iter().filter_map(|(name, gradient)| Some((name, gradient?))) {
-        into.floats(format!("gradient.{name}"), gradient);
     }
 }
 

@@ -7,12 +7,17 @@ use duia::config::Config;
 use duia::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS};
 use duia::data::{Side, Vocabulary};
 use duia::kernels::Levels;
-use duia::model::audience::CONSUMERS;
 use duia::model::batch::Kept;
-use duia::model::dense::{Linear, Mlp};
-use duia::model::enhancement::{Enhancement, Means};
-use duia::model::ghca::Memory;
-use duia::model::ple::Ple;
+use duia::model::components::auxiliary::AuxiliaryModel;
+use duia::model::components::consumers::{CONSUMERS, Consumers};
+use duia::model::components::enhancement::EnhancementOf;
+use duia::model::components::transfer::TransferLearning;
+use duia::model::components::uhse::Uhse;
+use duia::model::components::upbe::Upbe;
+use duia::model::layers::dense::{Linear, Mlp};
+use duia::model::layers::enhancement::{Enhancement, Means};
+use duia::model::layers::ghca::Memory;
+use duia::model::layers::ple::Ple;
 use duia::model::ranker::Ranker;
 
 use super::{block_on, dot, linear, mean, mlp, read, sigmoid, softmax};
@@ -365,38 +370,45 @@ pub struct Oracle {
 impl Oracle {
     /// What a ranker holds now.
     pub fn new(ranker: &Ranker, config: &Config, vocabulary: Vocabulary) -> Self {
-        let (network, m) = (ranker.network(), config.memory_width());
-        let weights = |table: Option<&duia::model::table::RowTable>, width: usize| -> Vec<Vec<f64>> {
+        let m = config.memory_width();
+        let table = |side: Side| ranker.tables().find(|table| table.side() == side).map(|table| &table.rows);
+        let behaviours = |side: Side| ranker.parts::<Upbe>().find(|upbe| upbe.side() == side).map(Upbe::behaviours);
+        let enhancement = |side: Side| ranker.parts::<EnhancementOf>().find(|enhancement| enhancement.side() == side);
+        let means = |side: Side| enhancement(side).and_then(EnhancementOf::means);
+        let weights = |table: Option<&duia::model::layers::table::RowTable>, width: usize| -> Vec<Vec<f64>> {
             table.map_or(Vec::new(), |table| block_on(read(table.rows())).chunks(3 * width).map(|row| row[..width].to_vec()).collect())
         };
-        let memories = |side: Side| ranker.behaviours(side).map_or(Vec::new(), |b| chunks(block_on(read(b.rows())), 2 * m + 1));
-        let towers = network.auxiliary.as_ref().map_or(Vec::new(), |auxiliary| stack(&parameters(auxiliary), 0));
+        let memories = |side: Side| behaviours(side).map_or(Vec::new(), |b| chunks(block_on(read(b.rows())), 2 * m + 1));
+        let towers = ranker.parts::<AuxiliaryModel>().next().map_or(Vec::new(), |model| stack(&parameters(model.towers()), 0));
         let (user, item) = towers.split_at(towers.len() / 2);
         let centres = |side: Side| {
             let memory = ranker.memory(side).filter(|memory| memory.is_filled())?;
             let raw = Centres::new(memory);
-            Some(if config.centred { raw.centred(ranker.means(side)) } else { raw })
+            Some(if config.centred { raw.centred(means(side)) } else { raw })
         };
         Self {
             vocabulary,
             config: config.clone(),
             variant: ranker.variant(),
             embeddings: weights(Some(ranker.embeddings()), config.embedding),
-            user_vectors: weights(ranker.user_vectors(), m),
-            item_vectors: weights(ranker.item_vectors(), m),
-            ple: PleOracle::new(&network.ple, config.specific_experts, config.shared_experts).into(),
+            user_vectors: weights(table(Side::Users), m),
+            item_vectors: weights(table(Side::Items), m),
+            ple: PleOracle::new(ranker.ple(), config.specific_experts, config.shared_experts).into(),
             towers: [user.to_vec(), item.to_vec()],
-            transfer: network.transfer.as_ref().map_or(Vec::new(), |transfer| stack(&parameters(transfer), 0)),
-            users: network.users.as_ref().zip(ranker.means(Side::Users)).map(|(e, means)| EnhancementOracle::new(e, means)),
-            items: network.items.as_ref().zip(ranker.means(Side::Items)).map(|(e, means)| EnhancementOracle::new(e, means)),
+            transfer: ranker.parts::<TransferLearning>().next().map_or(Vec::new(), |learning| stack(&parameters(learning.module()), 0)),
+            users: enhancement(Side::Users).zip(means(Side::Users)).map(|(e, means)| EnhancementOracle::new(e.module(), means)),
+            items: enhancement(Side::Items).zip(means(Side::Items)).map(|(e, means)| EnhancementOracle::new(e.module(), means)),
             user_centres: centres(Side::Users),
             item_centres: centres(Side::Items),
             user_behaviours: memories(Side::Users),
             item_behaviours: memories(Side::Items),
-            behaviour_means: [Side::Users, Side::Items]
-                .map(|side| ranker.behaviours(side).map_or(Vec::new(), |b| block_on(read(b.mean())))),
-            assignments: ranker.assignments().map_or(Vec::new(), |a| chunks(block_on(read(a.rows())), 2)),
-            consumers: ranker.consumers().map_or(Vec::new(), |c| chunks(block_on(read(c.rows())), 2 * CONSUMERS)),
+            behaviour_means: [Side::Users, Side::Items].map(|side| behaviours(side).map_or(Vec::new(), |b| block_on(read(b.mean())))),
+            assignments: ranker.parts::<Uhse>().next().map(Uhse::assignments).map_or(Vec::new(), |a| chunks(block_on(read(a.rows())), 2)),
+            consumers: ranker
+                .parts::<Consumers>()
+                .next()
+                .map(Consumers::assignments)
+                .map_or(Vec::new(), |c| chunks(block_on(read(c.rows())), 2 * CONSUMERS)),
             user_hits: ranker.memory(Side::Users).map_or(Vec::new(), |memory| block_on(read(memory.hits()))),
             withheld: Vec::new(),
         }

@@ -9,12 +9,15 @@ use duia::data::Side;
 use duia::data::generator::Generator;
 use duia::data::protocol::{Batch, Dataset, Replay};
 use duia::model::batch::DeviceBatch;
+use duia::model::components::consumers::Consumers;
+use duia::model::components::enhancement::EnhancementOf;
+use duia::model::components::uhse::Uhse;
+use duia::model::components::upbe::Upbe;
 use duia::model::ranker::Ranker;
 use duia::training::{Learner, Upkeep};
 use duia::variants::{Variant, trained};
 
 use super::block_on;
-use super::oracle::parameters;
 
 /// Steps that [`Trained::new`] takes, after the last of which every centre is filled.
 pub const FILLED: u64 = 4;
@@ -146,29 +149,36 @@ fn bits<const D: usize>(tensor: Tensor<D>) -> Vec<u32> {
     tensor.into_data().try_into_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
 }
 
+/// The dense parameters, to the bit.
+fn network(ranker: &Ranker) -> Vec<u32> {
+    let state = block_on(ranker.state("")).unwrap();
+    let dense = state.arrays.into_iter().filter(|(name, _)| name.starts_with("network."));
+    dense.flat_map(|(_, array)| array.as_floats().unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>()).collect()
+}
+
 /// Everything that a ranker holds, to the bit.
 pub fn state(ranker: &Ranker) -> BTreeMap<&'static str, Vec<u32>> {
-    let network = parameters(ranker.network()).into_iter().flat_map(|(_, values)| values);
-    let mut all =
-        BTreeMap::from([("embeddings", bits(ranker.embeddings().rows())), ("network", network.map(|x| (x as f32).to_bits()).collect())]);
+    let mut all = BTreeMap::from([("embeddings", bits(ranker.embeddings().rows())), ("network", network(ranker))]);
     let mut add = |name, there: Option<Vec<u32>>| there.map(|bits| all.insert(name, bits));
-    add("user vectors", ranker.user_vectors().map(|table| bits(table.rows())));
-    add("item vectors", ranker.item_vectors().map(|table| bits(table.rows())));
+    for side in Side::BOTH {
+        let of = |[users, items]: [&'static str; 2]| if side == Side::Users { users } else { items };
+        let table = ranker.tables().find(|table| table.side() == side);
+        add(of(["user vectors", "item vectors"]), table.map(|table| bits(table.rows.rows())));
+        let behaviours = ranker.parts::<Upbe>().find(|upbe| upbe.side() == side).map(Upbe::behaviours);
+        add(of(["user behaviours", "item behaviours"]), behaviours.map(|behaviours| bits(behaviours.rows())));
+        add(of(["mean of user behaviours", "mean of item behaviours"]), behaviours.map(|behaviours| bits(behaviours.mean())));
+        let means = ranker.parts::<EnhancementOf>().find(|enhancement| enhancement.side() == side).and_then(EnhancementOf::means);
+        add(of(["user means", "item means"]), means.map(|means| bits(means.rows())));
+    }
     add("user centres", ranker.memory(Side::Users).map(|memory| bits(memory.centres())));
     add("item centres", ranker.memory(Side::Items).map(|memory| bits(memory.centres())));
     add("user hits", ranker.memory(Side::Users).map(|memory| bits(memory.hits())));
     add("item hits", ranker.memory(Side::Items).map(|memory| bits(memory.hits())));
-    add("user behaviours", ranker.behaviours(Side::Users).map(|behaviours| bits(behaviours.rows())));
-    add("item behaviours", ranker.behaviours(Side::Items).map(|behaviours| bits(behaviours.rows())));
-    add("user means", ranker.means(Side::Users).map(|means| bits(means.rows())));
-    add("item means", ranker.means(Side::Items).map(|means| bits(means.rows())));
     add("mean of user centres", ranker.memory(Side::Users).map(|memory| bits(memory.mean())));
     add("mean of item centres", ranker.memory(Side::Items).map(|memory| bits(memory.mean())));
-    add("mean of user behaviours", ranker.behaviours(Side::Users).map(|behaviours| bits(behaviours.mean())));
-    add("mean of item behaviours", ranker.behaviours(Side::Items).map(|behaviours| bits(behaviours.mean())));
-    add("assignments", ranker.assignments().map(|assignments| bits(assignments.rows())));
-    add("assigned when", ranker.assignments().map(|assignments| bits(assignments.born())));
-    add("consumers", ranker.consumers().map(|consumers| bits(consumers.rows())));
+    add("assignments", ranker.parts::<Uhse>().next().map(Uhse::assignments).map(|assignments| bits(assignments.rows())));
+    add("assigned when", ranker.parts::<Uhse>().next().map(Uhse::assignments).map(|assignments| bits(assignments.born())));
+    add("consumers", ranker.parts::<Consumers>().next().map(Consumers::assignments).map(|consumers| bits(consumers.rows())));
     all
 }
 

@@ -1,7 +1,7 @@
 //! Whether the clustering works and the models learn: hit rates, spread, stops and losses, each as a small chart.
 
 use duia::data::{Origin, Side};
-use duia::metrics::{ClusterHealth, Losses, collapse};
+use duia::metrics::{ClusterHealth, LossTerm, Losses, collapse};
 use duia::variants::Variant;
 use leptos::prelude::*;
 
@@ -95,61 +95,6 @@ const CARDS: [Card; 5] = [
     },
 ];
 
-/// A loss of Eq. 15, or one that a model adds.
-#[derive(Clone, Copy)]
-struct Term {
-    name: &'static str,
-    how: &'static str,
-    /// Whether a model has it.
-    has: fn(Variant) -> bool,
-    value: fn(&Losses) -> Option<f32>,
-}
-
-const TERMS: [Term; 7] = [
-    Term {
-        name: "Ranking loss",
-        how: "Cross entropies of the tasks.",
-        has: |model| model.rule().is_none(),
-        value: |losses| Some(losses.mtl),
-    },
-    Term {
-        name: "Auxiliary loss",
-        how: "Eq. 1: the towers whose user vectors are clustered.",
-        has: |model| model.has("auxiliary"),
-        value: |losses| losses.auxiliary,
-    },
-    Term {
-        name: "Clustering loss",
-        how: "Eq. 4 and 5: distance of users to centres and to children. It grows while their vectors do.",
-        has: |model| model.has("user-centres"),
-        value: |losses| Some(losses.uie_l1? + losses.uie_l2?),
-    },
-    Term {
-        name: "Behaviour loss",
-        how: "Eq. 9 and 10: distance of memories to what their users took.",
-        has: |model| model.has("upbe"),
-        value: |losses| Some(losses.upbe_l1? + losses.upbe_l2?),
-    },
-    Term {
-        name: "Item clustering loss",
-        how: "Eq. 13 and 14: distance of items to centres and to children.",
-        has: Variant::has_item_centres,
-        value: |losses| Some(losses.uhse_l1? + losses.uhse_l2?),
-    },
-    Term {
-        name: "Items' behaviour loss",
-        how: "Eq. 9 and 10 on the item side.",
-        has: |model| model.has("item-upbe"),
-        value: |losses| losses.items.map(|[first, second]| first + second),
-    },
-    Term {
-        name: "Added loss",
-        how: "What PLE+CL or PLE+TL adds to the ranking loss.",
-        has: |model| model.has("contrastive") || model.has("transfer"),
-        value: |losses| losses.adaptation,
-    },
-];
-
 /// Every loss is a cross entropy or a squared distance: none is below 0.
 const LOSSES: (f64, f64) = (0.0, f64::INFINITY);
 
@@ -184,7 +129,7 @@ pub fn Health() -> impl IntoView {
                     .map(|card| {
                         move || (!card.planted || synthetic.get()).then(|| view! { <ClusterCard run card /> })
                     })
-                    } {TERMS.map(|term| move || is_there(run, term).then(|| view! { <LossCard run term /> }))}
+                    } {move || run.terms.get().into_iter().map(|term| view! { <LossCard run term /> }).collect::<Vec<_>>()}
             </div>
             <Table run />
         </section>
@@ -249,11 +194,6 @@ fn ClusterChoice(run: Run) -> impl IntoView {
     }
 }
 
-/// Whether a model of the race has this loss.
-fn is_there(run: Run, term: Term) -> bool {
-    run.variants.with(|all| all.iter().any(|variant| (term.has)(*variant)))
-}
-
 #[component]
 fn ClusterCard(run: Run, card: Card) -> impl IntoView {
     let figure = Signal::derive(move || {
@@ -290,15 +230,18 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
 }
 
 #[component]
-fn LossCard(run: Run, term: Term) -> impl IntoView {
+fn LossCard(run: Run, term: LossTerm) -> impl IntoView {
+    let (title, about) = (term.title.clone(), term.about.clone());
+    let term = StoredValue::new(term);
+    let value = move |all: &[Losses], at: usize| all.get(at).and_then(|losses| term.with_value(|term| term.value(losses)));
     let shown = Memo::new(move |_| {
         let all = run.roles().into_iter().enumerate().map(|(at, (variant, role))| (at, variant, role));
-        all.filter(|(_, variant, _)| (term.has)(*variant)).collect::<Vec<_>>()
+        all.filter(|(_, variant, _)| term.with_value(|term| term.variants.contains(variant))).collect::<Vec<_>>()
     });
     let figure = Signal::derive(move || {
         let line = |at: usize, role: Role| {
             let style = race::style(role, Ink::Hit);
-            let point = |(step, all): &(u64, Vec<Losses>)| Some((*step as f64, f64::from((term.value)(all.get(at)?)?)));
+            let point = |(step, all): &(u64, Vec<Losses>)| Some((*step as f64, f64::from(value(all, at)?)));
             run.losses.with(|series| Line::plain(style, series.iter().filter_map(point)))
         };
         let models = shown.get().into_iter().map(|(at, _, role)| (at, role));
@@ -311,23 +254,25 @@ fn LossCard(run: Run, term: Term) -> impl IntoView {
             unit: Unit::Decimals(2),
         }
     });
-    let newest = move |at: usize| run.losses.with(|series| text::loss(series.last().and_then(|(_, all)| all.get(at)).and_then(term.value)));
+    let newest = move |at: usize| run.losses.with(|series| text::loss(series.last().and_then(|(_, all)| value(all, at))));
     let keys = move || {
         let key = |(at, variant, role): (usize, Variant, Role)| {
             view! { <Key name=variant.name() style=race::style(role, Ink::Hit) value=move || newest(at) /> }
         };
         shown.get().into_iter().map(key).collect::<Vec<_>>()
     };
+    let name = title.clone();
     let label = move || {
         let parts = shown.get().into_iter().map(|(at, variant, _)| format!("{} {}", variant.name(), newest(at)));
-        format!("{} by step: {}", term.name, parts.collect::<Vec<_>>().join(", "))
+        format!("{name} by step: {}", parts.collect::<Vec<_>>().join(", "))
     };
+    let test_id = format!("loss-{}", title.split(' ').next().unwrap_or_default().to_lowercase());
     view! {
         <article class="card">
-            <h3>{term.name}</h3>
-            <p class="how">{term.how}</p>
+            <h3>{title}</h3>
+            <p class="how">{about}</p>
             <Chart label figure />
-            <p class="key" data-testid=format!("loss-{}", term.name.split(' ').next().unwrap_or_default().to_lowercase())>
+            <p class="key" data-testid=test_id>
                 {keys}
             </p>
         </article>
@@ -391,17 +336,18 @@ fn cluster_table(run: Run) -> impl IntoView {
 }
 
 fn loss_table(run: Run) -> impl IntoView {
+    let terms = run.terms.get();
     let heads: Vec<_> = run
         .variants
         .get()
         .into_iter()
-        .flat_map(|variant| TERMS.map(|term| format!("{}, {}", term.name, variant.name())))
+        .flat_map(|variant| terms.iter().map(move |term| format!("{}, {}", term.title, variant.name())))
         .map(|head| view! { <th scope="col">{head}</th> })
         .collect();
     let row = |(step, all): &(u64, Vec<Losses>)| {
         let cells: Vec<_> = all
             .iter()
-            .flat_map(|losses| TERMS.map(|term| (term.value)(losses)))
+            .flat_map(|losses| terms.iter().map(move |term| term.value(losses)))
             .map(|loss| view! { <td>{text::loss(loss)}</td> })
             .collect();
         view! {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use duia::data::{DataReport, Side};
-use duia::metrics::{ClusterHealth, Evaluation, Losses};
+use duia::metrics::{ClusterHealth, Evaluation, LossTerm, Losses};
 use duia::variants::Variant;
 use duia::view::FieldFrame;
 use duia::wire::{DeviceReport, Event, Failure, Stage, State};
@@ -110,6 +110,8 @@ pub struct Run {
     pub panel: RwSignal<u64>,
     /// How far it is.
     pub progress: RwSignal<Progress>,
+    /// The losses that there are.
+    pub terms: RwSignal<Vec<LossTerm>>,
     /// Losses so far.
     pub losses: RwSignal<Series<LossPoint>>,
     /// Scores so far.
@@ -145,6 +147,7 @@ impl Run {
             variants: RwSignal::new(Vec::new()),
             panel: RwSignal::new(0),
             progress: RwSignal::new(Progress::default()),
+            terms: RwSignal::new(Vec::new()),
             losses: RwSignal::new(Series::default()),
             evaluations: RwSignal::new(Series::default()),
             health: RwSignal::new(Vec::new()),
@@ -181,7 +184,8 @@ impl Run {
             Event::Stage(stage) => self.phase.set(Phase::Preparing(stage)),
             Event::Device(device) => self.device.set(Some(device)),
             Event::Data(data) => self.data.set(Some(data)),
-            Event::Ready { variants, steps, panel_positives } => {
+            Event::Ready { variants, steps, panel_positives, losses } => {
+                self.terms.set(losses);
                 self.variants.set(variants);
                 self.panel.set(panel_positives);
                 self.progress.set(Progress { steps, ..Progress::default() });

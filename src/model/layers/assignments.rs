@@ -17,8 +17,9 @@ const NEVER: f32 = -1.0;
 /// which are exact up to 16 million.
 pub struct Assignments {
     table: BehaviourTable,
-    /// `[level-2 centres]`
+    /// `[level-2 centres]`, on the host and on the device.
     born: Vec<f32>,
+    born_there: Tensor<1>,
     places: usize,
     levels: Levels,
     device: Device,
@@ -40,7 +41,8 @@ impl Assignments {
     pub fn new(owners: usize, places: usize, levels: Levels, device: &Device) -> Self {
         let never = TensorData::new([0.0, NEVER].repeat(owners * places), [owners, 2 * places]);
         let born = vec![0.0; levels.first * levels.children];
-        Self { table: BehaviourTable::new(Tensor::from_data(never, device)), born, places, levels, device: device.clone() }
+        let born_there = there(&born, device);
+        Self { table: BehaviourTable::new(Tensor::from_data(never, device)), born, born_there, places, levels, device: device.clone() }
     }
 
     /// `[owners, 2 * places]`, each owner's newest place first.
@@ -51,12 +53,13 @@ impl Assignments {
     /// `[level-2 centres]`: the step at which each was born again, plus 1; 0 for those that never were. Places that were given
     /// before are void.
     pub fn born(&self) -> Tensor<1> {
-        Tensor::from_data(TensorData::new(self.born.clone(), [self.born.len()]), &self.device)
+        self.born_there.clone()
     }
 
     /// Puts back what [`Assignments::rows`] and [`Assignments::born`] gave.
     pub fn restore(&mut self, rows: Tensor<2>, born: Vec<f32>) {
         self.table.restore(rows);
+        self.born_there = there(&born, &self.device);
         self.born = born;
     }
 
@@ -78,12 +81,14 @@ impl Assignments {
         let per_parent = self.levels.children as u32;
         let of_parents = reseeded.centres.iter().flat_map(|&centre| centre * per_parent..(centre + 1) * per_parent);
         of_parents.chain(reseeded.children.iter().copied()).for_each(|child| self.born[child as usize] = step as f32 + 1.0);
+        self.born_there = there(&self.born, &self.device);
     }
 
     /// Takes every place back.
     pub fn clear(&mut self) {
         let [owners, _] = self.table.rows().dims();
-        *self = Self { born: std::mem::take(&mut self.born), ..Self::new(owners, self.places, self.levels, &self.device) };
+        let fresh = Self::new(owners, self.places, self.levels, &self.device);
+        *self = Self { born: std::mem::take(&mut self.born), born_there: self.born_there.clone(), ..fresh };
     }
 
     /// As they are.
@@ -98,6 +103,10 @@ impl Assignments {
         let born = Tensor::zeros([self.born.len()], &self.device);
         FrozenAssignments { entries: entries(assigned, 0.0), born, places: 1, levels: self.levels }
     }
+}
+
+fn there(born: &[f32], device: &Device) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(born.to_vec(), [born.len()]), device)
 }
 
 fn entries(assigned: Tensor<2, Int>, step: f32) -> Tensor<2> {

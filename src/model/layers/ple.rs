@@ -12,11 +12,17 @@ use burn::tensor::{
     activation::{relu, softmax},
 };
 
-use super::dense::{Init, Joint, Linear, Mlp};
+use crate::config::Config;
+use crate::data::protocol::TASKS;
 use crate::kernels::{Mix, mix};
+use crate::metrics::Term;
+use crate::model::layers::dense::{Init, Joint, Linear, Mlp};
 
 /// What a gate adds to the logit of an expert that it may not see. `exp` of it is 0 in f32.
 const HIDDEN: f32 = -1e9;
+
+/// The ranker's own loss, `L_MTL` of Eq. 15.
+pub const RANKING: Term = Term { title: "Ranking loss", about: "Cross entropies of the tasks.", names: &["loss_mtl"] };
 
 /// Sizes of a PLE.
 #[derive(Clone, Debug)]
@@ -34,6 +40,23 @@ pub struct PleSizes {
 }
 
 impl PleSizes {
+    /// As configured.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            tasks: TASKS,
+            specific: config.specific_experts,
+            shared: config.shared_experts,
+            levels: [&config.expert_1, &config.expert_2].map(|widths| widths.0.clone()).to_vec(),
+            tower: config.tower.0.clone(),
+        }
+    }
+
+    /// Experts of so many sixteenths of their widths.
+    pub fn scaled(&self, sixteenths: usize) -> Self {
+        let levels = self.levels.iter().map(|widths| widths.iter().map(|w| w * sixteenths / 16).collect());
+        Self { levels: levels.collect(), ..self.clone() }
+    }
+
     fn experts(&self) -> usize {
         self.tasks * self.specific + self.shared
     }
@@ -193,10 +216,11 @@ impl Ple {
         }
     }
 
-    /// `[requests, request inputs]` and `[samples, candidate inputs]` to the tasks' logits, `[tasks, samples, 1]`.
-    pub fn forward(&self, request: Tensor<2>, candidate: Tensor<2>) -> Tensor<3> {
+    /// `[requests, request inputs]` and `[samples, candidate inputs]` to the tasks' logits, `[tasks, samples, 1]`. `tower_gates` are
+    /// factors of the towers' hidden units, layer by layer, `[tasks, samples, width]`; none for those of layers without.
+    pub fn forward(&self, request: Tensor<2>, candidate: Tensor<2>, tower_gates: &[Tensor<3>]) -> Tensor<3> {
         let first = self.first.forward(request, candidate).streams;
-        self.towers.forward(self.levels.iter().fold(first, |streams, level| level.forward(streams).streams))
+        self.towers.forward_gated(self.levels.iter().fold(first, |streams, level| level.forward(streams).streams), tower_gates)
     }
 
     /// Every level's output in turn, for tests and for showing the gates.

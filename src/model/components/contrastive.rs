@@ -10,14 +10,39 @@ use std::collections::HashMap;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, activation::log_softmax};
 
-use super::batch::REQUEST_FIELDS;
-use super::dense::{Init, Mlp};
-use crate::counter::Counter;
+use crate::counter::{Counter, Stream};
 use crate::data::Behaviour;
 use crate::data::protocol::Batch;
+use crate::data::rows::Bags;
+use crate::metrics::Term;
+use crate::model::batch::{DeviceBatch, Layout, REQUEST_FIELDS, View, flags};
+use crate::model::component::{Component, Found, GraphLoss, Kind, Reads};
+use crate::model::layers::dense::{Init, Mlp};
+use crate::model::layers::weights::{Parameters, Weights};
+
+const LOSS: Term =
+    Term { title: "Added loss", about: "What PLE+CL or PLE+TL adds to the ranking loss.", names: &["loss_adaptation"] };
+
+/// Two views of each low-active user's whole history with dropped values.
+const VIEWS: View = View { name: "contrastive", bags: |layout| Bags { bags: 4, ..layout.whole_bags() }, ids: views };
+
+/// PLE with CL.
+pub static KINDS: [Kind; 1] = [Kind {
+    view: Some(&VIEWS),
+    losses: &[&LOSS],
+    ..Kind::new("contrastive", |building| {
+        Box::new(ContrastiveLearning {
+            weights: Weights::new("contrastive", Contrastive::new(building.init, building.config.embedding)),
+            correlations: None,
+            random: Counter::new(building.config.seed, Stream::Views).lane(u64::MAX),
+        })
+    })
+}];
 
 /// Weight of the loss.
-pub const WEIGHT: f64 = 0.1;
+const WEIGHT: f64 = 0.1;
+/// Probability that a view drops a history value.
+const VIEW_DROP: f64 = 0.3;
 /// Temperature of InfoNCE.
 const TEMPERATURE: f32 = 0.1;
 /// Widths of the perceptron over a view.
@@ -128,6 +153,71 @@ pub fn info_nce(a: Tensor<2>, b: Tensor<2>, weights: Tensor<2>) -> Tensor<1> {
     let diagonal = Tensor::<2>::eye(n, &weights.device());
     let own = (log_softmax(logits, 1) * diagonal).sum_dim(1);
     (own * weights.clone()).sum().neg() / weights.sum().clamp_min(1.0)
+}
+
+/// Ids of two views a request: in each, values of the whole history of a low-active user are dropped, item and category together.
+/// Nobody else has views.
+fn views(layout: &Layout, batch: &Batch, random: Counter) -> Vec<u32> {
+    let views = (0..batch.requests).flat_map(|r| (0..2).map(move |view| (r, view)));
+    let keep = |r: usize, view: usize| {
+        let lane = random.lane((2 * r + view) as u64);
+        move |place: usize| batch.low_active[r] && lane.uniform(place as u64) >= VIEW_DROP
+    };
+    views.flat_map(|(r, view)| layout.history(batch, r, batch.history, keep(r, view)).collect::<Vec<_>>()).collect()
+}
+
+/// PLE with CL in training.
+pub struct ContrastiveLearning {
+    weights: Weights<Contrastive>,
+    /// Which features are masked together: decided by the first batch in which most users have a history. At the start of a stream
+    /// nobody has, and whatever goes together there is chance.
+    correlations: Option<Correlations>,
+    random: Counter,
+}
+
+impl ContrastiveLearning {
+    /// The perceptron over views.
+    pub fn module(&self) -> &Contrastive {
+        self.weights.module()
+    }
+}
+
+impl Component for ContrastiveLearning {
+    fn weights(&self) -> Option<&dyn Parameters> {
+        Some(&self.weights)
+    }
+
+    fn weights_mut(&mut self) -> Option<&mut dyn Parameters> {
+        Some(&mut self.weights)
+    }
+
+    fn prepare(&mut self, batch: &Batch) {
+        if self.correlations.is_none() && mostly_known(batch) {
+            self.correlations = Some(Correlations::new(batch));
+        }
+    }
+
+    fn losses(&self, reads: &Reads<'_>, _found: &Found, batch: &DeviceBatch) -> Vec<GraphLoss> {
+        let (Some(views), Some(correlations)) = (&reads.leaves.views, &self.correlations) else { return Vec::new() };
+        let weights = reads.lift(taking_part(&batch.host, &reads.low_active.device()));
+        let (requests, random) = (reads.leaves.requests.clone(), (self.random, reads.steps));
+        let value = self.module().loss(requests, views.clone(), reads.counts(), weights, correlations, random);
+        vec![GraphLoss { term: Some(&LOSS), value, weight: WEIGHT }]
+    }
+}
+
+/// Whether most of a batch's users have a history.
+fn mostly_known(batch: &Batch) -> bool {
+    2 * (0..batch.requests).filter(|&request| batch.has_history(request)).count() > batch.requests
+}
+
+/// `[requests, 1]`: 1 for the first request of each low-active user that has a history.
+///
+/// Without a history one of the two views is nothing: every cosine is 0, the exact gradient is 0, and Adam made whole steps of its
+/// rounding, other ones on every device.
+fn taking_part(batch: &Batch, device: &Device) -> Tensor<2> {
+    let mut known = std::collections::HashSet::new();
+    flags((0..batch.requests).map(|r| batch.low_active[r] && batch.has_history(r) && known.insert(batch.user[r])), device)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::graph::joined;
+use crate::counter::{Counter, Stream};
+use crate::data::Side;
 use crate::data::rows::{Bags, RowPlan, RowPlanner, Segment};
 use crate::kernels::{AdamStep, RowRule, adam_rows, pool_rows, write_rows};
 
@@ -139,6 +141,42 @@ impl RowTable {
     /// Puts back what [`RowTable::rows`] gave.
     pub fn restore(&mut self, rows: Tensor<2>) {
         self.rows = Some(rows);
+    }
+}
+
+/// Deviation of personal vectors at the start (A11).
+const PERSONAL_START: f64 = 0.01;
+
+/// A vector for each user or each item, `m` wide, which the ranker's loss reaches.
+pub struct PersonalTable {
+    side: Side,
+    /// Its rows.
+    pub rows: RowTable,
+}
+
+impl PersonalTable {
+    /// For every user or item, near 0.
+    pub fn new(side: Side, members: usize, m: usize, seed: u64, device: &Device) -> Self {
+        let counter = Counter::new(seed, Stream::Personal);
+        // Lane 1 is where a normal number takes its angle from.
+        let counter = match side {
+            Side::Users => counter,
+            Side::Items => counter.lane(2),
+        };
+        Self { side, rows: RowTable::new(members, m, device, |i| (PERSONAL_START * counter.normal(i)) as f32) }
+    }
+
+    /// Whose vectors they are.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// What its tensors are called.
+    pub fn name(&self) -> &'static str {
+        match self.side {
+            Side::Users => "user_vectors",
+            Side::Items => "item_vectors",
+        }
     }
 }
 

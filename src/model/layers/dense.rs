@@ -170,9 +170,18 @@ impl Mlp {
     }
 
     /// `[stack, samples, inputs]` to `[stack, samples, last width]`.
-    pub fn forward(&self, mut x: Tensor<3>) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.forward_gated(x, &[])
+    }
+
+    /// The same, with factors of the units of each layer before their ReLU, `[stack, samples, width]`, for as many layers as there
+    /// are factors.
+    pub fn forward_gated(&self, mut x: Tensor<3>, gates: &[Tensor<3>]) -> Tensor<3> {
         for (depth, layer) in self.layers.iter().enumerate() {
             x = layer.forward(x);
+            if let Some(gate) = gates.get(depth) {
+                x = x * gate.clone();
+            }
             if self.activate_last || depth + 1 < self.layers.len() {
                 x = relu(x);
             }

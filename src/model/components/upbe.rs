@@ -4,15 +4,45 @@
 
 use burn::tensor::{Device, Tensor, activation::sigmoid};
 
-use super::ghca::Memory;
-use super::table::{BehaviourTable, Ids, Touched};
+use crate::model::layers::ghca::Centres;
+use crate::checkpoint::{CheckpointError, Gathering};
 use crate::config::{Config, MemoryStart};
+use crate::data::Side;
 use crate::kernels::RowRule;
+use crate::metrics::Term;
+use crate::model::component::{Adds, Building, Component, Features, Found, Kind, LEVELS, Nothing, Reads, Restoring, Step, StepLoss, Vectors};
+use crate::model::layers::table::{BehaviourTable, Ids, Touched};
 
 /// Touches that a memory's owner's own centres count for.
 const PRIOR_TOUCHES: f64 = 1.0;
 /// Weight of the newest step in the running mean.
 const MEAN_RATE: f64 = 0.05;
+
+const OF_USERS: Term = Term {
+    title: "Behaviour loss",
+    about: "Eq. 9 and 10: distance of memories to what their users took.",
+    names: &["loss_upbe_l1", "loss_upbe_l2"],
+};
+
+const OF_ITEMS: Term =
+    Term { title: "Items' behaviour loss", about: "Eq. 9 and 10 on the item side.", names: &["loss_items_l1", "loss_items_l2"] };
+
+/// UPBE of users and of items.
+pub static KINDS: [Kind; 2] = [
+    Kind { adds: |_| adds(Side::Users), losses: &[&OF_USERS], ..Kind::new("upbe", |building| build(building, Side::Users)) },
+    Kind { adds: |_| adds(Side::Items), losses: &[&OF_ITEMS], ..Kind::new("item-upbe", |building| build(building, Side::Items)) },
+];
+
+/// A vector of each level behind a gate.
+fn adds(side: Side) -> Adds {
+    let mut adds = Adds::default();
+    adds.sides[side as usize] = Vectors { gated: LEVELS, ..Vectors::default() };
+    adds
+}
+
+fn build(building: &Building<'_>, side: Side) -> Box<dyn Component> {
+    Box::new(Upbe { side, behaviours: Behaviours::new(building.config, building.members(side), building.device) })
+}
 
 /// A memory of positive behaviours: a row `[level 1 | level 2 | touches]` for each user or item, touches being the steps that
 /// pulled something into it.
@@ -25,8 +55,8 @@ pub struct Behaviours {
     start: MemoryStart,
 }
 
-/// The centres that positives met, found before anything of the step moves (A13, A15).
-pub struct Met {
+/// The centres that positives matched, found before anything of the step moves (A13, A15).
+pub struct Matched {
     /// `[positives, 2 m]`: level 1, level 2.
     mu: Tensor<2>,
     /// `[positives, 1]`: 1 for a positive whose centres are not negatively correlated with whom the memory is of (A10).
@@ -36,14 +66,14 @@ pub struct Met {
 /// Eq. 9 and 10 of a step, `[2]`, each before its weight.
 pub type BehaviourLosses = Tensor<1>;
 
-impl Met {
+impl Matched {
     /// Eq. 7 and 8, the second among the children of the first (A14): the centres nearest to `seeker` `[positives, m]`, and
     /// whether they may be pulled into the memory of `owner` `[positives, m]`. `positive` `[positives]` is 1 where there
     /// was a positive at all.
-    pub fn new(memory: &Memory, seeker: Tensor<2>, mean: Option<Tensor<2>>, owner: Tensor<2>, positive: Tensor<1>) -> Self {
+    pub fn new(centres: &Centres, seeker: Tensor<2>, mean: Option<Tensor<2>>, owner: Tensor<2>, positive: Tensor<1>) -> Self {
         let [positives, m] = owner.dims();
-        let mu = memory.chosen(memory.rows_of(&memory.sought(seeker, mean)));
-        let sign = memory.seen(mu.clone().reshape([2 * positives, m])).reshape([2, positives, m]) * memory.seen(owner).unsqueeze_dim(0);
+        let mu = centres.chosen(centres.rows_of(&centres.sought(seeker, mean)));
+        let sign = centres.seen(mu.clone().reshape([2 * positives, m])).reshape([2, positives, m]) * centres.seen(owner).unsqueeze_dim(0);
         let agrees = sign.sum_dim(2).greater_equal_scalar(0.0).float().min_dim(0).squeeze_dim::<2>(0);
         Self { mu: mu.swap_dims(0, 1).reshape([positives, 2 * m]), open: agrees * positive.unsqueeze_dim(1) }
     }
@@ -67,14 +97,14 @@ impl Behaviours {
         }
     }
 
-    /// What the memories of `ids` lend, `[2, n, m]`: the more often a memory was touched the more of it, and what is left of its
-    /// owner's own centres `own` `[2, n, m]`. So a new user is lent what his cluster is (section 4.6), and a memory of one touch
+    /// The enhancement vectors of `ids`, `[2, n, m]`: the more often a memory was touched the more of it, and the rest of its
+    /// owner's own centres `own` `[2, n, m]`. So a new user is enhanced by their cluster (section 4.6), and a memory of one touch
     /// is not taken for one of a hundred.
     ///
     /// Both lose their mean first, the centres that of their side, `own_mean` `[1, m]`: else the two would differ in what is common
     /// to all, and tell that an item was never consumed. Where test items are new, "never consumed" means "positive": with a flag
     /// in its place an items' side gained .045 on 655 real users that was none.
-    pub fn lend(&self, ids: &Ids, own: Tensor<3>, own_mean: Tensor<2>) -> Tensor<3> {
+    pub fn recall(&self, ids: &Ids, own: Tensor<3>, own_mean: Tensor<2>) -> Tensor<3> {
         let (memory, touches) = unpack(self.table.look_up(ids), self.m);
         let trust = (touches.clone() / (touches + PRIOR_TOUCHES)).unsqueeze_dim::<3>(0);
         let memory = memory - self.mean.clone().reshape([2, 1, self.m]);
@@ -113,9 +143,9 @@ impl Behaviours {
 
     /// Eq. 9 and 10 as the mean step of A4: `memory += r mean(mu - memory)` over a row's own positives of the step. `ids` are
     /// the owners of the positives. `r = 2 lambda sigma(mu . memory)`, but no less than `1 / (touches + 1)`: the first touches
-    /// make the mean of what they met (A13), where a fixed rate would keep the very first in it for a dozen more.
-    pub fn learn(&mut self, met: Met, ids: &Ids, touched: &Touched) -> BehaviourLosses {
-        let Met { mu, open } = met;
+    /// make the mean of what they matched (A13), where a fixed rate would keep the very first in it for a dozen more.
+    pub fn learn(&mut self, matched: Matched, ids: &Ids, touched: &Touched) -> BehaviourLosses {
+        let Matched { mu, open } = matched;
         let [positives, _] = mu.dims();
         let row = self.table.look_up(ids);
         let memory = row.clone().slice([0..positives, 0..2 * self.m]);
@@ -141,4 +171,78 @@ fn unpack(rows: Tensor<2>, m: usize) -> (Tensor<3>, Tensor<2>) {
     let [n, _] = rows.dims();
     let vectors = rows.clone().slice([0..n, 0..2 * m]).reshape([n, 2, m]).swap_dims(0, 1);
     (vectors, rows.slice([0..n, 2 * m..2 * m + 1]))
+}
+
+/// UPBE of a side.
+pub struct Upbe {
+    side: Side,
+    behaviours: Behaviours,
+}
+
+impl Upbe {
+    /// Whose memories they are.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// The memories.
+    pub fn behaviours(&self) -> &Behaviours {
+        &self.behaviours
+    }
+
+    /// What its tensors are called.
+    fn name(&self) -> &'static str {
+        match self.side {
+            Side::Users => "user_behaviours",
+            Side::Items => "item_behaviours",
+        }
+    }
+
+    /// Eq. 7 and 8 of a step's positives: the other side's vectors seek centres of this one. None before the first fill.
+    fn matched(&self, step: &Step<'_>) -> Option<Matched> {
+        let found = step.found.side(self.side);
+        let centres = &found.chosen.as_ref()?.centres;
+        let (seeker, owner) = (step.found.first_vectors(self.side.other())?, step.found.first_vectors(self.side)?);
+        Some(Matched::new(centres, seeker, found.mean_of_others.clone(), owner, step.batch.positive.clone()))
+    }
+}
+
+impl Component for Upbe {
+    fn begin_pass(&mut self) {
+        self.behaviours.clear();
+    }
+
+    fn forward(&self, reads: &Reads<'_>, found: &mut Found, features: &mut Features) {
+        let found = found.side(self.side);
+        let Some(v) = &found.v else { return };
+        let (own, mean) = match &found.chosen {
+            Some(chosen) => (chosen.mu(), chosen.centres.mean()),
+            None => {
+                let [_, m] = v.dims();
+                (Nothing::of(v).vectors, Tensor::zeros([1, m], &v.device()))
+            }
+        };
+        features.side(self.side).gated.push(reads.lift(self.behaviours.recall(reads.members(self.side), own, mean)));
+    }
+
+    fn learn(&mut self, step: &Step<'_>) -> Option<StepLoss> {
+        let matched = self.matched(step)?;
+        let (term, rows) = match self.side {
+            Side::Users => (&OF_USERS, &step.batch.users),
+            Side::Items => (&OF_ITEMS, &step.batch.consumed),
+        };
+        Some((term, self.behaviours.learn(matched, &rows.ids, &rows.touched)))
+    }
+
+    fn gather(&self, prefix: &str, into: &mut Gathering) {
+        let name = self.name();
+        into.floats(format!("{prefix}{name}"), self.behaviours.rows());
+        into.floats(format!("{prefix}{name}.mean"), self.behaviours.mean());
+    }
+
+    fn restore(&mut self, from: &Restoring<'_>) -> Result<(), CheckpointError> {
+        let name = self.name();
+        self.behaviours.restore(from.tensor(name)?, from.tensor(&format!("{name}.mean"))?);
+        Ok(())
+    }
 }

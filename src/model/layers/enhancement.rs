@@ -1,5 +1,6 @@
-//! What the ranker receives of the memories: the generalization layer (PEPNet's Gate NU, Chang et al. 2023; A11) over what
-//! centres and memories of behaviours lend, and the form in which it enters (A12).
+//! How enhancement vectors enter the ranker: the generalization layer (PEPNet's Gate NU, Chang et al. 2023; A11) over the vectors
+//! of centres and of memories of behaviours, and the form in which they enter (A12). All vectors of a side are stacked, so that one
+//! gating, one normalisation and one product serve them all, whatever components gave them.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation::relu};
@@ -32,47 +33,47 @@ pub struct Gate {
     pub out: Linear,
 }
 
-/// What is lent to a side of a batch before the gates.
-pub struct Lendings {
+/// The enhancement vectors of a side of a batch before the gates.
+pub struct Enhancing {
     /// `[gated, n, m]`: vectors that pass a gate (UIE, UPBE).
     pub gated: Option<Tensor<3>>,
     /// `[plain, n, m]`: vectors that do not (UHSE).
     pub plain: Option<Tensor<3>>,
     /// `[n, m]`: the personal vectors, where anything is gated.
     pub personal: Option<Tensor<2>>,
-    /// `[n, 1]`: 1, or 0 from whom everything is withheld; none outside training.
+    /// `[n, 1]`: 1, or 0 where dropout takes all vectors; none outside training.
     pub kept: Option<Tensor<2>>,
 }
 
 /// What the ranker receives of a side.
-pub struct Features {
+pub struct Enhanced {
     /// `[n, vectors * m]`: the normalised vectors, scaled.
     pub vectors: Tensor<2>,
     /// `[samples, vectors]`: each vector's cosine with the other side's vector, scaled. None on a side without.
     pub fits: Option<Tensor<2>>,
     /// What the running means learn from.
-    pub given: Given,
+    pub entered: Entered,
 }
 
-/// What a batch lent to a side, off the graph.
+/// The vectors of a side that a batch entered with, off the graph.
 #[derive(Clone)]
-pub struct Given {
+pub struct Entered {
     /// `[vectors, n, m]`, behind the gates.
-    lent: Tensor<3>,
-    /// `[vectors, n, 1]`: 1 where something was lent.
+    vectors: Tensor<3>,
+    /// `[vectors, n, 1]`: 1 where there was a vector.
     open: Tensor<3>,
     /// `[n', m]`: the other side's vectors.
     other: Tensor<2>,
 }
 
-impl Given {
-    /// `e` `[vectors, n, m]`, which is [`Given::lent`] on or off the graph, without its running mean and normalised: `[n, vectors *
+impl Entered {
+    /// `e` `[vectors, n, m]`, which is [`Entered::vectors`] on or off the graph, without its running mean and normalised: `[n, vectors *
     /// m]`. Zero stays zero, and what is not `kept` `[n, 1]` becomes zero.
     fn normed(&self, e: Tensor<3>, kept: Option<Tensor<2>>, means: Option<&Means>) -> Tensor<2> {
         let training = e.is_autodiff();
         let [vectors, _, m] = e.dims();
         let open = kept.into_iter().fold(self.open.clone(), |open, kept| open * kept.unsqueeze_dim(0));
-        let mean = means.map_or_else(|| Tensor::zeros([vectors, 1, m], &open.device()), |means| means.lent.clone());
+        let mean = means.map_or_else(|| Tensor::zeros([vectors, 1, m], &open.device()), |means| means.vectors.clone());
         rms_norm(e, lift(mean, training), lift(open, training))
     }
 
@@ -85,12 +86,12 @@ impl Given {
     }
 }
 
-/// Running means of what is lent to a side and of the other side's vectors, to which it is fitted and which seek its centres
+/// Running means of the enhancement vectors of a side and of the other side's vectors, to which they are fitted and which seek its centres
 /// (Eq. 7). A row of a batch never sees its own share of them: they move after the step (A15).
 #[derive(Clone)]
 pub struct Means {
-    /// `[vectors, 1, m]`, of those who were lent something; zero until somebody was.
-    lent: Tensor<3>,
+    /// `[vectors, 1, m]`, over those who had a vector; zero until somebody had.
+    vectors: Tensor<3>,
     /// `[1, m]`; zero until the first step.
     other: Tensor<2>,
 }
@@ -98,19 +99,19 @@ pub struct Means {
 impl Means {
     /// Before the first step, for so many vectors `m` wide.
     pub fn new(vectors: usize, m: usize, device: &Device) -> Self {
-        Self { lent: Tensor::zeros([vectors, 1, m], device), other: Tensor::zeros([1, m], device) }
+        Self { vectors: Tensor::zeros([vectors, 1, m], device), other: Tensor::zeros([1, m], device) }
     }
 
-    /// `[vectors + 1, m]`: of what is lent, vector by vector, then of the other side's vectors.
+    /// `[vectors + 1, m]`: of the enhancement vectors, one by one, then of the other side's vectors.
     pub fn rows(&self) -> Tensor<2> {
-        let [vectors, _, m] = self.lent.dims();
-        Tensor::cat(vec![self.lent.clone().reshape([vectors, m]), self.other.clone()], 0)
+        let [vectors, _, m] = self.vectors.dims();
+        Tensor::cat(vec![self.vectors.clone().reshape([vectors, m]), self.other.clone()], 0)
     }
 
     /// Puts back what [`Means::rows`] gave.
     pub fn restore(&mut self, rows: Tensor<2>) {
-        let [vectors, _, m] = self.lent.dims();
-        self.lent = rows.clone().slice([0..vectors, 0..m]).reshape([vectors, 1, m]);
+        let [vectors, _, m] = self.vectors.dims();
+        self.vectors = rows.clone().slice([0..vectors, 0..m]).reshape([vectors, 1, m]);
         self.other = rows.slice([vectors..vectors + 1, 0..m]);
     }
 
@@ -120,13 +121,13 @@ impl Means {
     }
 
     /// Moves towards the means of a batch.
-    pub fn learn(&mut self, given: Given) {
-        let count = given.open.sum_dim(1);
-        let of_batch = given.lent.sum_dim(1) / count.clone().clamp_min(1.0);
-        // A vector that was lent to nobody keeps its mean.
+    pub fn learn(&mut self, entered: Entered) {
+        let count = entered.open.sum_dim(1);
+        let of_batch = entered.vectors.sum_dim(1) / count.clone().clamp_min(1.0);
+        // A vector that nobody had keeps its mean.
         let rate = count.clamp_max(1.0) * MEAN_RATE;
-        self.lent = self.lent.clone() + (of_batch - self.lent.clone()) * rate;
-        self.other = self.other.clone() * (1.0 - MEAN_RATE) + given.other.mean_dim(0) * MEAN_RATE;
+        self.vectors = self.vectors.clone() + (of_batch - self.vectors.clone()) * rate;
+        self.other = self.other.clone() * (1.0 - MEAN_RATE) + entered.other.mean_dim(0) * MEAN_RATE;
     }
 }
 
@@ -159,22 +160,22 @@ impl Enhancement {
     /// (off the graph): a quantised user says nothing about an item by itself, so the ranker also sees how an item fits what
     /// the cluster lends (A12). Then `n` counts requests and `n'` their samples, request-major. `means`, where there are any, are
     /// taken out first.
-    pub fn forward(&self, lendings: Lendings, other: Tensor<2>, means: Option<&Means>) -> Features {
-        let gated = match (&self.gate, lendings.gated, lendings.personal) {
+    pub fn forward(&self, enhancing: Enhancing, other: Tensor<2>, means: Option<&Means>) -> Enhanced {
+        let gated = match (&self.gate, enhancing.gated, enhancing.personal) {
             (Some(gate), Some(lent), Some(personal)) => Some(gate.forward(lent, personal)),
             _ => None,
         };
-        let e = joined(gated.into_iter().chain(lendings.plain).collect(), 0);
+        let e = joined(gated.into_iter().chain(enhancing.plain).collect(), 0);
         let [vectors, _, m] = e.dims();
         let training = e.is_autodiff();
-        let lent = off_graph(e.clone());
-        let open = lent.clone().square().sum_dim(2).greater_scalar(0.0).float();
-        let given = Given { lent, open, other };
-        let normed = given.normed(e, lendings.kept, means);
+        let vectors_in = off_graph(e.clone());
+        let open = vectors_in.clone().square().sum_dim(2).greater_scalar(0.0).float();
+        let entered = Entered { vectors: vectors_in, open, other };
+        let normed = entered.normed(e, enhancing.kept, means);
         let [_, _, scales] = self.scale.dims();
-        let fits = (scales > m).then(|| self.fits(normed.clone(), lift(given.normed_other(means), training)));
+        let fits = (scales > m).then(|| self.fits(normed.clone(), lift(entered.normed_other(means), training)));
         let of_vectors = self.scale.val().slice([0..vectors, 0..1, 0..m]).reshape([1, vectors * m]);
-        Features { vectors: normed * of_vectors, fits, given }
+        Enhanced { vectors: normed * of_vectors, fits, entered }
     }
 
     /// Cosines of vectors `[n, vectors * m]` with the other side's `[n', m]`, both of length root `m`, scaled: `[n', vectors]`.
