@@ -7,6 +7,7 @@ pub mod protocol;
 mod report;
 pub mod rows;
 pub mod sample;
+pub mod sniff;
 
 use std::sync::Arc;
 
@@ -110,6 +111,10 @@ pub trait Source: Send + Sync {
     fn refused(&self) -> Vec<(String, u64)> {
         Vec::new()
     }
+    /// What was put right without refusing a row, in sentences without their full stop.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// The planted group of a user, where there is one.
     fn planted_group(&self, _user: u32) -> Option<u32> {
         None
@@ -127,19 +132,42 @@ pub trait Source: Send + Sync {
     fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = Event> + Send>;
 }
 
+/// Characters of a value that an error shows.
+const SHOWN: usize = 40;
+
+/// A value as an error shows it: readable text as it is, the rest escaped, the end cut off.
+fn shown(value: &[u8]) -> String {
+    let text = match std::str::from_utf8(value) {
+        Ok(text) => text.escape_debug().to_string(),
+        Err(_) => value.escape_ascii().to_string(),
+    };
+    if text.chars().count() <= SHOWN {
+        return text;
+    }
+    text.chars().take(SHOWN).chain(['…']).collect()
+}
+
 /// Why rows cannot be used. Every text names the data, says what is wrong there and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}. {}", self.problem(), self.advice())]
 pub enum DataError {
     /// The file stopped being readable.
-    #[error("{name} cannot be read: {detail}. Check that the file is there, whole and readable, then try again")]
     Unreadable {
         /// The file.
         name: String,
         /// What the system said.
         detail: String,
     },
+    /// Another kind of file: an archive, a page, a pointer to the rows.
+    Foreign {
+        /// The file.
+        name: String,
+        /// What it is, with its article.
+        what: String,
+        /// What to do.
+        advice: String,
+    },
     /// A line is not a row.
-    #[error("{name}, line {line}: {problem}, found \"{value}\". {advice}")]
     Line {
         /// The file.
         name: String,
@@ -153,7 +181,6 @@ pub enum DataError {
         advice: String,
     },
     /// A sample is damaged, cut off, of another version or no sample at all.
-    #[error("{name} is not a usable sample: {problem}. Make it again with `duia sample`")]
     Sample {
         /// The file.
         name: String,
@@ -161,7 +188,6 @@ pub enum DataError {
         problem: String,
     },
     /// Every row may be right, but there is nothing to train and test on.
-    #[error("{name} {problem}. {advice}")]
     TooLittle {
         /// The file, or the generator.
         name: String,
@@ -170,4 +196,26 @@ pub enum DataError {
         /// What to do.
         advice: String,
     },
+}
+
+impl DataError {
+    /// What is wrong and where, a sentence without its full stop.
+    pub fn problem(&self) -> String {
+        match self {
+            Self::Unreadable { name, detail } => format!("{name} cannot be read: {detail}"),
+            Self::Foreign { name, what, .. } => format!("{name} is {what}, not rows"),
+            Self::Line { name, line, problem, value, .. } => format!("{name}, line {line}: {problem}, found \"{value}\""),
+            Self::Sample { name, problem } => format!("{name} is not a usable sample: {problem}"),
+            Self::TooLittle { name, problem, .. } => format!("{name} {problem}"),
+        }
+    }
+
+    /// What to do, a sentence without its full stop.
+    pub fn advice(&self) -> &str {
+        match self {
+            Self::Unreadable { .. } => "Check that the file is there, whole and readable, then try again",
+            Self::Sample { .. } => "Make it again with `duia sample`",
+            Self::Foreign { advice, .. } | Self::Line { advice, .. } | Self::TooLittle { advice, .. } => advice,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::config::Config;
 use crate::data::{DataReport, Side};
-use crate::metrics::{ClusterHealth, Evaluation, LossTerm, Losses};
+use crate::metrics::{ClusterHealth, Evaluation, LossTerm, Losses, TestKind};
 use crate::variants::Variant;
 use crate::view::FieldFrame;
 
@@ -113,6 +113,15 @@ pub enum Event {
         samples: u64,
         /// Samples a second of training (all variants together count once), evaluation not counted.
         samples_per_second: f64,
+    },
+    /// How far a test of the whole test set is. Sent a few times a second at most, and at its end.
+    Tested {
+        /// Which of the two tests.
+        kind: TestKind,
+        /// Test rows scored.
+        rows: u64,
+        /// Test rows of the whole test set.
+        of: u64,
     },
     /// Losses at a step, by variant.
     Losses {

@@ -236,18 +236,238 @@ fn a_queue_that_is_killed_goes_on_where_it_was() {
 }
 
 #[cfg(unix)]
+fn signal(child: &std::process::Child, signal: &str) {
+    assert!(std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[cfg(unix)]
 #[test]
-fn ctrl_c_ends_training_and_tests_what_was_learned() {
+fn ctrl_c_and_sigterm_end_training_and_test_what_was_learned() {
+    for (name, weights) in [("-INT", &[][..]), ("-TERM", &["--weights-out", "weights"][..])] {
+        let folder = tempdir().unwrap();
+        let long = [&TINY[..], &["--set", "rows=2000000", "--set", "train_share=0.99", "--out", "run"], weights].concat();
+        let (child, _) = begun(folder.path(), &long, |line| line.contains("side by side"));
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        let said = text(&output.stdout);
+        assert!(output.status.success() && said.contains("Ended early: ") && said.contains("AUC on the whole test set"), "{said}");
+        let report: Value = serde_json::from_slice(&fs::read(folder.path().join("run/report.json")).unwrap()).unwrap();
+        assert_eq!((&report["whole_test_set"], &report["failure"]), (&true.into(), &Value::Null));
+        assert!(report["steps"].as_u64().unwrap() < report["planned_steps"].as_u64().unwrap());
+        // What was learned is kept, whether anybody had asked for it or not.
+        let kept = folder.path().join(if weights.is_empty() { "run/weights" } else { "weights" });
+        for model in ["ple", "duia"] {
+            assert!(kept.join(format!("{model}.safetensors")).is_file() && said.contains(&format!("{model}.safetensors")), "{said}");
+        }
+        assert!(!folder.path().join("run/unfinished.txt").exists());
+    }
+}
+
+/// The test is long here, and training short.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_in_the_final_test_loses_nothing_that_was_learned() {
     let folder = tempdir().unwrap();
-    let long = [&TINY[..], &["--set", "rows=2000000", "--set", "train_share=0.99", "--out", "run"]].concat();
-    let (child, _) = begun(folder.path(), &long, |line| line.contains("side by side"));
-    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let long = [&TINY[..], &["--set", "rows=1000000", "--set", "items=20000", "--set", "train_share=0.05", "--out", "run"]].concat();
+    let (child, _) = begun(folder.path(), &long, |line| line.starts_with("Scoring the whole test set"));
+    signal(&child, "-INT");
     let output = child.wait_with_output().unwrap();
     let said = text(&output.stdout);
-    assert!(output.status.success() && said.contains("Ended early: ") && said.contains("AUC on the whole test set"), "{said}");
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("the whole test set was not scored") && said.contains("DUIA minus PLE"), "{said}");
     let report: Value = serde_json::from_slice(&fs::read(folder.path().join("run/report.json")).unwrap()).unwrap();
-    assert_eq!((&report["whole_test_set"], &report["failure"]), (&true.into(), &Value::Null));
-    assert!(report["steps"].as_u64().unwrap() < report["planned_steps"].as_u64().unwrap());
+    assert_eq!((&report["whole_test_set"], &report["steps"]), (&false.into(), &report["planned_steps"]));
+    assert!(report["models"][1]["score"]["auc"]["all"]["value"].is_number());
+    for file in ["weights/ple.safetensors", "weights/duia.safetensors", "series.csv", "auc.svg"] {
+        assert!(folder.path().join("run").join(file).is_file(), "{file}");
+    }
+}
+
+/// A pipe that never ends: there is nothing to keep yet.
+#[cfg(unix)]
+#[test]
+fn a_signal_while_rows_are_read_ends_the_program_and_leaves_nothing_behind() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+
+    let folder = tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_duia"));
+    command.current_dir(folder.path()).args(["train", "--data", "-", "--device", "cpu"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(rows(2_000).as_bytes()).unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(said.next().unwrap(), "Reading standard input …");
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(said.any(|line| line.contains("before training began")));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    drop(pipe);
+}
+
+/// Two places are taken while the run goes on; what can be written is written, and the table comes first.
+#[cfg(unix)]
+#[test]
+fn what_can_be_written_is_written_and_the_rest_is_said() {
+    let folder = tempdir().unwrap();
+    let arguments = [&TINY[..], &["--set", "rows=60000", "--out", "run", "--weights-out", "weights"]].concat();
+    let (child, _) = begun(folder.path(), &arguments, |line| line.contains("side by side"));
+    for taken in ["run/series.csv/taken", "weights/ple.safetensors/taken"] {
+        fs::create_dir_all(folder.path().join(taken)).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("AUC on the whole test set") && said.contains("Weights of DUIA: weights/duia.safetensors"), "{said}");
+    assert!(!said.contains("Report, series and plots"), "{said}");
+    for file in ["run/report.json", "run/auc.svg", "run/losses.svg", "weights/duia.safetensors", "run/unfinished.txt"] {
+        assert!(folder.path().join(file).is_file(), "{file}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_was_killed_is_not_taken_for_a_whole_one() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("run");
+    let arguments = [&TINY[..], &["--set", "rows=2000000", "--out", "run"]].concat();
+    let (mut child, _) = begun(folder.path(), &arguments, |line| line.contains("side by side"));
+    refused(&folder, &arguments, &["another run is at work in it", "--out"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["unfinished.txt"]);
+    assert!(fs::read_to_string(out.join("unfinished.txt")).unwrap().contains("not the whole of it"));
+    // The same command goes on, as there is nothing to write over; once there is, it does not.
+    let output = duia(folder.path(), [&TINY[..], &["--set", "rows=4000", "--quiet", "--out", "run"]].concat());
+    assert!(
+        output.status.success() && out.join("report.json").exists() && !out.join("unfinished.txt").exists(),
+        "{}",
+        text(&output.stderr)
+    );
+    fs::write(out.join("unfinished.txt"), "").unwrap();
+    refused(&folder, &arguments, &["what a run left that did not end", "--out"]);
+}
+
+/// Made-up rows, in time order, of 40 users and 97 items of 7 categories.
+fn rows(count: u64) -> String {
+    (0..count).map(|n| row(n, n * n % 97 % 7)).collect()
+}
+
+fn row(n: u64, category: u64) -> String {
+    let behaviour = ["pv", "pv", "pv", "cart", "fav", "pv", "buy"][(n % 7) as usize];
+    format!("{},{},{category},{behaviour},{}\n", n * 7 % 40, n * n % 97, 1_511_550_000 + n)
+}
+
+/// A run over a file of made-up rows: a moment.
+const OWN: [&str; 12] =
+    ["train", "--device", "cpu", "--set", "variants=ple", "--set", "batch=16", "--set", "panel=16", "--set", "evaluate_every=5", "--data"];
+
+#[test]
+fn what_the_reader_put_right_is_said_and_reported() {
+    let folder = tempdir().unwrap();
+    // Every tenth row names another category for its item; the first line is a header, the second row is repeated.
+    let other: String = (0..400).map(|n| row(n, if n % 10 == 9 { 900 } else { n * n % 97 % 7 })).collect();
+    let file = format!("user_id,item_id,category_id,behavior_type,timestamp\n{}{other}", row(0, 0));
+    fs::write(folder.path().join("rows.csv"), file).unwrap();
+    let output = duia(folder.path(), [&OWN[..], &["rows.csv", "--out", "run"]].concat());
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let report: Value = serde_json::from_slice(&fs::read(folder.path().join("run/report.json")).unwrap()).unwrap();
+    assert_eq!((&report["data"]["rows"], &report["data"]["refused"][0][1]), (&400.into(), &1.into()));
+    let notes = report["data"]["notes"].as_array().unwrap();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    for (note, part) in notes.iter().zip(["the header \"user_id,item_id", "rows named another category"]) {
+        let note = note.as_str().unwrap();
+        assert!(note.contains(part) && said.contains(note), "{note} in {said}");
+    }
+    assert!(said.contains("Refused 1 rows: exact repetitions"), "{said}");
+    let sampled = duia(folder.path(), ["sample", "rows.csv", "--out", "sample.bin"]);
+    assert!(text(&sampled.stdout).contains("rows named another category"));
+    // A sample is known by what it holds, whatever it is called.
+    fs::rename(folder.path().join("sample.bin"), folder.path().join("sample.csv")).unwrap();
+    let output = duia(folder.path(), [&OWN[..], &["sample.csv", "--out", "sampled"]].concat());
+    assert!(text(&output.stderr).contains("a sample of real rows"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn archives_and_pipes_are_read_or_named() {
+    use std::io::Write;
+
+    let folder = tempdir().unwrap();
+    let plain = rows(300);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(plain.as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    write("rows.csv", plain.as_bytes());
+    // A gzip by its name, by its first bytes alone, and in two members.
+    write("rows.csv.gz", &packed);
+    write("packed.csv", &packed);
+    write("twice.gz", &[&packed[..], &packed[..]].concat());
+    write("cut.gz", &packed[..packed.len() / 2]);
+    write("rows.zip", b"PK\x03\x04\x14\0\0\0\x08\0rows");
+    write("pointer.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:5a\nsize 3672356734\n");
+    write("page.csv", b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>\n");
+
+    let series = |name: &str| {
+        let out = format!("run-{name}");
+        let output = duia(folder.path(), [&OWN[..], &[name, "--out", &out]].concat());
+        assert!(output.status.success(), "{name}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(&format!("Reading {name} (")), "{}", text(&output.stderr));
+        fs::read_to_string(folder.path().join(out).join("series.csv")).unwrap()
+    };
+    let expected = series("rows.csv");
+    for name in ["rows.csv.gz", "packed.csv", "twice.gz"] {
+        assert_eq!(series(name), expected, "{name}");
+    }
+    let piped = std::process::Command::new(env!("CARGO_BIN_EXE_duia"))
+        .current_dir(folder.path())
+        .args([&OWN[..], &["-", "--out", "piped"]].concat())
+        .stdin(fs::File::open(folder.path().join("packed.csv")).unwrap())
+        .output()
+        .unwrap();
+    assert!(piped.status.success(), "{}", text(&piped.stderr));
+    assert_eq!(fs::read_to_string(folder.path().join("piped/series.csv")).unwrap(), expected);
+
+    refused(&folder, &[&OWN[..], &["cut.gz"]].concat(), &["cut.gz cannot be read"]);
+    refused(
+        &folder,
+        &[&OWN[..], &["rows.zip"]].concat(),
+        &["a zip archive", "`unzip rows.zip`", "unzip -p rows.zip | duia train --data -"],
+    );
+    refused(&folder, &[&OWN[..], &["pointer.csv"]].concat(), &["a Git LFS pointer", "`git lfs pull`"]);
+    refused(&folder, &[&OWN[..], &["page.csv"]].concat(), &["a web page", "<!DOCTYPE html>", "Download the file again"]);
+}
+
+#[test]
+fn a_long_file_and_a_whole_test_show_how_far_they_are() {
+    let folder = tempdir().unwrap();
+    // So many items that nobody had them all.
+    let line = |n: u64| format!("{},{},{},pv,{}\n", n * 7 % 40, n * 31 % 100_003, n * 31 % 100_003 % 7, 1_511_550_000 + n);
+    fs::write(folder.path().join("rows.csv"), (0..600_000).map(line).collect::<String>()).unwrap();
+    let output = duia(folder.path(), ["sample", "rows.csv", "--out", "sample.bin"]);
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.starts_with("Reading rows.csv ("), "{said}");
+    let shares: Vec<&str> = said.lines().filter(|line| line.contains("MiB of ") && line.contains(" lines")).collect();
+    assert!((5..=12).contains(&shares.len()) && shares[0].contains("65,536 lines"), "{said}");
+
+    let output =
+        duia(folder.path(), [&OWN[..], &["sample.bin", "--out", "run", "--set", "train_share=0.05", "--set", "batch=512"]].concat());
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("test row ") && said.contains(" of 570,000: scored"), "{said}");
+}
+
+#[test]
+fn rows_too_few_are_refused_with_a_batch_that_fits() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("few.csv"), rows(14)).unwrap();
+    let arguments = [&OWN[..], &["few.csv", "--set", "batch=512"]].concat();
+    refused(&folder, &arguments, &["few.csv has 11 training rows", "--set batch=16"]);
+    let said = text(&duia(folder.path(), &arguments).stderr);
+    assert!(!said.contains("the line named") && !said.contains("Mend"), "{said}");
+    fs::write(folder.path().join("three.csv"), rows(3)).unwrap();
+    refused(&folder, &[&OWN[..], &["three.csv"]].concat(), &["three.csv has 2 training rows", "Use more rows"]);
 }
 
 #[test]

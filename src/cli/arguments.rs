@@ -32,7 +32,7 @@ pub struct Arguments {
 pub enum Command {
     /// What happens in one run? Races the configuration's models once (the same as no command).
     ///
-    /// Ctrl-C ends training early and tests what was learned until then; once more ends the program.
+    /// Ctrl-C ends training early and tests what was learned until then; once more leaves the test out. Nothing that was learned is lost.
     #[command(after_help = models_help())]
     Train(Train),
     /// Which part of DUIA helps whom? Races all models over several seeds: Tables 2, 4 and 5 of the paper.

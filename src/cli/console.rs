@@ -1,17 +1,12 @@
-//! What a person sees while a run goes on: a bar on a terminal, a line every tenth of the run where standard error is a
-//! file or a pipe.
-
-use std::io::{IsTerminal, stderr};
+//! What a person sees while a run goes on, on standard error.
 
 use duia::data::{DataReport, Origin};
 use duia::metrics::{Evaluation, TestKind};
 use duia::variants::Variant;
 use duia::wire::{DeviceReport, Event, Stage};
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::meter::{Meter, Unit};
 use super::text::{figure, percent, warn, whole};
-
-const TENTHS: u64 = 10;
 
 /// Models whose areas fit on a line of progress.
 const AREAS_SHOWN: usize = 4;
@@ -21,65 +16,14 @@ const AREAS_SHOWN: usize = 4;
 pub struct Console {
     quiet: bool,
     meter: Option<Meter>,
+    /// The test that the meter is of; none while it is of training.
+    testing: Option<TestKind>,
     variants: Vec<Variant>,
     areas: String,
 }
 
-/// How far something is, of which all is known to come.
-#[derive(Debug)]
-pub struct Meter {
-    bar: Option<ProgressBar>,
-    unit: &'static str,
-    total: u64,
-    tenths_said: u64,
-}
-
-impl Meter {
-    /// Of `total` units, by the name of one.
-    pub fn new(total: u64, unit: &'static str) -> Self {
-        let bar = || {
-            let style =
-                ProgressStyle::with_template(&format!("{{bar:24}} {{human_pos}}/{{human_len}} {unit}s  {{eta}} left  {{wide_msg}}"));
-            ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        };
-        Self { bar: stderr().is_terminal().then(bar), unit, total, tenths_said: 0 }
-    }
-
-    /// Shows that `done` are done, and how it goes.
-    pub fn show(&mut self, done: u64, state: String) {
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(done);
-                bar.set_message(state);
-            }
-            None => {
-                let tenths = done * TENTHS / self.total.max(1);
-                if tenths > self.tenths_said {
-                    self.tenths_said = tenths;
-                    warn(&format!("{} {} of {}: {state}", self.unit, whole(done), whole(self.total)));
-                }
-            }
-        }
-    }
-
-    /// A line above the bar.
-    fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => warn(text),
-        }
-    }
-
-    /// Takes the bar away.
-    pub fn close(self) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
 impl Console {
-    /// A console that says nothing where `quiet`.
+    /// One that says nothing where `quiet`.
     pub fn new(quiet: bool) -> Self {
         Self { quiet, ..Self::default() }
     }
@@ -90,11 +34,17 @@ impl Console {
             return;
         }
         match event {
-            Event::Stage(stage) => self.line(stage_text(*stage)),
+            Event::Stage(stage) => {
+                if matches!(stage, Stage::FinalTest | Stage::StreamingTest) {
+                    self.close();
+                }
+                self.line(stage_text(*stage));
+            }
             Event::Device(device) => self.line(&device_text(device)),
             Event::Data(data) => data_text(data).iter().for_each(|line| self.line(line)),
             Event::Ready { variants, steps, panel_positives, .. } => self.begin(variants, *steps, *panel_positives),
             Event::Progress { step, samples_per_second, .. } => self.progress(*step, *samples_per_second),
+            Event::Tested { kind, rows, of } => self.tested(*kind, *rows, *of),
             Event::Evaluation(evaluation) if evaluation.kind == TestKind::Panel => self.areas = areas_text(&self.variants, evaluation),
             _ => {}
         }
@@ -107,7 +57,11 @@ impl Console {
         }
     }
 
-    fn line(&self, text: &str) {
+    /// A line above the bar, unless quiet.
+    pub fn line(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
         match &self.meter {
             Some(meter) => meter.line(text),
             None => warn(text),
@@ -123,7 +77,16 @@ impl Console {
             whole(steps),
             whole(panel_positives)
         ));
-        self.meter = Some(Meter::new(steps, "step"));
+        self.meter = Some(Meter::new(steps, Unit::Each("step")));
+    }
+
+    fn tested(&mut self, kind: TestKind, rows: u64, of: u64) {
+        if self.testing != Some(kind) {
+            self.testing = Some(kind);
+            self.close();
+        }
+        let state = if kind == TestKind::Streaming { "scored and then trained on" } else { "scored" };
+        self.meter.get_or_insert_with(|| Meter::new(of, Unit::Each("test row"))).show(rows, state.into());
     }
 
     fn progress(&mut self, step: u64, samples_per_second: f64) {
@@ -175,8 +138,14 @@ pub fn data_text(data: &DataReport) -> Vec<String> {
             percent(data.unseen_test_share)
         ),
     ];
-    lines.extend(data.refused.iter().map(|(reason, rows)| format!("Refused {} rows: {reason}.", whole(*rows))));
+    lines.extend(reader_text(&data.refused, &data.notes));
     lines
+}
+
+/// What the reader refused and put right, in sentences.
+pub fn reader_text(refused: &[(String, u64)], notes: &[String]) -> Vec<String> {
+    let refused = refused.iter().map(|(reason, rows)| format!("Refused {} rows: {reason}.", whole(*rows)));
+    refused.chain(notes.iter().map(|note| format!("{note}."))).collect()
 }
 
 /// Areas of all users: of each model, or of the first and the best where they are too many for a line.
@@ -203,6 +172,7 @@ mod tests {
         let lines = data_text(&data);
         assert!(lines[0].contains("synthetic") && lines[0].contains("200,000 rows"));
         assert_eq!(lines[2], "Refused 3 rows: outside the window.");
+        assert_eq!(lines[3], "2 rows came right after a later one; all rows were sorted by time.");
         assert!(!data_text(&DataReport { origin: Origin::File, ..data })[0].contains("synthetic"));
     }
 }

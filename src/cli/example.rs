@@ -35,6 +35,7 @@ pub fn data() -> DataReport {
         name: "generator".into(),
         rows: 200_000,
         refused: vec![("outside the window".into(), 3)],
+        notes: vec!["2 rows came right after a later one; all rows were sorted by time".into()],
         users: 2_000,
         items: 8_400,
         categories: 200,

@@ -1,6 +1,6 @@
 //! Files that are whole or not there, and run folders that are never written over.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -29,18 +29,28 @@ fn readable<'a, 'b, 'c>(builder: &'a mut tempfile::Builder<'b, 'c>) -> &'a mut t
     builder
 }
 
+/// What lies in the folder of a run until the run has ended and all of it is written. The file is locked by its run, so that a
+/// living run is told from one that was killed.
+pub const UNFINISHED: &str = "unfinished.txt";
+
+/// What that file says.
+const UNFINISHED_TEXT: &str = "This run has not ended, or not all of it could be written.\n\
+    Where no duia works on it any more, it was stopped on its way, and what lies here is not the whole of it.\n";
+
 /// The folder of a run.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     /// `runs`, where the folder is named by date.
     parent: Option<PathBuf>,
+    /// [`UNFINISHED`], open and locked.
+    _lock: File,
 }
 
 impl RunFolder {
     /// Creates the folder before anything is trained, so that a place that cannot be written is known at once. A folder
-    /// that was asked for must be new or empty; one that is named by date, and then by `name`, takes the next free
-    /// one.
+    /// that was asked for must be new or empty, or hold nothing but the mark of a run that was killed; one that is named by
+    /// date, and then by `name`, takes the next free one.
     pub fn create(out: Option<&Path>, name: &str) -> Result<Self, Refusal> {
         match out {
             Some(path) => Self::create_at(path),
@@ -50,10 +60,31 @@ impl RunFolder {
 
     fn create_at(path: &Path) -> Result<Self, Refusal> {
         fs::create_dir_all(path).map_err(|error| Refusal::unwritable(path, error))?;
-        match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
-            Ok(true) => Ok(Self { path: path.to_owned(), parent: None }),
-            Ok(false) => Err(Refusal::unwritable(path, "it holds files already, and no run is written over")),
-            Err(error) => Err(Refusal::unwritable(path, error)),
+        let mut entries = fs::read_dir(path).map_err(|error| Refusal::unwritable(path, error))?;
+        if entries.any(|entry| !entry.is_ok_and(|entry| entry.file_name() == UNFINISHED)) {
+            let holds = if path.join(UNFINISHED).exists() { "what a run left that did not end" } else { "files already" };
+            return Err(Refusal::unwritable(path, format!("it holds {holds}, and no run is written over")));
+        }
+        Self::marked(path.to_owned(), None)
+    }
+
+    /// The folder with its mark in it.
+    fn marked(path: PathBuf, parent: Option<PathBuf>) -> Result<Self, Refusal> {
+        let marked = || -> io::Result<Option<File>> {
+            let mut file = File::options().create(true).write(true).truncate(false).open(path.join(UNFINISHED))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            file.set_len(0)?;
+            file.write_all(UNFINISHED_TEXT.as_bytes())?;
+            Ok(Some(file))
+        };
+        match marked() {
+            Ok(Some(lock)) => Ok(Self { path, parent, _lock: lock }),
+            Ok(None) => Err(Refusal::unwritable(&path, "another run is at work in it")),
+            Err(error) => Err(Refusal::unwritable(&path, error)),
         }
     }
 
@@ -68,7 +99,7 @@ impl RunFolder {
                 Ok(()) => break,
             }
         }
-        Ok(Self { path, parent: Some(parent.to_owned()) })
+        Self::marked(path, Some(parent.to_owned()))
     }
 
     /// Where it is.
@@ -82,9 +113,19 @@ impl RunFolder {
         write_whole(&path, bytes).map_err(|error| Refusal::unwritable(&path, error))
     }
 
+    /// Says that the run has ended and all of it is written.
+    pub fn finish(&self) -> Result<(), Refusal> {
+        let mark = self.path.join(UNFINISHED);
+        fs::remove_file(&mark).map_err(|error| Refusal::unwritable(&mark, error))
+    }
+
     /// Removes it where nothing was written into it, and `runs` where it was the only run.
-    pub fn discard_if_empty(self) {
-        for folder in [Some(self.path), self.parent].into_iter().flatten() {
+    pub fn discard_if_empty(&self) {
+        let only_mark = fs::read_dir(&self.path).is_ok_and(|entries| entries.flatten().all(|entry| entry.file_name() == UNFINISHED));
+        if only_mark {
+            let _ = fs::remove_file(self.path.join(UNFINISHED));
+        }
+        for folder in [Some(&self.path), self.parent.as_ref()].into_iter().flatten() {
             // A folder that holds something stays.
             let _ = fs::remove_dir(folder);
         }
@@ -104,11 +145,36 @@ mod tests {
 
         let asked = parent.path().join("a/b");
         let folder = RunFolder::create_at(&asked).unwrap();
-        RunFolder::create_at(&asked).unwrap();
+        folder.discard_if_empty();
+        assert!(!asked.exists());
+        let folder = RunFolder::create_at(&asked).unwrap();
         folder.write("report.json", b"{}").unwrap();
         assert!(RunFolder::create_at(&asked).unwrap_err().to_string().contains("no run is written over"));
         folder.discard_if_empty();
         assert_eq!(fs::read(asked.join("report.json")).unwrap(), b"{}");
+    }
+
+    #[test]
+    fn a_run_that_did_not_end_is_never_taken_for_one_that_did() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("run");
+        let said = || RunFolder::create_at(&path).unwrap_err().to_string();
+        let living = RunFolder::create_at(&path).unwrap();
+        assert!(said().contains("another run is at work in it"), "{}", said());
+        assert!(fs::read_to_string(path.join(UNFINISHED)).unwrap().contains("has not ended"));
+        // Killed before it wrote anything: the same command goes on.
+        drop(living);
+        let living = RunFolder::create_at(&path).unwrap();
+        // Killed on its way.
+        living.write("series.csv", b"").unwrap();
+        drop(living);
+        assert!(said().contains("what a run left that did not end"), "{}", said());
+
+        let ended = RunFolder::create_at(&parent.path().join("other")).unwrap();
+        ended.write("series.csv", b"").unwrap();
+        ended.finish().unwrap();
+        let names: Vec<_> = fs::read_dir(ended.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["series.csv"]);
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod evidence;
 #[cfg(test)]
 mod example;
 mod files;
+mod interruption;
+mod meter;
 mod plots;
 mod record;
 mod refusal;

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use duia::data::DataError;
 use duia::wire::Failure;
 
+use super::interruption::INTERRUPTED;
+
 /// A reason to stop, as sentences for a person: what is wrong, then what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -29,6 +31,9 @@ pub enum Refusal {
         /// Whether training had begun.
         begun: bool,
     },
+    /// The run was interrupted before its test was done. Everything else is written.
+    #[error("The whole test set was not scored, as you asked: the tables and the report hold the last scores of the probe set.")]
+    Untested,
 }
 
 impl Refusal {
@@ -47,9 +52,13 @@ impl Refusal {
         Self::input(format!("{} cannot be written: {why}", path.display()), "Choose another place with --out")
     }
 
-    /// 2 where the person can change an argument or a file, 1 where a run failed.
+    /// 2 where the person can change an argument or a file, 1 where a run failed, 130 where it was interrupted.
     pub fn code(&self) -> ExitCode {
-        ExitCode::from(if matches!(self, Self::Run { begun: true, .. }) { 1 } else { 2 })
+        ExitCode::from(match self {
+            Self::Input { .. } | Self::Data(_) | Self::Run { begun: false, .. } => 2,
+            Self::Run { begun: true, .. } => 1,
+            Self::Untested => INTERRUPTED,
+        })
     }
 }
 

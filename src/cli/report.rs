@@ -9,12 +9,12 @@
 //! | `link` | the same as a link, to put behind the page's address |
 //! | `weights_in` | the file of weights that one model started from; null where all started afresh |
 //! | `device` | backend, adapter, why it was chosen, and the self-test's largest difference |
-//! | `data` | origin (`synthetic`, `sample` or `file`), rows, refusals, users, items, the split |
+//! | `data` | origin (`synthetic`, `sample` or `file`), rows, those `refused` by reason, `notes` on what was put right, users, items, the split |
 //! | `steps`, `planned_steps` | steps done, and steps of the whole run |
 //! | `samples` | samples that each model has seen |
 //! | `seconds` | wall time of the whole run, reading, evaluating and compiling included |
 //! | `samples_per_second` | speed of training alone, all models together |
-//! | `whole_test_set` | whether the scores are of the whole test set; else of the panel, where a run failed on its way |
+//! | `whole_test_set` | whether the scores are of the whole test set; else of the panel, where a run failed or its test was left out |
 //! | `models` | one entry a model: `variant`, `name`, its last `losses` by their names in `series.csv` (none of a rule), its `score`, its score in the `streaming` test or null |
 //! | `clusters` | state of the clusters over the test positives, one entry for each `variant` and `side` (`users`, `items`) |
 //! | `failure` | null, or what failed, in detail, and what to do next |

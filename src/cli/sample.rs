@@ -5,6 +5,7 @@ use std::path::Path;
 use duia::data::{Source, sample as format};
 
 use super::arguments::Sample;
+use super::console::reader_text;
 use super::files::write_whole;
 use super::refusal::Refusal;
 use super::rows;
@@ -15,16 +16,14 @@ pub const DEFAULT_SAMPLE: &str = "assets/sample.bin";
 
 /// Writes a sample and says what it holds.
 pub fn sample(arguments: &Sample) -> Result<(), Refusal> {
-    let all = rows::read_csv(&arguments.file)?;
+    let all = rows::read_csv(&arguments.file, false)?;
     let bytes = format::write(&all, arguments.users as usize, arguments.seed);
     let kept = format::read(&bytes, &rows::name(&arguments.out))
         .map_err(|error| Refusal::file(&arguments.file, format!("its sample cannot be read back ({error})"), "Please report this"))?;
     write_whole(&arguments.out, &bytes).map_err(|error| Refusal::unwritable(&arguments.out, error))?;
 
     say(&format!("Read {}: {} rows of {} users.", arguments.file.display(), whole(all.rows()), whole(all.vocabulary().users.into())));
-    for (reason, number) in all.refused() {
-        say(&format!("Refused {} rows: {reason}.", whole(number)));
-    }
+    reader_text(&all.refused(), &all.notes()).iter().for_each(|line| say(line));
     let (users, rows) = (whole(kept.vocabulary().users.into()), whole(kept.rows()));
     say(&format!("Wrote {}: {users} users, {rows} rows, {} bytes.", arguments.out.display(), whole(bytes.len() as u64)));
     if arguments.out == Path::new(DEFAULT_SAMPLE) {

@@ -54,7 +54,7 @@ pub fn summary(record: &Record, config: &Config, seconds: f64) -> String {
 }
 
 fn scores_title(record: &Record, evaluation: &Evaluation) -> String {
-    let set = if record.is_tested() { "the whole test set" } else { "the panel (the run did not finish)" };
+    let set = if record.is_tested() { "the whole test set" } else { "the panel (the whole test set was not scored)" };
     let synthetic = record.data.as_ref().is_some_and(|data| data.origin == Origin::Synthetic);
     let stream = if synthetic { " of the synthetic stream" } else { "" };
     let Auc { positives, negatives, .. } = evaluation.scores.first().map(|score| score.auc.all).unwrap_or_default();

@@ -1,4 +1,8 @@
 //! UserBehavior.csv: `user,item,category,behavior,unix seconds`, no header, as Tianchi publishes it (data set 649).
+//!
+//! People hand over copies that other programs wrote, so what is safe to read is read, and said in the notes: a mark of UTF-8, a
+//! header that names these columns (in any order), spaces and quotes around values, blank lines, whole numbers with a `.0`, times in
+//! milliseconds. What is no row, or has lost digits, is refused with its line, its value and what to do.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
@@ -6,16 +10,34 @@ use std::sync::Arc;
 
 use csv::ByteRecord;
 
-use super::{Behaviour, DataError, Event, Origin, Source, Vocabulary, WINDOW_END, WINDOW_START};
+use super::{Behaviour, DataError, Event, Origin, Source, Vocabulary, WINDOW_END, WINDOW_START, shown, sniff};
 
 /// No line of the real file is longer than 50 bytes. A longer one than this is no row, and is not kept in memory.
 const LONGEST_LINE: usize = 1_024;
 
-/// Characters of a value that an error shows.
-const SHOWN: usize = 40;
+/// Rows between two words on how far reading is.
+const TELL_EVERY: u64 = 1 << 16;
 
-/// The columns, for errors.
+/// The columns in the file's order, for errors.
 const COLUMNS: [&str; 5] = ["user", "item", "category", "behaviour", "time"];
+
+/// What headers call the columns: in lower case, letters and digits alone.
+const NAMES: [&[&str]; 5] = [
+    &["user", "userid", "uid"],
+    &["item", "itemid", "iid", "product", "productid", "pid", "goods", "goodsid", "sku", "skuid"],
+    &["category", "categoryid", "cat", "catid", "cate", "cateid", "itemcategory"],
+    &["behavior", "behaviour", "behaviortype", "behaviourtype", "type", "action", "event", "eventtype"],
+    &["time", "timestamp", "ts", "unixtime", "seconds"],
+];
+
+/// How far reading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many lines are read.
+    Lines(u64),
+    /// All lines are read; so many rows are sorted by time, and repetitions removed.
+    Sorting(u64),
+}
 
 /// Rows in memory, cleaned and in time order. 12 bytes a row and 4 an item stay.
 ///
@@ -67,9 +89,22 @@ impl Rows {
     /// While it reads, memory also holds a table of the ids.
     ///
     /// # Errors
-    /// [`DataError::Unreadable`] where reading fails, [`DataError::Line`] with the first line that is no row, and
-    /// [`DataError::TooLittle`] where fewer than two users or two items are left.
+    /// [`DataError::Unreadable`] where reading fails, [`DataError::Foreign`] for another kind of file, [`DataError::Line`] with
+    /// the first line that is no row, and [`DataError::TooLittle`] where fewer than two users or two items are left.
     pub fn read(reader: impl Read, name: &str) -> Result<Self, DataError> {
+        Self::read_watched(reader, name, &mut |_| {})
+    }
+
+    /// [`Rows::read`], telling `watch` how far it is.
+    ///
+    /// # Errors
+    /// As [`Rows::read`].
+    pub fn read_watched(reader: impl Read, name: &str, watch: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
+        let unreadable = |detail: String| DataError::Unreadable { name: name.into(), detail };
+        let (kind, reader) = sniff::peek(reader).map_err(|error| unreadable(error.to_string()))?;
+        if let Some(refusal) = kind.refusal(name, reader.get_ref().0.get_ref()) {
+            return Err(refusal);
+        }
         let mut lines = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -77,22 +112,33 @@ impl Rows {
             // One byte ends a line, so that lines count as an editor counts them; a carriage return before it is cut below.
             .terminator(csv::Terminator::Any(b'\n'))
             .buffer_capacity(1 << 16)
-            .from_reader(ShortLines { reader, in_line: 0, line: 1, too_long: false });
+            .from_reader(ShortLines { reader, in_line: 0, line: 1, too_long: false, is_cut: false });
         let mut reading = Reading::default();
         let mut record = ByteRecord::new();
         loop {
             match lines.read_byte_record(&mut record) {
-                // Every line ends with a line feed, which has been read: see `ShortLines`.
-                Ok(true) => reading.add(&record, lines.position().line() - 1, name)?,
+                Ok(true) => {
+                    // Every line ends with a line feed, which has been read: see `ShortLines`.
+                    let number = lines.position().line() - 1;
+                    reading.add(&record, number, name).map_err(|error| {
+                        let ShortLines { is_cut, line, .. } = *lines.get_ref();
+                        if is_cut && line == number + 1 { of_cut_line(error) } else { error }
+                    })?;
+                    if number.is_multiple_of(TELL_EVERY) {
+                        watch(Progress::Lines(number));
+                    }
+                }
                 Ok(false) => break,
                 Err(error) if is_too_long(&error) => {
                     let advice = "Check that this is UserBehavior.csv itself, unpacked, with one row a line".into();
                     let problem = format!("the line is longer than {LONGEST_LINE} bytes");
                     return Err(DataError::Line { name: name.into(), line: lines.get_ref().line, problem, value: "…".into(), advice });
                 }
-                Err(error) => return Err(DataError::Unreadable { name: name.into(), detail: error.to_string() }),
+                Err(error) => return Err(unreadable(error.to_string())),
             }
         }
+        reading.pass(lines.position().line());
+        watch(Progress::Sorting(reading.rows.len() as u64));
         reading.finish(name)
     }
 
@@ -100,11 +146,6 @@ impl Rows {
     pub(super) fn of_sample(name: &str, rows: Vec<Packed>, item_category: Vec<u32>, users: u32, categories: u32) -> Self {
         let vocabulary = Vocabulary { users, items: item_category.len() as u32, categories };
         Self { name: name.into(), origin: Origin::Sample, rows, item_category, vocabulary, refused: Vec::new(), notes: Vec::new() }
-    }
-
-    /// What was put right without refusing a row, in sentences.
-    pub fn notes(&self) -> &[String] {
-        &self.notes
     }
 
     /// The rows in time order.
@@ -150,6 +191,10 @@ impl Source for Rows {
         self.refused.clone()
     }
 
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
     fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = Event> + Send> {
         Box::new((0..self.rows.len()).filter_map(move |at| self.event(at)))
     }
@@ -170,36 +215,135 @@ impl Ids {
     }
 }
 
+/// How the values stand in the lines, which the first line tells.
+#[derive(Debug)]
+struct Form {
+    /// The place of each of [`COLUMNS`].
+    columns: [usize; COLUMNS.len()],
+    /// Whether quotes stand around values.
+    quoted: bool,
+    /// The header, where there is one.
+    header: Option<Vec<u8>>,
+}
+
+impl Form {
+    /// The form of a file that begins with this line.
+    fn of(first: &ByteRecord) -> Self {
+        let quoted = (0..first.len()).any(|column| is_quoted(trimmed(ending_cut(first, column))));
+        let value = |column: usize| unquoted(trimmed(ending_cut(first, column)));
+        let named: Vec<Option<usize>> = (0..first.len()).map(|column| column_named(value(column))).collect();
+        let place = |column: usize| named.iter().position(|name| *name == Some(column));
+        let places: Option<Vec<usize>> = (0..COLUMNS.len()).map(place).collect();
+        match places.and_then(|places| places.try_into().ok()).filter(|_| first.len() == COLUMNS.len()) {
+            Some(columns) => Self { columns, quoted, header: Some(whole(first)) },
+            None => Self { columns: [0, 1, 2, 3, 4], quoted, header: None },
+        }
+    }
+
+    fn is_header(&self, record: &ByteRecord) -> bool {
+        // The first byte settles it for nearly every row.
+        self.header.as_ref().is_some_and(|header| ending_cut(record, 0).first() == header.first() && *header == whole(record))
+    }
+}
+
+/// The column that a header calls so, by its place in [`COLUMNS`].
+fn column_named(name: &[u8]) -> Option<usize> {
+    let letters: Vec<u8> = name.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
+    NAMES.iter().position(|names| names.iter().any(|known| known.as_bytes() == letters))
+}
+
+/// The line as it stands, without its end.
+fn whole(record: &ByteRecord) -> Vec<u8> {
+    (0..record.len()).map(|column| ending_cut(record, column)).collect::<Vec<_>>().join(&b',')
+}
+
+/// A field, without the carriage return of the line's end.
+fn ending_cut(record: &ByteRecord, column: usize) -> &[u8] {
+    let field = record.get(column).unwrap_or_default();
+    if column + 1 < record.len() { field } else { field.strip_suffix(b"\r").unwrap_or(field) }
+}
+
+fn trimmed(field: &[u8]) -> &[u8] {
+    match field {
+        [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => field.trim_ascii(),
+        _ => field,
+    }
+}
+
+fn is_quoted(field: &[u8]) -> bool {
+    matches!(field, [b'"', .., b'"'])
+}
+
+fn unquoted(field: &[u8]) -> &[u8] {
+    match field {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => field,
+    }
+}
+
 /// What has been read so far.
 #[derive(Default)]
 struct Reading {
+    form: Option<Form>,
+    /// Lines up to here are accounted for.
+    lines: u64,
     rows: Vec<Packed>,
     users: Ids,
     items: Ids,
     categories: Ids,
     item_category: Vec<u32>,
     outside: u64,
+    counts: Counts,
+}
+
+/// What was put right, in rows or lines.
+#[derive(Default)]
+struct Counts {
+    blank: u64,
+    /// Headers after the first line.
+    headers: u64,
+    spaced: u64,
+    decimal: u64,
+    /// Times in milliseconds or finer.
+    finer: u64,
     other_category: u64,
 }
 
 impl Reading {
+    /// Accounts for the lines before `number`: the parser passes over empty ones by itself.
+    fn pass(&mut self, number: u64) {
+        self.counts.blank += number - 1 - self.lines;
+        self.lines = number;
+    }
+
     fn add(&mut self, record: &ByteRecord, number: u64, name: &str) -> Result<(), DataError> {
-        let line = Line { name, number, record };
-        if line.is_blank() {
+        self.pass(number);
+        if record.len() == 1 && trimmed(ending_cut(record, 0)).is_empty() {
+            self.counts.blank += 1;
             return Ok(());
         }
+        let is_first = self.form.is_none();
+        let form = self.form.get_or_insert_with(|| Form::of(record));
+        if form.is_header(record) {
+            self.counts.headers += u64::from(!is_first);
+            return Ok(());
+        }
+        let mut line = Line { name, number, record, form, is_first, spaced: false, decimal: false };
         line.require_columns()?;
         let (user, item, category) = (line.id(0)?, line.id(1)?, line.id(2)?);
         let behaviour = line.behaviour()?;
-        let time = line.time()?;
-        if !(WINDOW_START..WINDOW_END).contains(&time) {
+        let (time, is_finer) = in_seconds(line.time()?);
+        self.counts.spaced += u64::from(line.spaced);
+        self.counts.decimal += u64::from(line.decimal);
+        self.counts.finer += u64::from(is_finer);
+        if !is_inside(time) {
             self.outside += 1;
             return Ok(());
         }
         let (user, item, category) = (self.users.of(user), self.items.of(item), self.categories.of(category));
         match self.item_category.get(item as usize) {
             None => self.item_category.push(category),
-            Some(&first) => self.other_category += u64::from(first != category),
+            Some(&first) => self.counts.other_category += u64::from(first != category),
         }
         self.rows.push(Packed::new(user, item, (time - WINDOW_START) as u32, behaviour));
         Ok(())
@@ -211,7 +355,6 @@ impl Reading {
         let repeated = remove_repeated(&mut self.rows);
         self.require_enough(name)?;
         let counted = |reason: &str, n: u64| (n > 0).then(|| (reason.to_owned(), n));
-        let noted = |n: u64, what: &str| (n > 0).then(|| format!("{n} rows {what}"));
         Ok(Rows {
             name: name.into(),
             origin: Origin::File,
@@ -222,23 +365,44 @@ impl Reading {
             .into_iter()
             .flatten()
             .collect(),
-            notes: [
-                noted(unsorted as u64, "came right after a later one; all rows were sorted by time"),
-                noted(self.other_category, "named another category than the item's first row; the first one was kept"),
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
+            notes: self.notes(unsorted as u64),
             vocabulary: Vocabulary { users: self.users.len(), items: self.item_category.len() as u32, categories: self.categories.len() },
             rows: self.rows,
             item_category: self.item_category,
         })
     }
 
+    /// What was put right, the form of the whole file first.
+    fn notes(&self, unsorted: u64) -> Vec<String> {
+        let Counts { blank, headers, spaced, decimal, finer, other_category } = self.counts;
+        let noted = |n: u64, what: &str| (n > 0).then(|| format!("{n} {what}"));
+        let form = self.form.as_ref();
+        let header = form.and_then(|form| Some((shown(form.header.as_ref()?), form.columns))).map(|(header, columns)| {
+            let order = if columns.is_sorted() { "" } else { ", which names the order of the columns," };
+            format!("The first line, the header \"{header}\"{order} was skipped")
+        });
+        let quotes = form.filter(|form| form.quoted).map(|_| "Quotes around the values were taken away".to_owned());
+        [
+            header,
+            quotes,
+            noted(headers, "more lines repeat the header and were skipped"),
+            noted(blank, "blank lines were skipped"),
+            noted(spaced, "rows had spaces around their values; they were taken away"),
+            noted(decimal, "rows had whole numbers that end in \".0\"; they were read without it"),
+            noted(finer, "rows had times in milliseconds or finer; they were read as the seconds in which they lie"),
+            noted(unsorted, "rows came right after a later one; all rows were sorted by time"),
+            noted(other_category, "rows named another category than the item's first row; the first one was kept"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
     fn require_enough(&self, name: &str) -> Result<(), DataError> {
         let (users, items) = (self.users.len(), self.items.len());
         let (problem, advice) = if self.rows.is_empty() && self.outside == 0 {
-            ("is empty".into(), "Download UserBehavior.csv again and unpack it")
+            let only = if self.form.is_some() { "has a header and no row" } else { "is empty" };
+            (only.into(), "Download UserBehavior.csv again and unpack it")
         } else if self.rows.is_empty() {
             let problem =
                 format!("has no row left: all {} are outside the window from 2017-11-25 to 2017-12-03, Beijing time", self.outside);
@@ -252,6 +416,20 @@ impl Reading {
         };
         Err(DataError::TooLittle { name: name.into(), problem, advice: advice.into() })
     }
+}
+
+fn is_inside(time: i64) -> bool {
+    (WINDOW_START..WINDOW_END).contains(&time)
+}
+
+/// A time in seconds, and whether it was given in milliseconds, microseconds or nanoseconds: as seconds such a number is an age of
+/// mankind away, so that it can mean nothing else.
+fn in_seconds(time: i64) -> (i64, bool) {
+    if is_inside(time) {
+        return (time, false);
+    }
+    let finer = [1_000, 1_000_000, 1_000_000_000].into_iter().map(|unit| time.div_euclid(unit)).find(|&seconds| is_inside(seconds));
+    finer.map_or((time, false), |seconds| (seconds, true))
 }
 
 /// Keeps the first of equal rows (same user, item, behaviour and second); says how many went. Rows are sorted by time.
@@ -274,56 +452,112 @@ struct Line<'a> {
     name: &'a str,
     number: u64,
     record: &'a ByteRecord,
+    form: &'a Form,
+    /// Whether no row came before it.
+    is_first: bool,
+    /// Whether spaces were taken away.
+    spaced: bool,
+    /// Whether a `.0` was.
+    decimal: bool,
 }
 
-impl Line<'_> {
+/// What became of a number.
+const DIGITS_LOST: &str = "A spreadsheet shortened it and its last digits are gone: take the original file, or export it again with this \
+                           column as a whole number";
+
+impl<'a> Line<'a> {
     fn require_columns(&self) -> Result<(), DataError> {
         if self.record.len() == COLUMNS.len() {
             return Ok(());
         }
-        let whole: Vec<&[u8]> = (0..self.record.len()).map(|column| self.field(column)).collect();
+        let whole = whole(self.record);
         let problem = format!("{} columns instead of 5", self.record.len());
-        Err(self.error(problem, &whole.join(&b','), "Rows read user,item,category,behaviour,seconds, with commas between them"))
+        let rows = "Rows read user,item,category,behaviour,seconds, with commas between them";
+        let other = |delimiter: u8| whole.split(|&byte| byte == delimiter).count() == COLUMNS.len();
+        let advice = if self.is_header() {
+            self.header_advice()
+        } else if (0..self.record.len()).any(|column| has_lost_digits(trimmed(ending_cut(self.record, column)))) {
+            DIGITS_LOST.into()
+        } else {
+            match [(b';', "semicolons", "';'"), (b'\t', "tabs", "'\\t'"), (b'|', "bars", "'|'")].into_iter().find(|(byte, ..)| other(*byte))
+            {
+                Some((_, what, byte)) => format!("{rows}; here {what} stand between them: `tr {byte} ',' < {} > commas.csv`", self.name),
+                None => rows.into(),
+            }
+        };
+        Err(self.error(problem, &whole, &advice))
     }
 
-    /// A field, without the carriage return of the line's end.
-    fn field(&self, column: usize) -> &[u8] {
-        let field = self.record.get(column).unwrap_or_default();
-        if column + 1 < self.record.len() { field } else { field.strip_suffix(b"\r").unwrap_or(field) }
+    /// A value, without the spaces and quotes around it.
+    fn value(&mut self, column: usize) -> &'a [u8] {
+        let field = ending_cut(self.record, self.form.columns[column]);
+        let value = trimmed(field);
+        self.spaced |= value.len() < field.len();
+        if self.form.quoted { unquoted(value) } else { value }
     }
 
-    fn is_blank(&self) -> bool {
-        self.record.len() == 1 && self.field(0).is_empty()
+    /// Whether the line names columns and holds no number.
+    fn is_header(&self) -> bool {
+        let mut fields = (0..self.record.len()).map(|column| unquoted(trimmed(ending_cut(self.record, column))));
+        let begins_with_letter =
+            |field: &[u8]| std::str::from_utf8(field).is_ok_and(|text| text.starts_with(|c: char| c.is_alphabetic() || c == '_'));
+        self.record.len() > 1 && fields.all(begins_with_letter)
     }
 
-    fn id(&self, column: usize) -> Result<u64, DataError> {
-        let advice = "Ids are whole numbers from 0, and the file has no header line";
-        self.number(column, "0 or more and below 2^64", advice)
+    fn header_advice(&self) -> String {
+        if self.is_first {
+            let name = self.name;
+            format!(
+                "This looks like a header with other names than user,item,category,behavior,timestamp: rename its columns, or remove the \
+                 line with `tail -n +2 {name} > no-header.csv`"
+            )
+        } else {
+            "This looks like a header, and no header may stand between rows: remove the line".into()
+        }
     }
 
-    fn time(&self) -> Result<i64, DataError> {
+    fn id(&mut self, column: usize) -> Result<u64, DataError> {
+        self.number(column, "0 or more and below 2^64", "Ids are whole numbers from 0")
+    }
+
+    fn time(&mut self) -> Result<i64, DataError> {
         self.number(4, "a count of seconds", "Times are unix seconds, as whole numbers, like 1511544070")
     }
 
-    fn number<T: std::str::FromStr>(&self, column: usize, range: &str, advice: &str) -> Result<T, DataError> {
-        let field = self.field(column);
-        let Ok(text) = std::str::from_utf8(field) else {
-            return Err(self.error(format!("the {} is not UTF-8 text", COLUMNS[column]), field, advice));
-        };
-        text.parse().map_err(|_| {
-            let digits = text.strip_prefix('-').unwrap_or(text);
-            let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-            let problem = if is_number {
-                format!("the {} must be {range}", COLUMNS[column])
-            } else {
-                format!("the {} is not a number", COLUMNS[column])
-            };
-            self.error(problem, field, advice)
-        })
+    fn number<T: std::str::FromStr>(&mut self, column: usize, range: &str, advice: &str) -> Result<T, DataError> {
+        let field = self.value(column);
+        match parsed(field) {
+            Some((number, decimal)) => {
+                self.decimal |= decimal;
+                Ok(number)
+            }
+            None => Err(self.no_number(column, field, range, advice)),
+        }
     }
 
-    fn behaviour(&self) -> Result<Behaviour, DataError> {
-        match self.field(3) {
+    fn no_number(&self, column: usize, field: &[u8], range: &str, advice: &str) -> DataError {
+        let column = COLUMNS[column];
+        let Ok(text) = std::str::from_utf8(field) else {
+            return self.error(format!("the {column} is not UTF-8 text"), field, advice);
+        };
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
+            return self.error(format!("the {column} must be {range}"), field, advice);
+        }
+        let problem = format!("the {column} is not a number");
+        if self.is_header() {
+            self.error(problem, field, &self.header_advice())
+        } else if has_lost_digits(field) {
+            self.error(problem, field, DIGITS_LOST)
+        } else if is_quoted(field) {
+            self.error(problem, field, &format!("{advice}, and quotes stand around all values of a file or around none"))
+        } else {
+            self.error(problem, field, advice)
+        }
+    }
+
+    fn behaviour(&mut self) -> Result<Behaviour, DataError> {
+        match self.value(3) {
             b"pv" => Ok(Behaviour::View),
             b"cart" => Ok(Behaviour::Cart),
             b"fav" => Ok(Behaviour::Favourite),
@@ -337,16 +571,37 @@ impl Line<'_> {
     }
 }
 
-/// A value as an error shows it: readable text as it is, the rest escaped, the end cut off.
-fn shown(value: &[u8]) -> String {
-    let text = match std::str::from_utf8(value) {
-        Ok(text) => text.escape_debug().to_string(),
-        Err(_) => value.escape_ascii().to_string(),
-    };
-    if text.chars().count() <= SHOWN {
-        return text;
+/// A whole number, and whether it was written with a `.0`, as programs do that keep ids as floats.
+fn parsed<T: std::str::FromStr>(field: &[u8]) -> Option<(T, bool)> {
+    let text = std::str::from_utf8(field).ok()?;
+    if let Ok(number) = text.parse() {
+        return Some((number, false));
     }
-    text.chars().take(SHOWN).chain(['…']).collect()
+    let (before, after) = text.split_once('.')?;
+    let is_whole = !after.is_empty() && after.bytes().all(|byte| byte == b'0');
+    before.parse().ok().filter(|_| is_whole).map(|number| (number, true))
+}
+
+/// Whether a spreadsheet has put `1.51E+09`, or `####` for a column too narrow, in the place of a number.
+fn has_lost_digits(field: &[u8]) -> bool {
+    let narrow = !field.is_empty() && field.iter().all(|&byte| byte == b'#');
+    let mut parts = field.splitn(2, |byte| byte.eq_ignore_ascii_case(&b'e'));
+    let (Some(mantissa), Some(exponent)) = (parts.next(), parts.next()) else { return narrow };
+    let exponent = exponent.strip_prefix(b"+").or(exponent.strip_prefix(b"-")).unwrap_or(exponent);
+    let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let mantissa: Vec<u8> = mantissa.iter().copied().filter(|byte| *byte != b'.').collect();
+    digits(&mantissa) && digits(exponent)
+}
+
+/// The error of a last line that ends without a line feed: what is wrong with it is most likely that its end is missing.
+fn of_cut_line(error: DataError) -> DataError {
+    match error {
+        DataError::Line { name, line, problem, value, advice } => {
+            let advice = format!("{advice}. The file ends within this line: if it was cut off, download it again");
+            DataError::Line { name, line, problem, value, advice }
+        }
+        other => other,
+    }
 }
 
 /// Passes bytes on until a line grows too long, and then fails: no input can fill the memory with one line. Ends the
@@ -358,6 +613,8 @@ struct ShortLines<R> {
     /// The line, from 1.
     line: u64,
     too_long: bool,
+    /// Whether the last line had no end of its own.
+    is_cut: bool,
 }
 
 /// What [`ShortLines`] fails with.
@@ -378,6 +635,7 @@ impl<R: Read> Read for ShortLines<R> {
         if n == 0 && self.in_line > 0 && !buffer.is_empty() {
             buffer[0] = b'\n';
             n = 1;
+            self.is_cut = true;
         }
         for (at, &byte) in buffer[..n].iter().enumerate() {
             if byte == b'\n' {
@@ -451,6 +709,92 @@ mod tests {
         assert_eq!(rows.category(0), 0);
         assert_eq!(rows.notes().len(), 1);
         assert!(rows.notes()[0].starts_with("1 rows named another category"));
+    }
+
+    /// Copies that another program wrote: read as what they mean, and said.
+    #[test]
+    fn what_is_safe_to_read_is_read_and_noted() {
+        let plain = ["1,1,1,pv,1511550000", "2,2,1,buy,1511550001", "1,2,1,fav,1511550002"];
+        let expected = events(read(plain.join("\n")).unwrap());
+        let header = "user_id,item_id,category_id,behavior_type,timestamp";
+        let each = |change: &dyn Fn(&str) -> String| plain.map(change).join("\r\n");
+        let cases = [
+            (format!("\u{feff}{}\r\n", plain.join("\r\n")), ""),
+            (format!("{header}\r\n{}", plain.join("\r\n")), "The first line, the header \"user_id,"),
+            (format!("\u{feff}{header}\n{}", plain.join("\n")), "The first line, the header \"user_id,"),
+            (format!("{header}\n{}\n{header}\n{}", plain[0], plain[1..].join("\n")), "1 more lines repeat the header"),
+            (each(&|row| row.replace(',', ", ")), "3 rows had spaces around their values"),
+            (each(&|row| format!(" {row}\t")), "3 rows had spaces around their values"),
+            (each(&|row| format!("\"{}\"", row.replace(',', "\",\""))), "Quotes around the values were taken away"),
+            (each(&|row| row.replace("pv", "\"pv\"")), "Quotes around the values were taken away"),
+            (
+                each(&|row| row.replace(',', ".0,").replacen("pv.0", "pv", 1).replacen("buy.0", "buy", 1).replacen("fav.0", "fav", 1)),
+                "3 rows had whole numbers that end in \".0\"",
+            ),
+            (each(&|row| format!("{row}123")), "3 rows had times in milliseconds"),
+            (format!("{}\n{}123\n{}123456", plain[0], plain[1], plain[2]), "2 rows had times in milliseconds or finer"),
+            (format!("{}\n\n  \n{}\n", plain[0], plain[1..].join("\n\n")), "3 blank lines were skipped"),
+            (
+                each(&|row| row.split(',').rev().collect::<Vec<_>>().join(",")).replacen("", "ts,event,cate_id,iid,Uid\n", 1),
+                "which names the order",
+            ),
+        ];
+        for (text, note) in cases {
+            let rows = read(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let notes = rows.notes();
+            assert_eq!(notes.len(), usize::from(!note.is_empty()) + usize::from(note.contains("repeat")), "{text}: {notes:?}");
+            assert!(note.is_empty() || notes.iter().any(|own| own.contains(note)), "{text}: {notes:?}");
+            assert!(rows.refused().is_empty(), "{text}: {:?}", rows.refused());
+            assert_eq!(events(rows), expected, "{text}");
+        }
+    }
+
+    /// What cannot be read is called what it is.
+    #[test]
+    fn damage_is_named_with_its_remedy() {
+        let row = "1,2,3,pv,1511544070";
+        let cases: [(String, &[&str]); 14] = [
+            (
+                "who,what,kind,did,when\n".into(),
+                &["line 1: the user is not a number, found \"who\"", "looks like a header", "tail -n +2 rows.csv"],
+            ),
+            ("who,what,kind\n".into(), &["line 1: 3 columns", "looks like a header"]),
+            (format!("{row}\nuser,item,category,behavior,time\n"), &["line 2", "no header may stand between rows"]),
+            (
+                "1,2,3,pv,1.51E+09\n".into(),
+                &["the time is not a number, found \"1.51E+09\"", "A spreadsheet shortened it", "digits are gone"],
+            ),
+            ("1,9.05e5,3,pv,1511544070\n".into(), &["the item", "A spreadsheet shortened it"]),
+            ("1,2,3,pv,########\n".into(), &["the time", "A spreadsheet shortened it"]),
+            ("1,2,3,pv,1,51E+09\n".into(), &["6 columns", "A spreadsheet shortened it"]),
+            ("1;2;3;pv;1511544070\n".into(), &["1 columns instead of 5", "semicolons", "`tr ';' ',' < rows.csv > commas.csv`"]),
+            ("1\t2\t3\tpv\t1511544070\n".into(), &["tabs", "`tr '\\t' ','"]),
+            (
+                format!("{row}\n\"1\",2,3,pv,1511544070\n"),
+                &["found \"\\\"1\\\"\"", "quotes stand around all values of a file or around none"],
+            ),
+            ("1,2,3,pv,2017-11-25 01:21:10\n".into(), &["the time is not a number", "unix seconds"]),
+            ("1,2.5,3,pv,1511544070\n".into(), &["the item is not a number", "whole numbers"]),
+            (format!("{row}\n1,2,3,p"), &["line 2: 4 columns", "ends within this line", "download it again"]),
+            ("user_id,item_id,category_id,behavior,timestamp\n".into(), &["has a header and no row"]),
+        ];
+        for (text, parts) in cases {
+            let error = read(&text).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{text}: {error}");
+        }
+        for (bytes, part) in [(b"PK\x03\x04\x14".as_slice(), "a zip archive"), (b"\x1f\x8b\x08", "gunzip"), (b"1\x002\x003\0", "UTF-16")] {
+            let error = read(bytes).unwrap_err();
+            assert!(matches!(error, DataError::Foreign { .. }) && error.to_string().contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn reading_says_how_far_it_is() {
+        let rows = TELL_EVERY * 2 + 5;
+        let text: String = (0..rows).map(|n| format!("{},{},1,pv,{}\n", n % 7, n % 11, 1_511_550_000 + n)).collect();
+        let mut told = Vec::new();
+        Rows::read_watched(text.as_bytes(), "rows.csv", &mut |progress| told.push(progress)).unwrap();
+        assert_eq!(told, [Progress::Lines(TELL_EVERY), Progress::Lines(2 * TELL_EVERY), Progress::Sorting(rows)]);
     }
 
     /// Each text says which file, which line, which value, and what to do.

@@ -121,6 +121,7 @@ impl Dataset {
             name: inner.source.name(),
             rows: inner.source.rows(),
             refused: inner.source.refused(),
+            notes: inner.source.notes(),
             users: inner.vocabulary.users.into(),
             items: inner.vocabulary.items.into(),
             categories: inner.vocabulary.categories.into(),
@@ -244,12 +245,25 @@ fn require_enough(source: &dyn Source, train_rows: u64, config: &Config) -> Resu
     let positives = (config.batch / CANDIDATES) as u64;
     if train_rows < positives {
         let problem = format!("has {train_rows} training rows, fewer than the {positives} positives of one batch");
-        return too_little(problem, "Use more rows or a smaller batch");
+        // The smallest batch that a configuration may have is 8: four positives and four negatives.
+        return match train_rows {
+            0..4 => too_little(problem, "Use more rows"),
+            _ => {
+                let fits = largest_batch(train_rows);
+                too_little(problem, &format!("Use more rows or a smaller batch: `batch={fits}` fits (in a terminal `--set batch={fits}`)"))
+            }
+        };
     }
     if train_rows >= source.rows() {
         return too_little(format!("has {} rows, of which none is left to test", source.rows()), "Use more rows or a smaller train_share");
     }
     Ok(())
+}
+
+/// The largest batch, a power of two, whose positives so many training rows can fill.
+fn largest_batch(train_rows: u64) -> u64 {
+    let positives = 1 << train_rows.max(1).ilog2();
+    positives * CANDIDATES as u64
 }
 
 /// Refuses rows in which a user had every item: he has no negative. Only a user with as many rows as there are items can.
@@ -269,7 +283,7 @@ fn require_negatives(source: &Arc<dyn Source>, rows_of_user: &[u32]) -> Result<(
     }
     Err(DataError::TooLittle {
         name: source.name(),
-        problem: format!("has {items} items and a user who had every one, so there is no negative for him"),
+        problem: format!("has {items} items and a user who had every one, so there is no negative for them"),
         advice: "Use rows with more items".into(),
     })
 }

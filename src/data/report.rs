@@ -25,6 +25,9 @@ pub struct DataReport {
     pub rows: u64,
     /// Rows refused, by reason, in words.
     pub refused: Vec<(String, u64)>,
+    /// What was put right without refusing a row (sorted, a header skipped, ..), in sentences without their full stop.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Users.
     pub users: u64,
     /// Items.

@@ -29,6 +29,9 @@ use crate::{checkpoint, platform};
 /// Test batches scored before the thread is given up once and their figures are read.
 const TEST_CHUNK: usize = 16;
 
+/// Time between two words on how far training or a test is.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
 /// A rate that evaluation and waiting do not count in.
 #[derive(Default)]
 struct Pace {
@@ -215,36 +218,66 @@ impl Comparison {
     /// # Errors
     /// A device that failed, or a model that diverged.
     pub async fn evaluate_all(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        self.evaluate_while(&|| true, sink).await.map(|_| ())
+    }
+
+    /// [`Comparison::evaluate_all`] for as long as `wanted` is true: a test that it ends has no score, one before it keeps its own.
+    /// `false` where the whole test set has none.
+    ///
+    /// # Errors
+    /// A device that failed, or a model that diverged.
+    pub async fn evaluate_while(&mut self, wanted: &dyn Fn() -> bool, sink: &mut dyn FnMut(Event)) -> Result<bool, TrainError> {
+        let is_tested = self.evaluate_frozen(wanted, sink).await?;
+        if is_tested && self.config.streaming_test {
+            self.evaluate_streaming(wanted, sink).await?;
+        }
+        sink(self.progress());
+        sink(Event::State(State::Finished));
+        self.watch.check()?;
+        Ok(is_tested)
+    }
+
+    /// Scores every variant on the whole test set as training left it. `false` where the test was ended before its end.
+    async fn evaluate_frozen(&mut self, wanted: &dyn Fn() -> bool, sink: &mut dyn FnMut(Event)) -> Result<bool, TrainError> {
         sink(Event::Stage(Stage::FinalTest));
+        let mut scored = self.scored_rows(TestKind::Whole);
         let mut test = Test::frozen(self.learner.rankers(), &self.categories, &self.dataset, &self.config);
         loop {
+            if !wanted() {
+                return Ok(false);
+            }
             let chunk: Vec<Arc<Batch>> = std::iter::from_fn(|| self.replay.next_test()).take(TEST_CHUNK).map(Arc::new).collect();
             if chunk.is_empty() {
                 break;
             }
             test.score(self.learner.rankers(), &chunk).await?;
+            scored.add(&chunk, sink);
             platform::breathe().await;
         }
         let diverged = test.diverged();
         test.report(self.step, TestKind::Whole, sink);
         self.require_none(diverged, self.step)?;
-        if self.config.streaming_test {
-            self.evaluate_streaming(sink).await?;
-        }
-        sink(self.progress());
-        sink(Event::State(State::Finished));
-        self.watch.check()
+        Ok(true)
+    }
+
+    fn scored_rows(&self, kind: TestKind) -> ScoredRows {
+        ScoredRows { kind, rows: 0, of: self.dataset.report().test_rows, told: Instant::now() }
     }
 
     /// Goes through the test rows once more: scores each batch with everything as the batch before left it, then trains on it
-    /// (A15). Afterwards the variants know the test.
-    async fn evaluate_streaming(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+    /// (A15). Afterwards the variants know the test, or the part of it that was wanted.
+    async fn evaluate_streaming(&mut self, wanted: &dyn Fn() -> bool, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         sink(Event::Stage(Stage::StreamingTest));
         let mut replay = self.dataset.replay();
+        let mut scored = self.scored_rows(TestKind::Streaming);
         let mut test = Test::live(&self.dataset, &self.config);
         while let Some(batch) = replay.next_streaming().map(Arc::new) {
+            if !wanted() {
+                return Ok(());
+            }
             test.follow(self.learner.rankers());
             test.score(self.learner.rankers(), std::slice::from_ref(&batch)).await?;
+            scored.add(std::slice::from_ref(&batch), sink);
             // Nothing comes after the last batch, and only that one repeats rows to be full.
             if batch.valid == batch.requests {
                 self.learn(batch, sink).await?;
@@ -254,6 +287,24 @@ impl Comparison {
         self.require_sound(&self.learner.losses().await?, self.learner.steps())?;
         test.report(self.step, TestKind::Streaming, sink);
         Ok(())
+    }
+}
+
+/// How far a test is, told a few times a second and at its end.
+struct ScoredRows {
+    kind: TestKind,
+    rows: u64,
+    of: u64,
+    told: Instant,
+}
+
+impl ScoredRows {
+    fn add(&mut self, scored: &[Arc<Batch>], sink: &mut dyn FnMut(Event)) {
+        self.rows += scored.iter().map(|batch| batch.valid as u64).sum::<u64>();
+        if self.rows >= self.of || self.told.elapsed() > TELL_EVERY {
+            self.told = Instant::now();
+            sink(Event::Tested { kind: self.kind, rows: self.rows, of: self.of });
+        }
     }
 }
 
@@ -292,8 +343,13 @@ pub struct RunOptions<'a> {
     pub weights_in: Option<&'a [u8]>,
     /// Looked at after each step: where it is true training ends and what was learned is tested.
     pub is_over: Option<&'a dyn Fn() -> bool>,
+    /// Looked at all through the tests: where it is true they end, and what is not scored by then has no score.
+    pub skips_test: Option<&'a dyn Fn() -> bool>,
     /// Takes the weights of every trained variant at the end of training, before the tests: a streaming test trains on.
     pub weights_out: Option<&'a mut dyn FnMut(Variant, Vec<u8>)>,
+    /// Whether `weights_out` only takes those of a run that is ended early, in training or in the test of the whole test set:
+    /// where nobody asked for weights, what was learned is still not to be lost.
+    pub weights_if_over: bool,
 }
 
 /// [`run`], with [`RunOptions`].
@@ -329,16 +385,25 @@ async fn run_to_end(
     }
     comparison.introduce(sink);
     sink(Event::State(State::Playing));
-    let mut told = Instant::now();
-    while comparison.step(sink).await? && !options.is_over.is_some_and(|is_over| is_over()) {
-        if told.elapsed() > Duration::from_millis(200) {
+    let (mut told, mut is_over) = (Instant::now(), false);
+    while comparison.step(sink).await? {
+        is_over = options.is_over.is_some_and(|is_over| is_over());
+        if is_over {
+            break;
+        }
+        if told.elapsed() > TELL_EVERY {
             sink(comparison.progress());
             told = Instant::now();
         }
     }
     sink(comparison.progress());
-    if let Some(keep) = options.weights_out {
+    let (mut keep, asked) = (options.weights_out, !options.weights_if_over || is_over);
+    if let Some(keep) = keep.as_mut().filter(|_| asked) {
         comparison.weights().await?.into_iter().for_each(|(variant, bytes)| keep(variant, bytes));
     }
-    comparison.evaluate_all(sink).await
+    let is_tested = comparison.evaluate_while(&|| !options.skips_test.is_some_and(|skips| skips()), sink).await?;
+    if let Some(keep) = keep.as_mut().filter(|_| !asked && !is_tested) {
+        comparison.weights().await?.into_iter().for_each(|(variant, bytes)| keep(variant, bytes));
+    }
+    Ok(())
 }

@@ -110,10 +110,20 @@ async fn gpu(choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Event))
     let report = DeviceReport {
         backend: backend_name(info.backend).into(),
         adapter: if info.name.is_empty() { info.driver } else { info.name },
-        reason: "There is a graphics adapter and it agrees with the CPU.".into(),
+        reason: reason(software).into(),
         self_test: Some(difference),
     };
     Ok(Opened { device, report, watch })
+}
+
+/// Why the graphics adapter is used, and what it is where it is none but in name.
+fn reason(software: bool) -> &'static str {
+    if software {
+        "This is a software adapter: the processor computes what a graphics card would, more slowly than the CPU backend does. It agrees \
+         with the CPU."
+    } else {
+        "There is a graphics adapter and it agrees with the CPU."
+    }
 }
 
 /// Whether there is an adapter that the runtime can use, and whether it is a software one. Asked first, because the
@@ -182,6 +192,11 @@ async fn trial(device: &Device, config: &Config) -> Result<Vec<f32>, TrainError>
 mod tests {
     use super::*;
     use crate::platform::block_on;
+
+    #[test]
+    fn a_software_adapter_is_called_one() {
+        assert!(reason(true).contains("software adapter") && !reason(false).contains("software"));
+    }
 
     /// The trial is of the device and not of the run's split: with few rows to train on it once took one step or none.
     #[test]

@@ -50,7 +50,10 @@ impl From<&TrainError> for Failure {
     fn from(error: &TrainError) -> Self {
         let (what, next) = match error {
             TrainError::Config(_) => ("The configuration cannot be used.", "Change the value named below, or start from a preset."),
-            TrainError::Data(_) => ("The rows cannot be used.", "Fix the line named below, or train on the synthetic stream."),
+            TrainError::Data(error) => {
+                let (detail, next) = (error.problem(), error.advice().into());
+                return Self { what: "The rows cannot be used.".into(), detail, next };
+            }
             TrainError::Weights(_) => ("The weights cannot be used.", "Take other weights, or start without any."),
             TrainError::Device(_) => ("The device stopped.", "Start again; choose the CPU if it happens again."),
             TrainError::NoDevice(_) => ("There is no such device here.", "Choose the CPU, or let the device be chosen automatically."),

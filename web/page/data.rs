@@ -92,6 +92,7 @@ fn figures(data: &DataReport) -> impl IntoView + use<> {
         </p>
         <dl class="facts">{facts}</dl>
         {refusals(&data.refused)}
+        {notes(&data.notes)}
     }
 }
 
@@ -102,6 +103,17 @@ fn full_name(data: &DataReport) -> String {
         Some(_) => format!("{title}{}", &data.name[title.len()..]),
         None => format!("{title}: {}", data.name),
     }
+}
+
+/// What the reader put right.
+fn notes(notes: &[String]) -> impl IntoView + use<> {
+    let lines: Vec<_> = notes.iter().map(|note| view! { <li>{note.clone()}</li> }).collect();
+    (!lines.is_empty()).then(|| {
+        view! {
+            <p>"Put right on reading:"</p>
+            <ul class="refused" data-testid="notes">{lines}</ul>
+        }
+    })
 }
 
 fn refusals(refused: &[(String, u64)]) -> impl IntoView + use<> {

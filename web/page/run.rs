@@ -194,6 +194,7 @@ impl Run {
             Event::Progress { step, samples_per_second, .. } => {
                 self.progress.update(|progress| *progress = Progress { step, rate: samples_per_second, ..*progress });
             }
+            Event::Tested { .. } => {}
             Event::Losses { step, losses } => self.losses.update(|series| series.push((step, losses))),
             Event::Evaluation(evaluation) => self.evaluations.update(|series| series.push(evaluation)),
             Event::Clusters(health) => self.keep(health),

@@ -51,6 +51,9 @@ pub fn sweep(arguments: &Sweep) -> Result<(), Refusal> {
 fn work(cells: &[Cell], common: &Common, axis: Option<Axis>) -> Result<(), Refusal> {
     let name = axis.map_or("ablate".into(), |axis| format!("sweep {}", axis.key()));
     let command = command_line();
+    if let Some(file) = common.data.as_deref().filter(|_| !common.quiet) {
+        warn(&format!("Reading {} once, to know it again when this command goes on …", file.display()));
+    }
     let data = common.data.as_deref().map_or(Ok(Identity::synthetic()), Identity::of_file)?;
     let queue = Queue::open(&out(common, &name, cells), &name)?;
     let subject = Subject { axis, command: &command, cells: cells.len() };
@@ -92,7 +95,7 @@ fn race(cell: &Cell, id: &str, common: &Common, command: &str, file: &mut Option
     let began = Instant::now();
     let source = match (file.as_ref(), common.data.as_deref()) {
         (Some(source), _) => source.clone(),
-        (None, data) => rows::open(data, &cell.config)?,
+        (None, data) => rows::open(data, &cell.config, common.quiet)?,
     };
     if common.data.is_some() {
         *file = Some(source.clone());

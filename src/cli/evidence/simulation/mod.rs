@@ -53,6 +53,7 @@ pub fn simulate(arguments: &Simulate) -> Result<(), Refusal> {
         }
         write(&folder, &done, seeds.len())?;
     }
+    folder.finish()?;
     book::of(&done).tables.iter().filter(|table| table.id != book::SERVED).for_each(say_table);
     say(&format!("\n{}", book::CHANGE));
     say(&format!("Report, figures and plots of the simulation: {}", folder.path().display()));

@@ -5,7 +5,8 @@ use duia::simulation::{Notice, Progress};
 use duia::variants::Variant;
 use duia::wire::{DeviceReport, Event};
 
-use super::super::super::console::{Console, Meter, data_text};
+use super::super::super::console::{Console, data_text};
+use super::super::super::meter::{Meter, Unit};
 use super::super::super::text::warn;
 
 /// Shows notices on standard error and keeps what the report needs of them.
@@ -61,7 +62,7 @@ impl Watcher {
         self.begun = true;
         if !self.quiet {
             let state = format!("training {} before the simulation", self.names.join("; "));
-            self.training.get_or_insert_with(|| Meter::new(steps, "step")).show(step, state);
+            self.training.get_or_insert_with(|| Meter::new(steps, Unit::Each("step"))).show(step, state);
         }
     }
 
@@ -70,7 +71,7 @@ impl Watcher {
         self.training.take().into_iter().for_each(Meter::close);
         if !self.quiet {
             let state = format!("day {day} of {} of the simulation, {}", self.days, self.names.get(arm).copied().unwrap_or_default());
-            self.serving.get_or_insert_with(|| Meter::new(sessions, "session")).show(served, state);
+            self.serving.get_or_insert_with(|| Meter::new(sessions, Unit::Each("session"))).show(served, state);
         }
     }
 }
