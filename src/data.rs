@@ -3,10 +3,12 @@
 mod alias;
 pub mod csv;
 pub mod generator;
+pub mod own;
 pub mod protocol;
 mod report;
 pub mod rows;
 pub mod sample;
+pub mod schema;
 pub mod sniff;
 
 use std::sync::Arc;
@@ -17,6 +19,7 @@ pub use report::{DataReport, GroupInterest, Interest, Origin};
 
 /// What a user did, in the order of the dense count features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum Behaviour {
     /// Looked at an item's page.

@@ -440,6 +440,73 @@ fn archives_and_pipes_are_read_or_named() {
     refused(&folder, &[&OWN[..], &["page.csv"]].concat(), &["a web page", "<!DOCTYPE html>", "Download the file again"]);
 }
 
+/// Another shop's log: text ids, dates, its own words, semicolons, and two rows that are none.
+#[test]
+fn a_file_of_ones_own_is_inspected_and_trained_on() {
+    let folder = tempdir().unwrap();
+    let words = ["view", "view", "view", "cart", "wishlist", "view", "purchase"];
+    let line = |n: u64| {
+        let time = 1_700_000_000 + n * 3_600;
+        format!("{};{};shoes-{};u{};i{}\n", time * 1_000, words[(n % 7) as usize], n * n % 97 % 7, n * 7 % 40, n * n % 97)
+    };
+    let text = format!(
+        "ts;what;kind;who;which\n{}noon;view;shoes;u1;i1\n1700000000000;remove;shoes;u1;i1\n",
+        (0..400).map(line).collect::<String>()
+    );
+    fs::write(folder.path().join("shop.csv"), &text).unwrap();
+    let guessed = duia(folder.path(), ["inspect", "shop.csv", "--out", "guess.json"]);
+    assert!(text_of(&guessed).contains("Check: Column 3 is taken for the user by its place."), "{}", text_of(&guessed));
+    let columns = "user=who,item=which,category=kind,behavior=what,time=ts";
+    let inspected = duia(folder.path(), ["inspect", "shop.csv", "--columns", columns]);
+    let said = text_of(&inspected);
+    assert!(inspected.status.success(), "{said}");
+    for part in [
+        "parted by semicolons",
+        "u7",
+        "2023-11-14T23:13:20Z",
+        "400 rows would be read, of 40 users",
+        "Refused 1 rows: a time that is neither a number of seconds nor a date, first in line 402: \"noon\"",
+        "Refused 1 rows: a behaviour that the schema does not name (`remove`), first in line 403",
+        "--schema shop.csv.schema.json",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let run = |out: &str, form: &[&str]| {
+        let output = duia(folder.path(), [&OWN[..], &["shop.csv", "--out", out], form].concat());
+        assert!(output.status.success(), "{}", text_of(&output));
+        let report: Value = serde_json::from_slice(&fs::read(folder.path().join(out).join("report.json")).unwrap()).unwrap();
+        assert_eq!((&report["data"]["rows"], &report["data"]["users"], &report["data"]["items"]), (&400.into(), &40.into(), &49.into()));
+        fs::read_to_string(folder.path().join(out).join("series.csv")).unwrap()
+    };
+    assert_eq!(run("by-columns", &["--columns", columns]), run("by-schema", &["--schema", "shop.csv.schema.json"]));
+    refused(
+        &folder,
+        &[&OWN[..], &["shop.csv", "--columns", "user=who,item=which,time=when"]].concat(),
+        &["no column `when`", "ts, what", "duia inspect"],
+    );
+    refused(&folder, &[&OWN[..], &["shop.csv", "--columns", "user=who"]].concat(), &["no column is the item"]);
+    refused(&folder, &[&OWN[..], &["shop.csv", "--schema", "shop.csv"]].concat(), &["it is no schema", "duia inspect"]);
+}
+
+/// Rows of the known form give the same run when they are read as somebody's own.
+#[test]
+fn the_known_form_under_a_schema_is_the_same_run() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("rows.csv"), rows(300)).unwrap();
+    let inspected = duia(folder.path(), ["inspect", "rows.csv", "--out", "form.json"]);
+    assert!(inspected.status.success(), "{}", text_of(&inspected));
+    let series = |out: &str, form: &[&str]| {
+        let output = duia(folder.path(), [&OWN[..], &["rows.csv", "--out", out], form].concat());
+        assert!(output.status.success(), "{}", text_of(&output));
+        fs::read_to_string(folder.path().join(out).join("series.csv")).unwrap()
+    };
+    assert_eq!(series("known", &[]), series("own", &["--schema", "form.json"]));
+}
+
+fn text_of(output: &Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
+}
+
 #[test]
 fn a_long_file_and_a_whole_test_show_how_far_they_are() {
     let folder = tempdir().unwrap();

@@ -3,6 +3,8 @@
 #![cfg(not(target_family = "wasm"))]
 
 use duia::data::csv::Rows;
+use duia::data::own;
+use duia::data::schema::Schema;
 use duia::data::{DataError, Source, WINDOW_END, WINDOW_START};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,6 +31,29 @@ fn line() -> impl Strategy<Value = String> {
 fn counted(text: &[u8]) -> Result<(u64, u64), DataError> {
     let rows = Rows::read(text, "rows.csv")?;
     Ok((rows.rows(), rows.refused().iter().map(|(_, rows)| rows).sum()))
+}
+
+/// A line of somebody's own file, mostly a row.
+fn own_line() -> impl Strategy<Value = String> {
+    let user = prop_oneof![4 => select(vec!["7", "007", "anna", "ben", "\"o,tto\""]), 1 => Just("")];
+    let time = select(vec!["1511544070", "1511544070123", "2017-11-25 01:21:10", "2017-11-25T01:21:10+08:00", "noon", "12"]);
+    let word = select(vec!["view", "click", "add_to_cart", "purchase", "sell"]);
+    let row = (user, select(vec!["a", "b", "3"]), word, time).prop_map(|(user, item, word, time)| [time, word, item, user].join(";"));
+    prop_oneof![8 => row, 1 => Just("1;2".to_owned()), 1 => Just(String::new())]
+}
+
+proptest! {
+    #[test]
+    fn rows_of_an_own_file_are_accepted_or_refused_by_reason(lines in vec(own_line(), 0..60)) {
+        let text = format!("ts;what;item;who\n{}", lines.join("\n"));
+        let columns = "user=who,item=item,behavior=what,time=ts".parse().unwrap();
+        let schema = Schema { delimiter: ';', header: true, columns, behaviors: Default::default() };
+        let given = lines.iter().filter(|line| !line.is_empty()).count() as u64;
+        match own::read(text.as_bytes(), "own.csv", &schema, &mut |_| {}) {
+            Ok(rows) => prop_assert_eq!(rows.rows() + rows.refused().iter().map(|(_, rows)| rows).sum::<u64>(), given),
+            Err(error) => prop_assert!(matches!(error, DataError::TooLittle { .. }), "{}", error),
+        }
+    }
 }
 
 proptest! {

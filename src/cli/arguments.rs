@@ -8,6 +8,7 @@ use duia::variants::Variant;
 use duia::wire::DeviceChoice;
 
 use super::evidence::arguments::{Ablate, Simulate, Sweep};
+use super::form::Form;
 use super::sample::DEFAULT_SAMPLE;
 use super::settings::Settings;
 
@@ -48,6 +49,9 @@ pub enum Command {
     /// Simulated users with known preferences are served by each model, look, take and come again, and the model goes on
     /// learning. Nothing of it is a measurement of real people.
     Simulate(Simulate),
+    /// What do the columns of a file of one's own mean? Guesses, shows the first rows as they are understood and what would be
+    /// refused and why, and writes a schema for `--schema`.
+    Inspect(Inspect),
     /// Write a compact sample of whole users of UserBehavior.csv, for the page to train on.
     Sample(Sample),
     /// What exactly does a step compute? Writes the first steps of one model on the CPU, number by number.
@@ -68,9 +72,12 @@ pub fn models_help() -> String {
 
 #[derive(Debug, Args)]
 pub struct Train {
-    /// UserBehavior.csv, or a sample (.bin) that `duia sample` wrote. Without it: the synthetic stream.
+    /// UserBehavior.csv (a .gz of it too, or `-` for a pipe), a file of one's own with --columns or --schema, or a sample (.bin) that
+    /// `duia sample` wrote. Without it: the synthetic stream.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub form: Form,
     #[command(flatten)]
     pub settings: Settings,
     /// Where to compute.
@@ -92,9 +99,12 @@ pub struct Train {
 
 #[derive(Debug, Args)]
 pub struct Trace {
-    /// UserBehavior.csv, or a sample (.bin) that `duia sample` wrote. Without it: the synthetic stream.
+    /// UserBehavior.csv (a .gz of it too, or `-` for a pipe), a file of one's own with --columns or --schema, or a sample (.bin) that
+    /// `duia sample` wrote. Without it: the synthetic stream.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub form: Form,
     #[command(flatten)]
     pub settings: Settings,
     /// Steps to write.
@@ -106,6 +116,17 @@ pub struct Trace {
     /// Where to write it.
     #[arg(long, value_name = "FILE", default_value = "trace.safetensors")]
     pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The file: CSV with any delimiter, a .gz of it too.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub form: Form,
+    /// Where to write the schema. Without it: `<file>.schema.json`, where that is not there yet.
+    #[arg(long, value_name = "FILE.json")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

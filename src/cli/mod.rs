@@ -8,6 +8,8 @@ mod evidence;
 #[cfg(test)]
 mod example;
 mod files;
+mod form;
+mod inspect;
 mod interruption;
 mod meter;
 mod plots;
@@ -39,6 +41,7 @@ pub fn main() -> ExitCode {
         Some(Command::Ablate(ablate)) => evidence::ablate(&ablate),
         Some(Command::Sweep(sweep)) => evidence::sweep(&sweep),
         Some(Command::Simulate(simulate)) => evidence::simulate(&simulate),
+        Some(Command::Inspect(inspect)) => inspect::inspect(&inspect),
         Some(Command::Sample(sample)) => sample::sample(&sample),
         Some(Command::Trace(trace)) => trace::trace(&trace),
         Some(Command::Config(settings)) => settings.resolve().and_then(|config| settings::print(&config)),

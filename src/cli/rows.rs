@@ -1,4 +1,4 @@
-//! The rows of a run: the synthetic stream, a UserBehavior.csv (a gzip of it, or a pipe) or a sample.
+//! The rows of a run: the synthetic stream, a UserBehavior.csv or a file of one's own (a gzip of it, or a pipe), or a sample.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -13,12 +13,13 @@ use duia::config::Config;
 use duia::data::csv::{Progress, Rows};
 use duia::data::generator::Generator;
 use duia::data::sniff::{self, Kind};
-use duia::data::{Source, sample};
+use duia::data::{DataError, Source, own, sample};
 use duia::footprint::{self, Shape};
 use duia::platform::available_memory;
 use flate2::bufread::MultiGzDecoder;
 use indicatif::HumanBytes;
 
+use super::form::Form;
 use super::meter::{Meter, Unit};
 use super::refusal::Refusal;
 use super::text::{warn, whole};
@@ -33,30 +34,38 @@ const SLOW_TO_SORT: u64 = 1_000_000;
 const BUFFER: usize = 1 << 20;
 
 /// Opens what `--data` names, or the synthetic stream. Unless `quiet`, it tells what it reads and how far it is.
-pub fn open(data: Option<&Path>, config: &Config, quiet: bool) -> Result<Arc<dyn Source>, Refusal> {
+pub fn open(data: Option<&Path>, form: &Form, config: &Config, quiet: bool) -> Result<Arc<dyn Source>, Refusal> {
     let Some(path) = data else {
         let fits = footprint::require(config, Shape::synthetic(config), available_memory());
         fits.map_err(|error| Refusal::input(error, "Choose smaller sizes, or a smaller --preset"))?;
         return Ok(Arc::new(Generator::new(config)));
     };
     let mut input = Input::open(path)?;
+    if let Some(schema) = form.resolve(input.first())? {
+        return Ok(Arc::new(input.read(quiet, &mut |reader, name, watch| own::read(reader, name, &schema, watch))?));
+    }
     if input.kind == Kind::Sample || path.extension() == Some(OsStr::new("bin")) {
         let mut bytes = Vec::new();
         input.reader.read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
         return Ok(Arc::new(sample::read(&bytes, &input.name)?));
     }
-    Ok(Arc::new(input.rows(quiet)?))
+    Ok(Arc::new(input.read(quiet, &mut |reader, name, watch| Rows::read_watched(reader, name, watch))?))
 }
 
 /// Reads a UserBehavior.csv.
 pub fn read_csv(path: &Path, quiet: bool) -> Result<Rows, Refusal> {
-    Input::open(path)?.rows(quiet)
+    Input::open(path)?.read(quiet, &mut |reader, name, watch| Rows::read_watched(reader, name, watch))
 }
 
-/// A file or a pipe, opened.
-struct Input {
+/// Reads rows from a reader with a name, telling how far it is.
+type ReadRows<'a> = dyn FnMut(Box<dyn Read>, &str, &mut dyn FnMut(Progress)) -> Result<Rows, DataError> + 'a;
+
+/// A file or a pipe, opened; a gzip is unpacked on the way.
+pub struct Input {
     name: String,
+    /// What the file is, before it is unpacked.
     kind: Kind,
+    first: Vec<u8>,
     reader: Box<dyn Read>,
     /// Bytes of the whole; unknown for a pipe.
     size: Option<u64>,
@@ -65,7 +74,8 @@ struct Input {
 }
 
 impl Input {
-    fn open(path: &Path) -> Result<Self, Refusal> {
+    /// Opens what is there, `-` being standard input.
+    pub fn open(path: &Path) -> Result<Self, Refusal> {
         if path.is_dir() {
             return Err(Refusal::file(path, "it is a folder", "Name the file itself, as Tianchi publishes it: UserBehavior.csv"));
         }
@@ -78,24 +88,36 @@ impl Input {
         };
         let read = Rc::new(Cell::new(0));
         let counted = BufReader::with_capacity(BUFFER, Counted { reader, read: read.clone() });
-        let (kind, reader) = sniff::peek(counted).map_err(|error| unreadable(path, &error))?;
-        Ok(Self { name, kind, reader: Box::new(reader), size, read })
+        let peeked = |reader: Box<dyn Read>| sniff::peek(reader).map_err(|error| Refusal::from(cannot_be_read(&name, &error)));
+        let (kind, mut reader) = peeked(Box::new(counted))?;
+        if kind == Kind::Gzip {
+            let unpacked = MultiGzDecoder::new(BufReader::with_capacity(BUFFER, reader));
+            reader = peeked(Box::new(unpacked))?.1;
+        }
+        let first = reader.get_ref().0.get_ref().clone();
+        Ok(Self { name, kind, first, reader: Box::new(reader), size, read })
     }
 
-    fn rows(self, quiet: bool) -> Result<Rows, Refusal> {
-        let Self { name, kind, reader, size, read } = self;
-        let reader: Box<dyn Read> = match kind {
-            Kind::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, reader))),
-            _ => reader,
-        };
+    /// The first bytes, unpacked.
+    pub fn first(&self) -> &[u8] {
+        &self.first
+    }
+
+    /// Reads it all. Unless `quiet`, says so and how far it is.
+    pub fn read(self, quiet: bool, read: &mut ReadRows<'_>) -> Result<Rows, Refusal> {
+        let Self { name, kind, reader, size, read: bytes, .. } = self;
         if quiet {
-            return Ok(Rows::read(reader, &name)?);
+            return Ok(read(reader, &name, &mut |_| {})?);
         }
         let mut watch = Watch::begin(&name, kind, size);
-        let rows = Rows::read_watched(reader, &name, &mut |progress| watch.show(progress, read.get()));
+        let rows = read(reader, &name, &mut |progress| watch.show(progress, bytes.get()));
         watch.close();
         Ok(rows?)
     }
+}
+
+fn cannot_be_read(name: &str, error: &io::Error) -> DataError {
+    DataError::Unreadable { name: name.into(), detail: error.to_string() }
 }
 
 /// A reader that counts its bytes.

@@ -73,7 +73,7 @@ pub fn train(arguments: &Train) -> Result<(), Refusal> {
 
 /// The place of the weights, which must be one that can be written, and the rows.
 fn prepare(arguments: &Train, config: &Config, folder: &RunFolder) -> Result<(Arc<dyn Source>, Weights), Refusal> {
-    let rows = || rows::open(arguments.data.as_deref(), config, arguments.quiet);
+    let rows = || rows::open(arguments.data.as_deref(), &arguments.form, config, arguments.quiet);
     let (source, place) = match &arguments.weights_out {
         Some(asked) => {
             let is_new = !asked.exists();

@@ -47,6 +47,8 @@ pub enum Progress {
 pub struct Rows {
     name: String,
     origin: Origin,
+    /// Unix seconds from which the rows' times are counted.
+    start: i64,
     rows: Vec<Packed>,
     /// `[items]`.
     item_category: Vec<u32>,
@@ -55,12 +57,15 @@ pub struct Rows {
     notes: Vec<String>,
 }
 
+/// Seconds that rows may span: 34 years.
+pub(super) const SPAN: u32 = 1 << 30;
+
 /// A row without its category, which its item tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Packed {
     user: u32,
     item: u32,
-    /// Seconds since the window's start, then two bits of behaviour: the window has fewer than `2^20` seconds.
+    /// Seconds since the start of all rows, below [`SPAN`], then two bits of behaviour.
     moment: u32,
 }
 
@@ -69,7 +74,12 @@ impl Packed {
         Self { user, item, moment: seconds << 2 | behaviour as u32 }
     }
 
-    fn seconds(self) -> u32 {
+    /// The same row, so many seconds earlier.
+    pub(super) fn earlier(self, seconds: u32) -> Self {
+        Self { moment: self.moment - (seconds << 2), ..self }
+    }
+
+    pub(super) fn seconds(self) -> u32 {
         self.moment >> 2
     }
 
@@ -112,7 +122,7 @@ impl Rows {
             // One byte ends a line, so that lines count as an editor counts them; a carriage return before it is cut below.
             .terminator(csv::Terminator::Any(b'\n'))
             .buffer_capacity(1 << 16)
-            .from_reader(ShortLines { reader, in_line: 0, line: 1, too_long: false, is_cut: false });
+            .from_reader(ShortLines::new(reader, LONGEST_LINE));
         let mut reading = Reading::default();
         let mut record = ByteRecord::new();
         loop {
@@ -129,23 +139,19 @@ impl Rows {
                     }
                 }
                 Ok(false) => break,
-                Err(error) if is_too_long(&error) => {
-                    let advice = "Check that this is UserBehavior.csv itself, unpacked, with one row a line".into();
-                    let problem = format!("the line is longer than {LONGEST_LINE} bytes");
-                    return Err(DataError::Line { name: name.into(), line: lines.get_ref().line, problem, value: "…".into(), advice });
-                }
-                Err(error) => return Err(unreadable(error.to_string())),
+                Err(error) => return Err(lines.get_ref().refusal(&error, name).unwrap_or_else(|| unreadable(error.to_string()))),
             }
         }
         reading.pass(lines.position().line());
-        watch(Progress::Sorting(reading.rows.len() as u64));
+        watch(Progress::Sorting(reading.gathered.rows.len() as u64));
         reading.finish(name)
     }
 
     /// Rows that are in order already, with ids below the vocabulary: what a sample holds.
     pub(super) fn of_sample(name: &str, rows: Vec<Packed>, item_category: Vec<u32>, users: u32, categories: u32) -> Self {
         let vocabulary = Vocabulary { users, items: item_category.len() as u32, categories };
-        Self { name: name.into(), origin: Origin::Sample, rows, item_category, vocabulary, refused: Vec::new(), notes: Vec::new() }
+        let (refused, notes) = (Vec::new(), Vec::new());
+        Self { name: name.into(), origin: Origin::Sample, start: WINDOW_START, rows, item_category, vocabulary, refused, notes }
     }
 
     /// The rows in time order.
@@ -161,7 +167,7 @@ impl Rows {
             item: row.item,
             category: self.item_category[row.item as usize],
             behaviour: row.behaviour(),
-            time: WINDOW_START + i64::from(row.seconds()),
+            time: self.start + i64::from(row.seconds()),
         })
     }
 }
@@ -287,14 +293,59 @@ struct Reading {
     form: Option<Form>,
     /// Lines up to here are accounted for.
     lines: u64,
-    rows: Vec<Packed>,
     users: Ids,
     items: Ids,
     categories: Ids,
-    item_category: Vec<u32>,
+    gathered: Gathered,
     outside: u64,
     counts: Counts,
 }
+
+/// Rows as they come, with ids from 0.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub rows: Vec<Packed>,
+    /// `[items]`.
+    pub item_category: Vec<u32>,
+    /// Rows that named another category than their item's first row.
+    pub other_category: u64,
+}
+
+impl Gathered {
+    /// A row, `seconds` after the start; a new item has the next id.
+    pub fn add(&mut self, user: u32, item: u32, category: u32, seconds: u32, behaviour: Behaviour) {
+        match self.item_category.get(item as usize) {
+            None => self.item_category.push(category),
+            Some(&first) => self.other_category += u64::from(first != category),
+        }
+        self.rows.push(Packed::new(user, item, seconds, behaviour));
+    }
+
+    /// Sorts by time and removes repetitions. Returns how many rows came right after a later one, and how many were repetitions.
+    pub fn sort(&mut self) -> (u64, u64) {
+        let unsorted = self.rows.windows(2).filter(|pair| pair[0].seconds() > pair[1].seconds()).count();
+        self.rows.sort_by_key(|row| row.seconds());
+        (unsorted as u64, remove_repeated(&mut self.rows))
+    }
+
+    /// The rows of a file.
+    pub fn finish(self, name: &str, start: i64, users: u32, categories: u32, refused: Vec<(String, u64)>, notes: Vec<String>) -> Rows {
+        let Self { rows, item_category, .. } = self;
+        let vocabulary = Vocabulary { users, items: item_category.len() as u32, categories };
+        Rows { name: name.into(), origin: Origin::File, start, rows, item_category, vocabulary, refused, notes }
+    }
+}
+
+/// Notes on rows of any form: how many, and what was done; none for no row.
+pub(super) fn noted(rows: u64, what: &str) -> Option<String> {
+    (rows > 0).then(|| format!("{rows} {what}"))
+}
+
+/// Notes of [`Gathered`].
+pub(super) const UNSORTED: &str = "rows came right after a later one; all rows were sorted by time";
+pub(super) const OTHER_CATEGORY: &str = "rows named another category than the item's first row; the first one was kept";
+/// The reason of a refusal.
+pub(super) const REPEATED: &str = "exact repetitions of another row";
 
 /// What was put right, in rows or lines.
 #[derive(Default)]
@@ -306,7 +357,6 @@ struct Counts {
     decimal: u64,
     /// Times in milliseconds or finer.
     finer: u64,
-    other_category: u64,
 }
 
 impl Reading {
@@ -341,41 +391,24 @@ impl Reading {
             return Ok(());
         }
         let (user, item, category) = (self.users.of(user), self.items.of(item), self.categories.of(category));
-        match self.item_category.get(item as usize) {
-            None => self.item_category.push(category),
-            Some(&first) => self.counts.other_category += u64::from(first != category),
-        }
-        self.rows.push(Packed::new(user, item, (time - WINDOW_START) as u32, behaviour));
+        self.gathered.add(user, item, category, (time - WINDOW_START) as u32, behaviour);
         Ok(())
     }
 
     fn finish(mut self, name: &str) -> Result<Rows, DataError> {
-        let unsorted = self.rows.windows(2).filter(|pair| pair[0].seconds() > pair[1].seconds()).count();
-        self.rows.sort_by_key(|row| row.seconds());
-        let repeated = remove_repeated(&mut self.rows);
+        let (unsorted, repeated) = self.gathered.sort();
         self.require_enough(name)?;
         let counted = |reason: &str, n: u64| (n > 0).then(|| (reason.to_owned(), n));
-        Ok(Rows {
-            name: name.into(),
-            origin: Origin::File,
-            refused: [
-                counted("outside the window from 2017-11-25 to 2017-12-03, Beijing time", self.outside),
-                counted("exact repetitions of another row", repeated),
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
-            notes: self.notes(unsorted as u64),
-            vocabulary: Vocabulary { users: self.users.len(), items: self.item_category.len() as u32, categories: self.categories.len() },
-            rows: self.rows,
-            item_category: self.item_category,
-        })
+        let refused =
+            [counted("outside the window from 2017-11-25 to 2017-12-03, Beijing time", self.outside), counted(REPEATED, repeated)];
+        let notes = self.notes(unsorted);
+        let refused = refused.into_iter().flatten().collect();
+        Ok(self.gathered.finish(name, WINDOW_START, self.users.len(), self.categories.len(), refused, notes))
     }
 
     /// What was put right, the form of the whole file first.
     fn notes(&self, unsorted: u64) -> Vec<String> {
-        let Counts { blank, headers, spaced, decimal, finer, other_category } = self.counts;
-        let noted = |n: u64, what: &str| (n > 0).then(|| format!("{n} {what}"));
+        let Counts { blank, headers, spaced, decimal, finer } = self.counts;
         let form = self.form.as_ref();
         let header = form.and_then(|form| Some((shown(form.header.as_ref()?), form.columns))).map(|(header, columns)| {
             let order = if columns.is_sorted() { "" } else { ", which names the order of the columns," };
@@ -390,8 +423,8 @@ impl Reading {
             noted(spaced, "rows had spaces around their values; they were taken away"),
             noted(decimal, "rows had whole numbers that end in \".0\"; they were read without it"),
             noted(finer, "rows had times in milliseconds or finer; they were read as the seconds in which they lie"),
-            noted(unsorted, "rows came right after a later one; all rows were sorted by time"),
-            noted(other_category, "rows named another category than the item's first row; the first one was kept"),
+            noted(unsorted, UNSORTED),
+            noted(self.gathered.other_category, OTHER_CATEGORY),
         ]
         .into_iter()
         .flatten()
@@ -400,22 +433,30 @@ impl Reading {
 
     fn require_enough(&self, name: &str) -> Result<(), DataError> {
         let (users, items) = (self.users.len(), self.items.len());
-        let (problem, advice) = if self.rows.is_empty() && self.outside == 0 {
+        let (problem, advice) = if self.gathered.rows.is_empty() && self.outside == 0 {
             let only = if self.form.is_some() { "has a header and no row" } else { "is empty" };
             (only.into(), "Download UserBehavior.csv again and unpack it")
-        } else if self.rows.is_empty() {
+        } else if self.gathered.rows.is_empty() {
             let problem =
                 format!("has no row left: all {} are outside the window from 2017-11-25 to 2017-12-03, Beijing time", self.outside);
             (problem, "Check that the last column is unix seconds of those days")
-        } else if users < 2 {
-            ("has rows of one user only".into(), "Use a file with more users: one user has no group to learn from")
-        } else if items < 2 {
-            ("has rows of one item only".into(), "Use a file with more items: a negative is an item that the user did not have")
         } else {
-            return Ok(());
+            return require_two(name, users, items);
         };
         Err(DataError::TooLittle { name: name.into(), problem, advice: advice.into() })
     }
+}
+
+/// Refuses rows of fewer than two users or items.
+pub(super) fn require_two(name: &str, users: u32, items: u32) -> Result<(), DataError> {
+    let (what, advice) = if users < 2 {
+        ("user", "Use a file with more users: one user has no group to learn from")
+    } else if items < 2 {
+        ("item", "Use a file with more items: a negative is an item that the user did not have")
+    } else {
+        return Ok(());
+    };
+    Err(DataError::TooLittle { name: name.into(), problem: format!("has rows of one {what} only"), advice: advice.into() })
 }
 
 fn is_inside(time: i64) -> bool {
@@ -606,8 +647,9 @@ fn of_cut_line(error: DataError) -> DataError {
 
 /// Passes bytes on until a line grows too long, and then fails: no input can fill the memory with one line. Ends the
 /// last line with a line feed where the file does not.
-struct ShortLines<R> {
+pub(super) struct ShortLines<R> {
     reader: R,
+    longest: usize,
     /// Bytes of the line so far.
     in_line: usize,
     /// The line, from 1.
@@ -615,6 +657,24 @@ struct ShortLines<R> {
     too_long: bool,
     /// Whether the last line had no end of its own.
     is_cut: bool,
+}
+
+impl<R> ShortLines<R> {
+    /// Lines of up to `longest` bytes.
+    pub fn new(reader: R, longest: usize) -> Self {
+        Self { reader, longest, in_line: 0, line: 1, too_long: false, is_cut: false }
+    }
+
+    /// The error of a line that was too long, if `error` is one.
+    pub fn refusal(&self, error: &csv::Error, name: &str) -> Option<DataError> {
+        is_too_long(error).then(|| DataError::Line {
+            name: name.into(),
+            line: self.line,
+            problem: format!("the line is longer than {} bytes", self.longest),
+            value: "…".into(),
+            advice: "Check that this is the file of rows itself, unpacked, with one row a line".into(),
+        })
+    }
 }
 
 /// What [`ShortLines`] fails with.
@@ -644,7 +704,7 @@ impl<R: Read> Read for ShortLines<R> {
                 continue;
             }
             self.in_line += 1;
-            if self.in_line > LONGEST_LINE {
+            if self.in_line > self.longest {
                 // The lines before this one still go out, so that an earlier error is found first.
                 self.too_long = true;
                 return if at == 0 { Err(io::Error::other(TooLong)) } else { Ok(at) };

@@ -23,6 +23,7 @@ use duia::platform::block_on;
 use duia::wire::Failure;
 
 use super::console::Console;
+use super::form::Form;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::rows;
@@ -95,7 +96,7 @@ fn race(cell: &Cell, id: &str, common: &Common, command: &str, file: &mut Option
     let began = Instant::now();
     let source = match (file.as_ref(), common.data.as_deref()) {
         (Some(source), _) => source.clone(),
-        (None, data) => rows::open(data, &cell.config, common.quiet)?,
+        (None, data) => rows::open(data, &Form::default(), &cell.config, common.quiet)?,
     };
     if common.data.is_some() {
         *file = Some(source.clone());
