@@ -5,7 +5,6 @@ use std::path::Path;
 
 use duia::checkpoint;
 use duia::platform::block_on;
-use duia::variants::Variant;
 use duia::wire::Failure;
 
 use super::arguments::Trace;
