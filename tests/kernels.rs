@@ -3,7 +3,7 @@
 mod common;
 
 use burn::optim::{AdamConfig, Optimizer};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use common::*;
 use duia::data::protocol::NO_ROW;
 use duia::data::rows::{Bags, RowPlanner, Segment};
@@ -87,6 +87,33 @@ pub async fn pooling_and_lazy_adam(device: Device) {
             let then: Vec<f32> = start[r * WIDTH..][..WIDTH].iter().map(|&x| x as f32).chain([0.0; 2 * WIDTH]).collect();
             assert_eq!(now, then, "row {r} is in no sample and must not move");
         }
+    }
+}
+
+/// A history that is not pooled has padding among its single ids: such a slot is zeros, and no row receives its gradient.
+pub async fn padding_of_single_ids_pools_to_zeros(device: Device) {
+    let (mut table, start) = table(&device);
+    let bags = Bags { singles: 3, bags: 1, bag_len: 2 };
+    let n = NO_ROW;
+    let ids = [n, 7, n, /**/ n, n, /**/ 3, n, 29, /**/ 7, n, /**/ n, n, n, /**/ 2, 3];
+    let segment = Segment { ids: &ids, bags };
+    let row = |id: u32| start[id as usize * WIDTH..][..WIDTH].to_vec();
+    let zeros = || vec![0.0; WIDTH];
+    let mean: Vec<f64> = row(2).iter().zip(row(3)).map(|(a, b)| (a + b) / 2.0).collect();
+    let expected = [[zeros(), row(7), zeros(), zeros()], [row(3), zeros(), row(29), row(7)], [zeros(), zeros(), zeros(), mean]];
+    let expected = expected.as_flattened().concat();
+    let pooled = read(table.pool(&Ids::new(segment, &device))).await;
+    assert_close(&pooled, &expected, 1e-6);
+    let padded = pooled.chunks(WIDTH).zip(expected.chunks(WIDTH)).filter(|(_, expected)| expected.iter().all(|x| *x == 0.0));
+    assert!(padded.clone().count() == 7 && padded.into_iter().all(|(got, _)| got.iter().all(|x| *x == 0.0)), "zeros to the bit");
+
+    let before = read(table.rows()).await;
+    let touched = Touched::new(&mut RowPlanner::new(ROWS), &[segment], &device);
+    table.update(&touched, vec![Tensor::ones([3, bags.fields() * WIDTH], &device)], AdamStep::new(0.01, 1));
+    let after = read(table.rows()).await;
+    for id in 0..ROWS {
+        let moved = before[id * 3 * WIDTH..][..3 * WIDTH] != after[id * 3 * WIDTH..][..3 * WIDTH];
+        assert_eq!(moved, ids.contains(&(id as u32)), "row {id}");
     }
 }
 
@@ -370,6 +397,7 @@ pub async fn a_gate_and_both_its_gradients(device: Device) {
 
 pub async fn every_kernel(device: Device) {
     pooling_and_lazy_adam(device.clone()).await;
+    padding_of_single_ids_pools_to_zeros(device.clone()).await;
     lazy_adam_is_burns_adam_where_every_row_is_touched(device.clone()).await;
     written_rows_follow_their_rule_and_no_other_moves(device.clone()).await;
     the_nearest_centre_and_its_nearest_child(device.clone()).await;
