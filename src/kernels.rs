@@ -7,12 +7,16 @@
 //! | [`clusters`] | the nearest centres (Eq. 2 and 3), their pull (Eq. 4 and 5), centres in the place of items (Eq. 11) |
 //! | [`experts`] | the weighted sum of experts behind a gate (PLE) |
 //! | [`enhancement`] | the gate, the norm and the fit of enhancement vectors (A11, A12) |
+//! | [`attention`] | target attention over a window of behaviours |
+//! | [`activation`] | DIN's activation unit over a window of behaviours |
 //! | [`dots`] | the dot product of a user with each of their candidates (Eq. 1) |
 //!
 //! The functions take and give burn tensors; their device decides which side runs. Both sides walk samples in the same order and
 //! use no float atomics, so a step is deterministic. [`cpu`] and [`gpu`] state how a loop gets its slices and how a kernel is
 //! launched.
 
+pub mod activation;
+pub mod attention;
 pub mod clusters;
 pub mod dots;
 pub mod enhancement;
@@ -23,6 +27,8 @@ mod cpu;
 mod gpu;
 mod graph;
 
+pub use activation::activation_unit;
+pub use attention::attend;
 pub use clusters::{Levels, Pull, centre_pull, count_shared, nearest, pool_centres};
 pub use dots::dots;
 pub use enhancement::{fit, gated, rms_norm};

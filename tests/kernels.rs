@@ -3,12 +3,13 @@
 mod common;
 
 use burn::optim::{AdamConfig, Optimizer};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use common::*;
 use duia::data::protocol::NO_ROW;
 use duia::data::rows::{Bags, RowPlanner, Segment};
 use duia::kernels::{
-    AdamStep, EPSILON, Levels, Mix, RowRule, centre_pull, count_shared, dots, fit, gated, mix, nearest, pool_centres, rms_norm,
+    AdamStep, EPSILON, Levels, Mix, RowRule, activation_unit, attend, centre_pull, count_shared, dots, fit, gated, mix, nearest,
+    pool_centres, rms_norm,
 };
 use duia::model::layers::table::{BehaviourTable, Ids, RowTable, Touched, integers};
 
@@ -395,6 +396,144 @@ pub async fn a_gate_and_both_its_gradients(device: Device) {
     assert_close(&read(x.grad(&gradients).unwrap()).await, &in_lent, 1e-4);
 }
 
+/// Windows of three requests with two queries each: one with gaps, one of padding alone, one full.
+struct Windows {
+    queries: usize,
+    per_request: usize,
+    slots: usize,
+    width: usize,
+    ids: Vec<i32>,
+    bias: Vec<f64>,
+}
+
+impl Windows {
+    fn new(width: usize) -> Self {
+        let n = -1;
+        let ids = vec![4, n, 0, 9, n, /**/ n, n, n, n, n, /**/ 1, 1, 7, 0, 3];
+        Self { queries: 6, per_request: 2, slots: 5, width, bias: numbers(63, ids.len(), 0.7), ids }
+    }
+
+    /// The slots of a query's window that are no padding, as rows of the behaviours.
+    fn known(&self, query: usize) -> impl Iterator<Item = usize> + Clone + '_ {
+        let first = query / self.per_request * self.slots;
+        (first..first + self.slots).filter(|&slot| self.ids[slot] >= 0)
+    }
+
+    fn row<'a>(&self, rows: &'a [f64], row: usize) -> &'a [f64] {
+        &rows[row * self.width..][..self.width]
+    }
+
+    /// Each query's weighted sum of its behaviours, given the weights of those that are no padding.
+    fn sums(&self, behaviours: &[f64], weights: impl Fn(usize) -> Vec<f64>) -> Vec<f64> {
+        let of_query = |query: usize| {
+            let weighted: Vec<(usize, f64)> = self.known(query).zip(weights(query)).collect();
+            (0..self.width).map(move |k| weighted.iter().map(|(slot, w)| w * behaviours[slot * self.width + k]).sum::<f64>())
+        };
+        (0..self.queries).flat_map(of_query).collect()
+    }
+
+    fn tensors(&self, behaviours: &[f64], device: &Device) -> (Tensor<3>, Tensor<2>, Tensor<2, Int>) {
+        let requests = self.queries / self.per_request;
+        (
+            tensor::<3>(behaviours, [requests, self.slots, self.width], device).require_grad(),
+            tensor::<2>(&self.bias, [requests, self.slots], device).require_grad(),
+            integers(self.ids.clone(), device).reshape([requests, self.slots]),
+        )
+    }
+
+    /// Padding receives exactly nothing.
+    fn assert_zero_at_padding(&self, in_behaviours: &[f64], in_bias: &[f64]) {
+        for slot in (0..self.ids.len()).filter(|&slot| self.ids[slot] < 0) {
+            assert!(self.row(in_behaviours, slot).iter().all(|g| *g == 0.0), "slot {slot} is padding");
+            assert_eq!(in_bias[slot], 0.0, "slot {slot} is padding");
+        }
+    }
+}
+
+pub async fn attention_over_a_window_and_its_gradients(device: Device) {
+    // A width of no whole number of lanes, and one with a rest.
+    for width in [6, 19] {
+        let windows = Windows::new(width);
+        let (queries, behaviours) = (numbers(61, 6 * width, 1.0), numbers(62, 15 * width, 1.0));
+        let chosen = numbers(64, queries.len(), 1.0);
+        let value = |queries: &[f64], behaviours: &[f64], bias: &[f64]| -> Vec<f64> {
+            windows.sums(behaviours, |query| {
+                let logit = |slot| dot(windows.row(queries, query), windows.row(behaviours, slot)) / (width as f64).sqrt() + bias[slot];
+                let logits: Vec<f64> = windows.known(query).map(logit).collect();
+                softmax(&logits)
+            })
+        };
+        let autodiff = device.clone().autodiff();
+        let q = tensor::<2>(&queries, [6, width], &autodiff).require_grad();
+        let (b, bias, ids) = windows.tensors(&behaviours, &autodiff);
+        let out = attend(q.clone(), b.clone(), bias.clone(), ids.clone());
+        let expected = value(&queries, &behaviours, &windows.bias);
+        assert_close(&read(out.clone()).await, &expected, 1e-5);
+        assert!(expected[2 * width..4 * width].iter().all(|x| *x == 0.0), "a window of padding alone gives nothing");
+        let off_graph = attend(q.clone().inner(), b.clone().inner(), bias.clone().inner(), ids);
+        assert_close(&read(off_graph).await, &expected, 1e-5);
+
+        let gradients = (out * tensor(&chosen, [6, width], &autodiff)).sum().backward();
+        let score = |queries: &[f64], behaviours: &[f64], bias: &[f64]| dot(&value(queries, behaviours, bias), &chosen);
+        let in_queries: Vec<f64> = (0..queries.len()).map(|i| slope(|x| score(x, &behaviours, &windows.bias), &queries, i)).collect();
+        let in_behaviours: Vec<f64> = (0..behaviours.len()).map(|i| slope(|x| score(&queries, x, &windows.bias), &behaviours, i)).collect();
+        let in_bias: Vec<f64> = (0..windows.bias.len()).map(|i| slope(|x| score(&queries, &behaviours, x), &windows.bias, i)).collect();
+        let (of_b, of_bias) = (read(b.grad(&gradients).unwrap()).await, read(bias.grad(&gradients).unwrap()).await);
+        assert_close(&read(q.grad(&gradients).unwrap()).await, &in_queries, 1e-4);
+        assert_close(&of_b, &in_behaviours, 1e-4);
+        assert_close(&of_bias, &in_bias, 1e-4);
+        windows.assert_zero_at_padding(&of_b, &of_bias);
+    }
+}
+
+pub async fn an_activation_unit_over_a_window_and_its_gradients(device: Device) {
+    for (width, hidden) in [(6, 3), (19, 9)] {
+        let windows = Windows::new(width);
+        let (queries, behaviours) = (numbers(65, 6 * width, 1.0), numbers(66, 15 * width, 1.0));
+        let (offsets, unit) = (numbers(67, 6 * hidden, 1.0), numbers(68, (2 * width + 1) * hidden, 0.5));
+        let chosen = numbers(69, queries.len(), 1.0);
+        // As the public code has it: one layer over the query, the behaviour and their product; the first in `offsets`.
+        let value = |queries: &[f64], offsets: &[f64], unit: &[f64], behaviours: &[f64], bias: &[f64]| -> Vec<f64> {
+            windows.sums(behaviours, |query| {
+                let of_slot = |slot: usize| {
+                    let (x, behaviour) = (windows.row(queries, query), windows.row(behaviours, slot));
+                    let product = x.iter().zip(behaviour).map(|(a, b)| a * b);
+                    let both: Vec<f64> = behaviour.iter().copied().chain(product).collect();
+                    let z = linear(&both, &unit[..2 * width * hidden], &offsets[query * hidden..][..hidden]);
+                    let active: Vec<f64> = z.into_iter().map(|z| z.max(0.0)).collect();
+                    dot(&active, &unit[2 * width * hidden..]) + bias[slot]
+                };
+                windows.known(query).map(of_slot).collect()
+            })
+        };
+        let autodiff = device.clone().autodiff();
+        let q = tensor::<2>(&queries, [6, width], &autodiff).require_grad();
+        let o = tensor::<2>(&offsets, [6, hidden], &autodiff).require_grad();
+        let u = tensor::<2>(&unit, [2 * width + 1, hidden], &autodiff).require_grad();
+        let (b, bias, ids) = windows.tensors(&behaviours, &autodiff);
+        let out = activation_unit(q.clone(), o.clone(), u.clone(), b.clone(), bias.clone(), ids.clone());
+        let expected = value(&queries, &offsets, &unit, &behaviours, &windows.bias);
+        assert_close(&read(out.clone()).await, &expected, 1e-5);
+        let [q0, o0, u0, bias0] = [&q, &o, &u, &bias].map(|tensor| tensor.clone().inner());
+        assert_close(&read(activation_unit(q0, o0, u0, b.clone().inner(), bias0, ids)).await, &expected, 1e-5);
+
+        let gradients = (out * tensor(&chosen, [6, width], &autodiff)).sum().backward();
+        let slopes = |of: &[f64], score: &dyn Fn(&[f64]) -> Vec<f64>| -> Vec<f64> {
+            (0..of.len()).map(|i| slope(|x| dot(&score(x), &chosen), of, i)).collect()
+        };
+        let bias_values = &windows.bias;
+        let (of_b, of_bias) = (read(b.grad(&gradients).unwrap()).await, read(bias.grad(&gradients).unwrap()).await);
+        let of = [&q, &o, &u].map(|tensor| tensor.grad(&gradients).unwrap());
+        let [of_q, of_o, of_u] = of;
+        assert_close(&read(of_q).await, &slopes(&queries, &|x| value(x, &offsets, &unit, &behaviours, bias_values)), 1e-4);
+        assert_close(&read(of_o).await, &slopes(&offsets, &|x| value(&queries, x, &unit, &behaviours, bias_values)), 1e-4);
+        assert_close(&read(of_u).await, &slopes(&unit, &|x| value(&queries, &offsets, x, &behaviours, bias_values)), 1e-4);
+        assert_close(&of_b, &slopes(&behaviours, &|x| value(&queries, &offsets, &unit, x, bias_values)), 1e-4);
+        assert_close(&of_bias, &slopes(bias_values, &|x| value(&queries, &offsets, &unit, &behaviours, x)), 1e-4);
+        windows.assert_zero_at_padding(&of_b, &of_bias);
+    }
+}
+
 pub async fn every_kernel(device: Device) {
     pooling_and_lazy_adam(device.clone()).await;
     padding_of_single_ids_pools_to_zeros(device.clone()).await;
@@ -406,7 +545,9 @@ pub async fn every_kernel(device: Device) {
     mixing_experts_and_both_its_gradients(device.clone()).await;
     what_is_lent_is_normalised_and_fitted_with_its_gradients(device.clone()).await;
     the_dots_of_users_with_their_items_and_both_gradients(device.clone()).await;
-    a_gate_and_both_its_gradients(device).await;
+    a_gate_and_both_its_gradients(device.clone()).await;
+    attention_over_a_window_and_its_gradients(device.clone()).await;
+    an_activation_unit_over_a_window_and_its_gradients(device).await;
 }
 
 #[cfg(not(target_family = "wasm"))]

@@ -1,6 +1,8 @@
 //! How an operation enters burn's autodiff graph.
 
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend};
@@ -19,5 +21,14 @@ where
     match prepared {
         OpsKind::Tracked(prepared) => prepared.finish(state, output),
         OpsKind::UnTracked(prepared) => prepared.finish(output),
+    }
+}
+
+/// Gives each parent that is on the graph its gradient.
+pub fn register<B: Backend, const N: usize>(grads: &mut Gradients, parents: [Option<NodeId>; N], gradients: [Option<FloatTensor<B>>; N]) {
+    for (parent, gradient) in parents.into_iter().zip(gradients) {
+        if let (Some(parent), Some(gradient)) = (parent, gradient) {
+            grads.register::<B>(parent, gradient);
+        }
     }
 }
