@@ -318,7 +318,7 @@ pub async fn mixing_experts_and_both_its_gradients(device: Device) {
 }
 
 /// Two vectors each of three requests, of which some are closed, and two samples a request of the other side.
-pub async fn what_is_lent_is_normalised_and_fitted_with_its_gradients(device: Device) {
+pub async fn enhancement_vectors_are_normalised_and_fitted_with_their_gradients(device: Device) {
     let (vectors, requests, candidates) = (2, 3, 2);
     let samples = requests * candidates;
     // A width of no whole number of lanes, and one with a rest.
@@ -381,19 +381,19 @@ pub async fn the_dots_of_users_with_their_items_and_both_gradients(device: Devic
 }
 
 pub async fn a_gate_and_both_its_gradients(device: Device) {
-    let (gate, lent, chosen) = (numbers(55, 24, 2.0), numbers(56, 24, 1.0), numbers(57, 24, 1.0));
-    let value = |gate: &[f64], lent: &[f64]| -> Vec<f64> { gate.iter().zip(lent).map(|(g, x)| 2.0 * sigmoid(*g) * x).collect() };
+    let (gate, vectors, chosen) = (numbers(55, 24, 2.0), numbers(56, 24, 1.0), numbers(57, 24, 1.0));
+    let value = |gate: &[f64], vectors: &[f64]| -> Vec<f64> { gate.iter().zip(vectors).map(|(g, x)| 2.0 * sigmoid(*g) * x).collect() };
     let autodiff = device.clone().autodiff();
-    let [g, x] = [&gate, &lent].map(|values| tensor::<3>(values, [2, 3, 4], &autodiff).require_grad());
+    let [g, x] = [&gate, &vectors].map(|values| tensor::<3>(values, [2, 3, 4], &autodiff).require_grad());
     let out = gated(g.clone(), x.clone());
-    assert_close(&read(out.clone()).await, &value(&gate, &lent), 1e-5);
+    assert_close(&read(out.clone()).await, &value(&gate, &vectors), 1e-5);
     let off_graph = gated(g.clone().inner(), x.clone().inner());
-    assert_close(&read(off_graph).await, &value(&gate, &lent), 1e-5);
+    assert_close(&read(off_graph).await, &value(&gate, &vectors), 1e-5);
     let gradients = (out * tensor(&chosen, [2, 3, 4], &autodiff)).sum().backward();
-    let in_gate: Vec<f64> = (0..24).map(|i| slope(|gate| dot(&value(gate, &lent), &chosen), &gate, i)).collect();
-    let in_lent: Vec<f64> = (0..24).map(|i| slope(|lent| dot(&value(&gate, lent), &chosen), &lent, i)).collect();
+    let in_gate: Vec<f64> = (0..24).map(|i| slope(|gate| dot(&value(gate, &vectors), &chosen), &gate, i)).collect();
+    let in_vectors: Vec<f64> = (0..24).map(|i| slope(|vectors| dot(&value(&gate, vectors), &chosen), &vectors, i)).collect();
     assert_close(&read(g.grad(&gradients).unwrap()).await, &in_gate, 1e-4);
-    assert_close(&read(x.grad(&gradients).unwrap()).await, &in_lent, 1e-4);
+    assert_close(&read(x.grad(&gradients).unwrap()).await, &in_vectors, 1e-4);
 }
 
 /// Windows of three requests with two queries each: one with gaps, one of padding alone, one full.
@@ -543,7 +543,7 @@ pub async fn every_kernel(device: Device) {
     the_pull_on_a_centre_is_minus_half_the_gradient(device.clone()).await;
     the_centres_of_a_bag_are_averaged_where_they_still_count(device.clone()).await;
     mixing_experts_and_both_its_gradients(device.clone()).await;
-    what_is_lent_is_normalised_and_fitted_with_its_gradients(device.clone()).await;
+    enhancement_vectors_are_normalised_and_fitted_with_their_gradients(device.clone()).await;
     the_dots_of_users_with_their_items_and_both_gradients(device.clone()).await;
     a_gate_and_both_its_gradients(device.clone()).await;
     attention_over_a_window_and_its_gradients(device.clone()).await;

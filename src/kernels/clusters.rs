@@ -65,7 +65,7 @@ pub fn nearest(v: Tensor<2>, centres: Tensor<2>, kind: Tensor<1, Int>, levels: L
     Tensor::from_dispatch(Dispatch::nearest(v.into_dispatch(), centres.into_dispatch(), kind.into_dispatch(), levels, cosine))
 }
 
-/// What the samples of each centre want of it, and what it cost.
+/// How the samples of each centre pull it, and the loss.
 pub struct Pull {
     /// `[levels.rows(), m]`: the sum over its samples of minus half the gradient of Eq. 4 or 5, `sigma (v - mu)` (with
     /// `sigma_in_graph` also minus half of sigma's own, `-(1/2) sigma (1 - sigma) |v - mu|^2 v`).
@@ -76,8 +76,8 @@ pub struct Pull {
     pub loss: Tensor<1>,
 }
 
-/// Eq. 4 and 5 of vectors `v` `[samples, m]` in the centres `[levels.rows(), m]` that they are `assigned` `[samples, 2]`. Samples with
-/// weight 0 do not cluster.
+/// Eq. 4 and 5 of vectors `v` `[samples, m]` and the `centres` `[levels.rows(), m]` that they are `assigned` to, `[samples, 2]`. Samples
+/// with weight 0 do not cluster.
 pub fn centre_pull(
     v: Tensor<2>,
     centres: Tensor<2>,
@@ -104,8 +104,8 @@ pub fn centre_pull(
 }
 
 /// The mean of the centres that stand for the items of a bag, both levels `[2, samples, m]`, and 1 where the bag has any `[samples,
-/// 1]`. `entries` `[items, 2]` is each item's level-2 centre (`children * parent + child`) and the step at which it was given; it
-/// counts where that was no earlier than the centre was `born` `[level-2 centres]`. `ids` `[samples, slots]` are the items
+/// 1]`. `entries` `[items, 2]` is each item's level-2 centre (`children * parent + child`) and the step at which it was assigned; it
+/// is valid where that was no earlier than the centre was `born` `[level-2 centres]`. `ids` `[samples, slots]` are the items
 /// (negative: padding), `centres` is `[levels.rows(), m]`.
 pub fn pool_centres(
     centres: Tensor<2>,
