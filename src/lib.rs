@@ -2,6 +2,7 @@
 //! user of a recommender what his cluster knows.
 
 pub mod config;
+pub mod control;
 pub mod counter;
 pub mod data;
 pub mod footprint;

@@ -1,7 +1,20 @@
-//! The one place where native and browser differ: threads, yielding and blocking, and how much memory there is.
+//! The one place where native and browser differ: threads, yielding, blocking, time limits, and how much memory there is.
+
+use std::pin::pin;
+use std::task::Poll;
 
 #[cfg(not(target_family = "wasm"))]
 mod memory;
+
+/// Runs `work` to its end, unless `stop` ends first: then `work` is dropped where it waits, and there is `None`.
+pub async fn unless<T>(work: impl Future<Output = T>, stop: impl Future<Output = ()>) -> Option<T> {
+    let (mut work, mut stop) = (pin!(work), pin!(stop));
+    std::future::poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => stop.as_mut().poll(context).map(|()| None),
+    })
+    .await
+}
 
 #[cfg(not(target_family = "wasm"))]
 mod here {
@@ -24,6 +37,11 @@ mod here {
 
     /// Lets whoever shares this thread have a turn: nobody does natively.
     pub async fn breathe() {}
+
+    /// Runs `work` to its end. Natively a driver that never answers blocks the thread, so no limit can be kept.
+    pub async fn within<T>(work: impl Future<Output = T>, _milliseconds: i32) -> Option<T> {
+        Some(work.await)
+    }
 
     /// Waits for a future on this thread.
     pub fn block_on<F: Future>(future: F) -> F::Output {
@@ -53,6 +71,11 @@ mod here {
     /// Lets the worker's event loop have a turn, so that a command sent meanwhile is heard.
     pub async fn breathe() {
         pause(0).await;
+    }
+
+    /// Runs `work` to its end, unless it takes longer than so many milliseconds.
+    pub async fn within<T>(work: impl Future<Output = T>, milliseconds: i32) -> Option<T> {
+        super::unless(work, pause(milliseconds)).await
     }
 
     /// Waits for so many milliseconds without holding the event loop.

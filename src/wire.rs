@@ -160,10 +160,15 @@ pub enum Event {
         /// The file.
         name: String,
     },
-    /// What was given cannot be used. The run goes on as it was.
+    /// What was given cannot be used. The run goes on without it.
     Refused(Failure),
     /// Something failed. Whatever was shown stays true; the run goes no further.
-    Failed(Failure),
+    Failed {
+        /// What happened, in words.
+        failure: Failure,
+        /// The next step, as something that a control can do.
+        remedy: Remedy,
+    },
 }
 
 /// What takes a while.
@@ -216,6 +221,24 @@ pub struct Failure {
     pub detail: String,
     /// What the person can do next.
     pub next: String,
+}
+
+/// What a control beside a failure does about it: advice alone is a dead end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Remedy {
+    /// The same run once more, on a new trainer.
+    StartAgain,
+    /// The same run on the CPU.
+    UseCpu,
+    /// The synthetic stream in place of the rows that cannot be used.
+    UseSynthetic,
+    /// All settings at their defaults.
+    Defaults,
+    /// The same run with a tenth of the learning rate.
+    LowerLearningRate,
+    /// The page once more from its host: a part of it is missing, changed or of another build.
+    Reload,
 }
 
 /// A message as bytes.

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::data::generator::Generator;
 use crate::data::protocol::Dataset;
 use crate::metrics::Losses;
+use crate::platform::within;
 use crate::variants::trained;
 use crate::wire::{DeviceChoice, DeviceReport, Event, Stage};
 
@@ -20,6 +21,9 @@ use crate::wire::{DeviceChoice, DeviceReport, Event, Stage};
 const SELF_TEST_STEPS: u64 = 3;
 /// Largest relative difference of a loss from the CPU's that passes.
 const SELF_TEST_BOUND: f32 = 1e-3;
+
+/// Longest that a browser may take to answer for an adapter or for its device. Some never answer, and a page then waits for ever.
+const ANSWER_MS: i32 = 10_000;
 
 /// An opened device.
 pub struct Opened {
@@ -91,13 +95,14 @@ pub async fn open(choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Ev
 }
 
 async fn gpu(choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Event)) -> Result<Opened, String> {
-    let software = probe().await?;
+    let software = answered(probe()).await??;
     // A software adapter in a native program is slower than the CPU backend; in a browser it is what was switched on.
     if software && choice == DeviceChoice::Auto && !cfg!(target_family = "wasm") {
         return Err("The only graphics adapter is a software one, slower than the CPU backend.".into());
     }
-    let (device, setup) =
-        Device::wgpu_options().init_with_setup_async().await.map_err(|error| format!("The graphics adapter was refused: {error}."))?;
+    let (device, setup) = answered(Device::wgpu_options().init_with_setup_async())
+        .await?
+        .map_err(|error| format!("The graphics adapter was refused: {error}."))?;
     let watch = Watch { gpu: true, ..Watch::default() };
     watch.listen(&setup.device);
     sink(Event::Stage(Stage::SelfTest));
@@ -124,6 +129,11 @@ fn reason(software: bool) -> &'static str {
     } else {
         "There is a graphics adapter and it agrees with the CPU."
     }
+}
+
+/// What the graphics driver answers, or a sentence where it does not.
+async fn answered<T>(question: impl Future<Output = T>) -> Result<T, String> {
+    within(question, ANSWER_MS).await.ok_or_else(|| format!("The graphics adapter has not answered for {} s.", ANSWER_MS / 1_000))
 }
 
 /// Whether there is an adapter that the runtime can use, and whether it is a software one. Asked first, because the

@@ -6,7 +6,7 @@ use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
 use crate::data::DataError;
 use crate::metrics::divergence::Divergence;
-use crate::wire::Failure;
+use crate::wire::{Failure, Remedy};
 
 /// What stops a run.
 #[derive(Debug, thiserror::Error)]
@@ -60,5 +60,17 @@ impl From<&TrainError> for Failure {
             TrainError::Diverged { advice, .. } => ("Training diverged.", advice.as_str()),
         };
         Self { what: what.into(), detail: error.to_string(), next: next.into() }
+    }
+}
+
+impl From<&TrainError> for Remedy {
+    fn from(error: &TrainError) -> Self {
+        match error {
+            TrainError::Config(_) => Self::Defaults,
+            TrainError::Data(_) => Self::UseSynthetic,
+            TrainError::Weights(_) => Self::StartAgain,
+            TrainError::Device(_) | TrainError::NoDevice(_) => Self::UseCpu,
+            TrainError::Diverged { .. } => Self::LowerLearningRate,
+        }
     }
 }

@@ -36,8 +36,15 @@ const TYPES = {
   ".wasm": "application/wasm",
 };
 
-/** Serves the built folder under `base` and nothing else, as any static host would. */
-export async function host(base = "/") {
+/** A body that the host never sends, or never ends: a function of what it has to send. */
+export const NEVER = { begin: false };
+export const UNENDED = { begin: true };
+
+/**
+ * Serves the built folder under `base` and nothing else, as any static host would. `answer(file, reply)` may change the
+ * reply, `{ status, headers, body }`, as a careless host does: other headers, another body, none that ever comes.
+ */
+export async function host(base = "/", answer = () => {}) {
   await access(join(dist, "index.html")).catch(() => {
     throw new Error(`no built page in ${dist}: run "trunk build --release" first, or set DUIA_DIST`);
   });
@@ -46,16 +53,48 @@ export async function host(base = "/") {
     const inside = path.startsWith(base) ? normalize(path.slice(base.length)) : "..";
     const file = inside === "." || inside === "" ? "index.html" : inside;
     const body = file.startsWith("..") ? null : await readFile(join(dist, file)).catch(() => null);
-    response.writeHead(body ? 200 : 404, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
-    response.end(body ?? "");
+    const headers = { "content-type": TYPES[extname(file)] ?? "application/octet-stream" };
+    const reply = { status: body ? 200 : 404, headers, body: body ?? "" };
+    answer(file, reply);
+    if (reply.body === NEVER) return;
+    response.writeHead(reply.status, reply.headers);
+    if (reply.body === UNENDED) response.write("begun");
+    else response.end(reply.body);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const origin = `http://127.0.0.1:${server.address().port}`;
   return { origin, url: origin + base, close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()) };
 }
 
+/** The text of the built page. */
+export const builtPage = () => readFile(join(dist, "index.html"), "utf8");
+
+/** Where the built page lies. */
+export const builtFile = () => `file://${join(dist, "index.html")}`;
+
+/** Runs `code` in the worker after its program is read and before it starts. Init scripts do not reach workers. */
+export const inWorker = (code) => (page) =>
+  page.route("**/worker_loader.js", async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, body: `${code}\n${await answer.text()}` });
+  });
+
+/** Random numbers of a seed, in `0..1` (mulberry32). */
+export function seeded(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
 /** Whether the terminal's program is built. */
 export const hasTerminal = () => access(terminal).then(() => true, () => false);
+
+/** What the terminal's program prints. */
+export const askTerminal = async (...args) => (await promisify(execFile)(terminal, args)).stdout;
 
 /** Trains in the terminal with these settings, and gives the bytes of a model's weights. */
 export async function trainInTerminal(settings, model) {
@@ -91,7 +130,7 @@ export async function open(browser, site, hash = "", options = {}) {
   page.on("pageerror", (error) => wrong.push(`exception: ${error}`));
   if (before) await page.addInitScript(before);
   if (prepare) await prepare(page);
-  await page.goto(`${site.url}#${hash}`);
+  await page.goto(site.url + (/^[?#]/.test(hash) ? hash : `#${hash}`));
   return new Reader(page, wrong);
 }
 
@@ -133,6 +172,21 @@ class Reader {
   async situation() {
     const read = async (id) => ((await this.part(id).count()) ? await this.part(id).first().innerText() : "-");
     return `${await read("phase")}, step ${await read("step-count")}, device ${await read("device-badge")}, failure ${await read("failure")}`;
+  }
+
+  /** Waits until it plays on, and gives the step. */
+  async plays(patience) {
+    await this.until("it plays", async () => (await this.text("phase")) === "Training", patience);
+    const step = await this.step();
+    // A run that ends meanwhile has played too.
+    await this.until(`a step after ${step}`, async () => (await this.step()) > step || /^Finished/.test(await this.text("phase")), patience);
+    return step;
+  }
+
+  /** Waits for the banner of a failure, and gives its words. */
+  async failure(patience) {
+    await this.until("a failure", async () => (await this.part("failure").count()) > 0, patience);
+    return this.text("failure");
   }
 
   phase(words) {

@@ -1,6 +1,7 @@
-//! The address bar: the configuration and the page's own keys as `#key=value&…`, so that every experiment is a link.
+//! The address bar: the configuration and the page's own keys as `#key=value&…`, so that every experiment is a link. The same
+//! after `?` is read too, as other tools write links; what stands after `#` counts more.
 
-use duia::config::{Config, ConfigError};
+use duia::config::{Config, link_pairs};
 use duia::wire::DeviceChoice;
 
 /// Light, dark, or what the system says.
@@ -33,6 +34,8 @@ impl Theme {
 
 const THEMES: [(&str, Theme); 3] = [("system", Theme::System), ("light", Theme::Light), ("dark", Theme::Dark)];
 const DEVICES: [(&str, DeviceChoice); 3] = [("auto", DeviceChoice::Auto), ("gpu", DeviceChoice::Gpu), ("cpu", DeviceChoice::Cpu)];
+/// The page's own keys.
+const KEYS: [&str; 5] = ["theme", "device", "sample", "autoplay", "watchdog"];
 const SWITCH: [(&str, bool); 2] = [("on", true), ("off", false)];
 const WATCHDOG_SECONDS: std::ops::RangeInclusive<u32> = 5..=120;
 
@@ -60,26 +63,28 @@ impl Default for Address {
 }
 
 impl Address {
-    /// Reads the part of the address after `#`. What does not fit is left at its default and said in a sentence.
-    pub fn read(hash: &str) -> (Self, Vec<String>) {
-        let query = hash.trim_start_matches('#');
-        let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
-        let mut notices = Vec::new();
+    /// Reads what stands after `?` and after `#`. What does not fit is left at its default and said in a sentence.
+    pub fn read(search: &str, hash: &str) -> (Self, Vec<String>) {
+        let pairs: Vec<(String, String)> = own(search).into_iter().chain(link_pairs(hash)).collect();
+        let (config, said) = Config::from_link(&serde_urlencoded::to_string(&pairs).unwrap_or_default(), &KEYS);
+        let mut notices: Vec<String> = said.iter().map(ToString::to_string).collect();
         let default = Self::default();
-        let mut own = |key: &str| {
-            let at = pairs.iter().rposition(|(k, _)| k == key)?;
-            Some(pairs.swap_remove(at).1)
-        };
-        let (theme, device, sample, autoplay, watchdog) = (own("theme"), own("device"), own("sample"), own("autoplay"), own("watchdog"));
+        let last = |key: &str| pairs.iter().rfind(|(k, _)| k == key).map(|(_, value)| value.clone());
+        let [theme, device, sample, autoplay, watchdog] = KEYS.map(last);
         let address = Self {
             theme: choice("theme", theme, &THEMES, default.theme, &mut notices),
             device: choice("device", device, &DEVICES, default.device, &mut notices),
             sample: choice("sample", sample, &SWITCH, default.sample, &mut notices),
             autoplay: choice("autoplay", autoplay, &SWITCH, default.autoplay, &mut notices),
             watchdog: seconds(watchdog, default.watchdog, &mut notices),
-            config: config(pairs, &mut notices),
+            config,
         };
         (address, notices)
+    }
+
+    /// Whether every setting is as the page comes, the look aside.
+    pub fn is_default(&self) -> bool {
+        *self == Self { theme: self.theme, ..Self::default() }
     }
 
     /// The part of the address after `#`: the configuration, then the page's keys that are not at their defaults.
@@ -92,12 +97,34 @@ impl Address {
             }
         };
         add(self.theme != default.theme, "theme", self.theme.word());
-        add(self.device != default.device, "device", word_of(&DEVICES, self.device));
+        add(self.device != default.device, "device", device_word(self.device));
         add(self.sample != default.sample, "sample", word_of(&SWITCH, self.sample));
         add(self.autoplay != default.autoplay, "autoplay", word_of(&SWITCH, self.autoplay));
         add(self.watchdog != default.watchdog, "watchdog", &self.watchdog.to_string());
         text
     }
+}
+
+/// The pairs of a `?` part, where one of them is the page's. Hosts and trackers keep their own there.
+fn own(search: &str) -> Vec<(String, String)> {
+    let pairs = link_pairs(search);
+    if pairs.iter().any(|(key, _)| is_own(key)) { pairs } else { Vec::new() }
+}
+
+fn is_own(key: &str) -> bool {
+    KEYS.contains(&key) || !matches!(Config::default().with(key, ""), Ok(None))
+}
+
+/// A `?` part without what is the page's, which stands after `#` from now on.
+pub fn foreign(search: &str) -> String {
+    let foreign = |part: &&str| !part.is_empty() && link_pairs(part).iter().all(|(key, _)| !is_own(key));
+    let kept: Vec<&str> = search.trim_start_matches('?').split('&').filter(foreign).collect();
+    if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) }
+}
+
+/// The word for a device in the link.
+pub fn device_word(device: DeviceChoice) -> &'static str {
+    word_of(&DEVICES, device)
 }
 
 fn word_of<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
@@ -123,26 +150,4 @@ fn seconds(given: Option<String>, default: u32, notices: &mut Vec<String>) -> u3
             default
         }
     }
-}
-
-/// The configuration that the pairs describe. A key with a bad value is left out and said, the others still count.
-fn config(mut pairs: Vec<(String, String)>, notices: &mut Vec<String>) -> Config {
-    loop {
-        let query = serde_urlencoded::to_string(&pairs).unwrap_or_default();
-        match Config::from_query(&query) {
-            Ok(config) => return config,
-            Err(error) => {
-                notices.push(format!("{error}. The default is used."));
-                if !remove(&mut pairs, &error) {
-                    return Config::default();
-                }
-            }
-        }
-    }
-}
-
-fn remove(pairs: &mut Vec<(String, String)>, error: &ConfigError) -> bool {
-    let before = pairs.len();
-    pairs.retain(|(key, _)| *key != error.field);
-    pairs.len() < before
 }

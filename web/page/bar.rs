@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
-use crate::address::Theme;
+use crate::address::{Address, Theme};
 use crate::data::DataBadge;
 use crate::device::DeviceBadge;
 use crate::help::{Help, HelpDialog};
@@ -28,6 +28,7 @@ pub fn Bar() -> impl IntoView {
                 <PresetChoice session />
                 <Models />
                 <SeedInput session />
+                <Defaults session />
                 <span class="gap"></span>
                 <DeviceBadge />
                 <DataBadge />
@@ -45,10 +46,8 @@ pub fn Bar() -> impl IntoView {
 #[component]
 fn Transport(session: Session) -> impl IntoView {
     let phase = session.run.phase;
-    let plays = Memo::new(move |_| match phase.get() {
-        Phase::Loading | Phase::Preparing(_) => session.play_when_ready.get(),
-        phase => phase == Phase::Playing,
-    });
+    let plays = Memo::new(move |_| session.plays());
+    let is_testing = Memo::new(move |_| phase.get().is_testing());
     let can_step = Memo::new(move |_| matches!(phase.get(), Phase::Paused | Phase::Playing));
     let can_finish = Memo::new(move |_| session.can_finish());
     let label = move || match phase.get() {
@@ -59,7 +58,14 @@ fn Transport(session: Session) -> impl IntoView {
     let icon = move || if plays.get() { "M3 2h4v12H3zM9 2h4v12H9z" } else { "M3 1.5l11 6.5-11 6.5z" };
     view! {
         <div class="group">
-            <button type="button" class="primary play" data-testid="play" title="Space" on:click=move |_| session.toggle()>
+            <button
+                type="button"
+                class="primary play"
+                data-testid="play"
+                title="Space"
+                disabled=move || is_testing.get()
+                on:click=move |_| session.toggle()
+            >
                 <svg viewBox="0 0 16 16" aria-hidden="true">
                     <path d=icon />
                 </svg>
@@ -159,6 +165,22 @@ fn SeedInput(session: Session) -> impl IntoView {
                 on:change=move |event| session.set_seed(&event_target_value(&event))
             />
         </label>
+    }
+}
+
+#[component]
+fn Defaults(session: Session) -> impl IntoView {
+    let are_set = Memo::new(move |_| session.address.with(Address::is_default));
+    view! {
+        <button
+            type="button"
+            data-testid="defaults"
+            title="Every setting as the page comes"
+            disabled=move || are_set.get()
+            on:click=move |_| session.set_defaults()
+        >
+            "Defaults"
+        </button>
     }
 }
 

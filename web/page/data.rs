@@ -1,8 +1,9 @@
-//! Where the rows come from: the badge in the bar and the panel with the figures and the refusals.
+//! Where the rows come from: the badge in the bar, where others can be asked for, and the panel with the figures and the refusals.
 
 use duia::data::{DataReport, Origin};
 use leptos::prelude::*;
 
+use crate::card::Card;
 use crate::session::Session;
 use crate::text;
 
@@ -28,22 +29,38 @@ fn explanation(origin: Origin) -> &'static str {
     }
 }
 
-/// Where the rows come from, in a word.
+/// Where the rows come from in a word, and on a closer look which; others can be asked for there.
 #[component]
 pub fn DataBadge() -> impl IntoView {
-    let run = expect_context::<Session>().run;
+    let session = expect_context::<Session>();
+    let run = session.run;
     let origin = Memo::new(move |_| run.data.with(|data| data.as_ref().map(|data| data.origin)));
+    let word = Signal::derive(move || origin.get().map_or("not known yet", title).to_string());
+    let wants_sample = Memo::new(move |_| session.address.with(|address| address.sample));
+    let none_here = move || wants_sample.get() && origin.get() == Some(Origin::Synthetic);
     view! {
-        <a class="badge" href="#data-title" data-testid="data-badge" on:click=to_panel>
-            <span class="badge-kind">"Data"</span>
-            <span>{move || origin.get().map_or("not known yet", title)}</span>
-        </a>
+        <Card kind="Data" name="data-badge" value=word>
+            {move || origin.get().map(|origin| view! { <span>{explanation(origin)}</span> })}
+            {move || none_here().then(|| view! { <span>"No usable sample of real rows lies beside this page. " <code>"duia sample"</code> " makes one."</span> })}
+            <label>
+                <span>"Rows from"</span>
+                <select data-testid="data" on:change=move |event| session.set_sample(event_target_value(&event) == "sample")>
+                    <option value="sample" selected=move || wants_sample.get()>
+                        "a real sample, where there is one"
+                    </option>
+                    <option value="synthetic" selected=move || !wants_sample.get()>
+                        "the synthetic stream"
+                    </option>
+                </select>
+            </label>
+            <button type="button" on:click=to_panel>
+                "All figures of the data"
+            </button>
+        </Card>
     }
 }
 
-/// The hash holds the configuration, so the link must not change it.
-fn to_panel(event: web_sys::MouseEvent) {
-    event.prevent_default();
+fn to_panel(_: web_sys::MouseEvent) {
     if let Some(panel) = document().get_element_by_id("data-title") {
         panel.scroll_into_view();
     }

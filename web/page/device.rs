@@ -1,32 +1,32 @@
-//! The device in use, and on a closer look why.
+//! The device in use, why, and which one to ask for.
 
-use duia::wire::DeviceReport;
+use duia::wire::{DeviceChoice, DeviceReport};
 use leptos::prelude::*;
 
+use crate::address;
+use crate::card::Card;
 use crate::session::Session;
 
-/// A badge whose card opens under the pointer and with the focus.
+/// The device in a word, and on a closer look why; another can be asked for there.
 #[component]
 pub fn DeviceBadge() -> impl IntoView {
-    let run = expect_context::<Session>().run;
-    let backend = move || run.device.with(|device| device.as_ref().map_or_else(|| "not known yet".into(), |device| device.backend.clone()));
+    let session = expect_context::<Session>();
+    let run = session.run;
+    let backend = Signal::derive(move || {
+        run.device.with(|device| device.as_ref().map_or_else(|| "not known yet".into(), |device| device.backend.clone()))
+    });
     view! {
-        <span class="hover">
-            <button type="button" class="badge" data-testid="device-badge" aria-describedby="device-card">
-                <span class="badge-kind">"Device"</span>
-                <span>{backend}</span>
-            </button>
-            <span class="hover-card" id="device-card" role="tooltip" data-testid="device-card">
-                {move || match run.device.get() {
-                    Some(device) => card(device).into_any(),
-                    None => "The device is being looked for.".into_any(),
-                }}
-            </span>
-        </span>
+        <Card kind="Device" name="device-badge" value=backend>
+            {move || match run.device.get() {
+                Some(device) => reasons(device).into_any(),
+                None => "The device is being looked for.".into_any(),
+            }}
+            <Choice session />
+        </Card>
     }
 }
 
-fn card(device: DeviceReport) -> impl IntoView {
+fn reasons(device: DeviceReport) -> impl IntoView {
     let test = match device.self_test {
         Some(difference) => format!("Self-test: its figures differ from the CPU's by at most {difference:.1e}."),
         None => "No self-test is needed: this is the CPU that others are compared with.".into(),
@@ -35,5 +35,36 @@ fn card(device: DeviceReport) -> impl IntoView {
         <strong>{format!("{}: {}", device.backend, device.adapter)}</strong>
         <span>{device.reason}</span>
         <span>{test}</span>
+    }
+}
+
+#[component]
+fn Choice(session: Session) -> impl IntoView {
+    const CHOICES: [(DeviceChoice, &str); 3] = [
+        (DeviceChoice::Auto, "the GPU where it agrees with the CPU"),
+        (DeviceChoice::Gpu, "the GPU or nothing"),
+        (DeviceChoice::Cpu, "the CPU"),
+    ];
+    let asked = Memo::new(move |_| session.address.with(|address| address.device));
+    let options = CHOICES.map(|(choice, words)| {
+        view! {
+            <option value=address::device_word(choice) selected=move || asked.get() == choice>
+                {words}
+            </option>
+        }
+    });
+    let choose = move |event| {
+        let word = event_target_value(&event);
+        if let Some((choice, _)) = CHOICES.into_iter().find(|(choice, _)| address::device_word(*choice) == word) {
+            session.set_device(choice);
+        }
+    };
+    view! {
+        <label>
+            <span>"Train on"</span>
+            <select data-testid="device" on:change=choose>
+                {options}
+            </select>
+        </label>
     }
 }

@@ -1,41 +1,58 @@
 //! What the page says when something breaks: what happened, what is still there and the button for the next thing to do.
 
+use duia::data::Origin;
+use duia::wire::{Failure, Remedy};
 use leptos::prelude::*;
 
-use crate::session::Session;
+use crate::session::{Session, Silence};
 
-/// The banners: a failure, a silent trainer, and what in the link could not be used.
+/// The banners: a failure, a silent trainer, what was given and could not be used.
 #[component]
 pub fn Banners() -> impl IntoView {
     let session = expect_context::<Session>();
-    let restart = move || view! { <Restart session /> };
     let failure = move || {
-        session.run.failure.get().map(|failure| {
+        session.run.failure.get().map(|(Failure { what, detail, next }, remedy)| {
+            // Where a setting or a file is at fault, the detail is the sentence that names it.
+            let is_told = matches!(remedy, Remedy::Defaults | Remedy::UseSynthetic | Remedy::LowerLearningRate);
+            let kept = session.run.progress.with_untracked(|progress| progress.step > 0);
+            let kept = kept.then_some(" The charts and the field up to there are still true and stay. ");
             view! {
                 <div class="banner bad" role="alert" data-testid="failure">
                     <p>
-                        <strong>{failure.what}</strong>
-                        " The charts and the field above what happened are still true and stay. "
-                        {failure.next}
+                        <strong>{what}</strong>
+                        {kept.unwrap_or(" ")}
+                        {next}
                     </p>
-                    <details>
-                        <summary>"Technical detail"</summary>
-                        <code>{failure.detail}</code>
+                    <details open=is_told>
+                        <summary>"Detail"</summary>
+                        <code>{detail}</code>
                     </details>
-                    {restart()}
+                    {controls(session, &untrack(|| next_steps(session, remedy)))}
                 </div>
             }
         })
     };
     let silence = move || {
-        session.silence.get().filter(|_| session.run.failure.with(Option::is_none)).map(|seconds| {
+        session.silence.get().filter(|_| session.run.failure.with(Option::is_none)).map(|silence| {
+            let (what, next, remedies) = match silence {
+                Silence::Program(seconds) => (
+                    format!("The trainer's program has not arrived for {seconds} s."),
+                    " It is some megabytes long; training begins by itself once it is here. Reload if it never comes.",
+                    vec![Remedy::Reload],
+                ),
+                Silence::Trainer(seconds) => (
+                    format!("The trainer has not answered for {seconds} s."),
+                    " It may have been ended by the browser, or the device is very slow. The charts stay; if it answers, this goes away.",
+                    untrack(|| next_steps(session, Remedy::UseCpu)),
+                ),
+            };
             view! {
                 <div class="banner bad" role="alert" data-testid="failure">
                     <p>
-                        <strong>{format!("The trainer has not answered for {seconds} s.")}</strong>
-                        " It may have been ended by the browser, or the device is very slow. The charts stay; if it answers, this goes away."
+                        <strong>{what}</strong>
+                        {next}
                     </p>
-                    {restart()}
+                    {controls(session, &remedies)}
                 </div>
             }
         })
@@ -46,7 +63,7 @@ pub fn Banners() -> impl IntoView {
                 <div class="banner" role="alert" data-testid="refused">
                     <p>
                         <strong>{failure.what}</strong>
-                        " The run goes on as it was. "
+                        " "
                         {failure.next}
                     </p>
                     <p>{failure.detail}</p>
@@ -61,7 +78,7 @@ pub fn Banners() -> impl IntoView {
             let items: Vec<_> = notices.into_iter().map(|notice| view! { <li>{notice}</li> }).collect();
             view! {
                 <div class="banner" role="status" data-testid="notice">
-                    <p>"Something in the link could not be used:"</p>
+                    <p>"These values could not be used:"</p>
                     <ul>{items}</ul>
                     <button type="button" on:click=move |_| session.notices.set(Vec::new())>"Understood"</button>
                 </div>
@@ -76,13 +93,49 @@ pub fn Banners() -> impl IntoView {
     }
 }
 
-#[component]
-fn Restart(session: Session) -> impl IntoView {
-    view! {
-        <button type="button" class="primary" data-testid="restart" on:click=move |_| session.revive()>
-            "Start again"
-        </button>
+/// The next steps after a failure, the likeliest first: none that would change nothing.
+fn next_steps(session: Session, likeliest: Remedy) -> Vec<Remedy> {
+    let on_cpu = session.run.device.with(|device| device.as_ref().is_some_and(|device| device.backend == "CPU"));
+    let on_sample = session.run.data.with(|data| data.as_ref().is_some_and(|data| data.origin == Origin::Sample));
+    let is_default = session.address.with(|address| address.is_default());
+    let mut steps = vec![likeliest, Remedy::StartAgain];
+    if likeliest == Remedy::Defaults {
+        steps.push(Remedy::UseSynthetic);
     }
+    steps.push(Remedy::Defaults);
+    let mut offered = Vec::new();
+    for step in steps {
+        let changes_something = match step {
+            Remedy::UseCpu => !on_cpu,
+            Remedy::UseSynthetic => on_sample,
+            Remedy::Defaults => !is_default,
+            Remedy::StartAgain | Remedy::LowerLearningRate | Remedy::Reload => true,
+        };
+        if changes_something && !offered.contains(&step) {
+            offered.push(step);
+        }
+    }
+    offered
+}
+
+/// A button for each step, the first in front.
+fn controls(session: Session, steps: &[Remedy]) -> impl IntoView + use<> {
+    let button = |(at, &step): (usize, &Remedy)| {
+        let (name, words) = match step {
+            Remedy::StartAgain => ("restart", "Start again"),
+            Remedy::UseCpu => ("use-cpu", "Train on the CPU"),
+            Remedy::UseSynthetic => ("use-synthetic", "Use synthetic data"),
+            Remedy::Defaults => ("back-to-defaults", "Back to defaults"),
+            Remedy::LowerLearningRate => ("lower-rate", "Lower the learning rate"),
+            Remedy::Reload => ("reload", "Reload"),
+        };
+        view! {
+            <button type="button" class:primary=at == 0 data-testid=name on:click=move |_| session.apply(step)>
+                {words}
+            </button>
+        }
+    };
+    steps.iter().enumerate().map(button).collect::<Vec<_>>()
 }
 
 /// Makes a panic of the page itself a sentence in the page, besides the stack in the console.
@@ -93,7 +146,9 @@ pub fn say_panics() {
             format!("The page itself failed and no longer follows the trainer ({info}). What is drawn stays. Reload to start again.");
         let place = web_sys::window().and_then(|window| window.document()).and_then(|document| document.get_element_by_id("page-failure"));
         if let Some(place) = place {
-            place.set_text_content(Some(&text));
+            if let Some(words) = place.first_element_child() {
+                words.set_text_content(Some(&text));
+            }
             let _ = place.remove_attribute("hidden");
         }
     }));

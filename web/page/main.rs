@@ -2,6 +2,7 @@
 
 mod address;
 mod bar;
+mod card;
 mod chart;
 mod data;
 mod device;

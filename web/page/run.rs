@@ -6,7 +6,7 @@ use duia::data::{DataReport, Side};
 use duia::metrics::{ClusterHealth, Evaluation, LossTerm, Losses};
 use duia::variants::Variant;
 use duia::view::FieldFrame;
-use duia::wire::{DeviceReport, Event, Failure, Stage, State};
+use duia::wire::{DeviceReport, Event, Failure, Remedy, Stage, State};
 use leptos::prelude::*;
 
 use crate::series::Series;
@@ -44,6 +44,11 @@ impl Phase {
             Self::Finished => "Finished",
             Self::Failed => "Stopped by a failure",
         }
+    }
+
+    /// Whether training is over and its end is being tested.
+    pub fn is_testing(self) -> bool {
+        matches!(self, Self::Preparing(Stage::FinalTest | Stage::StreamingTest))
     }
 
     /// Whether the trainer is at work, so that its silence means something.
@@ -132,8 +137,8 @@ pub struct Run {
     pub reseeding: RwSignal<Option<Reseeding>>,
     /// Centres born again so far, both levels.
     pub reborn: RwSignal<usize>,
-    /// What failed.
-    pub failure: RwSignal<Option<Failure>>,
+    /// What failed, and the next step.
+    pub failure: RwSignal<Option<(Failure, Remedy)>>,
 }
 
 impl Run {
@@ -217,7 +222,7 @@ impl Run {
                 });
             }
             Event::Refused(failure) => self.refused.set(Some(failure)),
-            Event::Failed(failure) => self.fail(failure),
+            Event::Failed { failure, remedy } => self.fail(failure, remedy),
         }
     }
 
@@ -294,8 +299,8 @@ impl Run {
     }
 
     /// The run goes no further; what it showed stays.
-    pub fn fail(self, failure: Failure) {
+    pub fn fail(self, failure: Failure, remedy: Remedy) {
         self.phase.set(Phase::Failed);
-        self.failure.set(Some(failure));
+        self.failure.set(Some((failure, remedy)));
     }
 }

@@ -4,19 +4,23 @@ use std::time::Duration;
 
 use duia::config::{Config, Preset};
 use duia::variants::{Variant, Variants};
-use duia::wire::{Command, Event, Failure, Message};
+use duia::wire::{Command, DeviceChoice, Event, Failure, Message, Remedy, State};
 use js_sys::Uint8Array;
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::File;
 
-use crate::address::{Address, Theme};
+use crate::address::{self, Address, Theme};
 use crate::run::{Phase, Run};
 use crate::trainer::{Report, Trainer};
 
-/// How many times longer than a step the trainer may be silent while it loads, compiles or scores the whole test set.
+/// How many times longer than a step the trainer may be silent while it compiles or scores the whole test set.
 const PATIENCE_WHILE_PREPARING: f64 = 6.0;
+/// Seconds until the page says that the trainer's program has not arrived.
+const PATIENCE_WHILE_LOADING: f64 = 10.0;
+/// Seconds between two counts of a silence: a screen reader reads each.
+const COUNT: u32 = 10;
 /// A longer gap between two looks means that the page slept, not that the trainer did.
 const LONGEST_TICK: f64 = 2.0;
 
@@ -46,6 +50,15 @@ impl Speed {
     }
 }
 
+/// Seconds in which nothing was heard, once they are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Its program has not arrived.
+    Program(u32),
+    /// Of a trainer at work.
+    Trainer(u32),
+}
+
 /// The page's one session: its link, its run and its trainer.
 #[derive(Clone, Copy)]
 pub struct Session {
@@ -57,10 +70,10 @@ pub struct Session {
     pub run: Run,
     /// The speed asked for.
     pub speed: RwSignal<Speed>,
-    /// Seconds of silence, once they are too many.
-    pub silence: RwSignal<Option<u32>>,
-    /// Whether the run that is being made ready will play at once.
-    pub play_when_ready: RwSignal<bool>,
+    /// A silence of the trainer, once it is too long.
+    pub silence: RwSignal<Option<Silence>>,
+    /// Whether the person wants it to play. The trainer follows, a moment later; a reset changes nothing in it.
+    wants_play: RwSignal<bool>,
     quiet: StoredValue<f64>,
     trainer: StoredValue<Option<Trainer>, LocalStorage>,
 }
@@ -68,9 +81,9 @@ pub struct Session {
 impl Session {
     /// Reads the link, starts the trainer and the watch over it.
     pub fn open() -> Self {
-        let (address, notices) = Address::read(&hash());
+        let (address, notices) = Address::read(&search(), &hash());
         let session = Self {
-            play_when_ready: RwSignal::new(address.autoplay),
+            wants_play: RwSignal::new(address.autoplay),
             address: RwSignal::new(address),
             notices: RwSignal::new(notices),
             run: Run::new(),
@@ -88,21 +101,35 @@ impl Session {
     /// Play, pause, or start again where there is nothing left to play.
     pub fn toggle(self) {
         match self.run.phase.get_untracked() {
-            Phase::Playing => self.send(|run| Command::Pause { run }),
-            Phase::Paused => self.send(|run| Command::Play { run }),
-            Phase::Loading | Phase::Preparing(_) => self.play_when_ready.update(|play| *play = !*play),
             Phase::Finished => {
-                self.play_when_ready.set(true);
+                self.wants_play.set(true);
                 self.start();
             }
-            Phase::Failed => self.revive(),
+            Phase::Failed => self.start_again(),
+            phase if phase.is_testing() => {}
+            Phase::Loading | Phase::Preparing(_) | Phase::Paused | Phase::Playing => {
+                let play = !self.wants_play.get_untracked();
+                self.wants_play.set(play);
+                self.send(|run| if play { Command::Play { run } } else { Command::Pause { run } });
+            }
+        }
+    }
+
+    /// Whether it plays, or will once it is ready.
+    pub fn plays(self) -> bool {
+        match self.run.phase.get() {
+            Phase::Finished | Phase::Failed => false,
+            phase => self.wants_play.get() && !phase.is_testing(),
         }
     }
 
     /// One step.
     pub fn step(self) {
         match self.run.phase.get_untracked() {
-            Phase::Paused | Phase::Playing => self.send(|run| Command::Step { run }),
+            Phase::Paused | Phase::Playing => {
+                self.wants_play.set(false);
+                self.send(|run| Command::Step { run });
+            }
             Phase::Loading | Phase::Preparing(_) | Phase::Finished | Phase::Failed => {}
         }
     }
@@ -121,21 +148,57 @@ impl Session {
 
     /// The same configuration from the start; it goes on playing if it was.
     pub fn reset(self) {
-        let phase = self.run.phase.get_untracked();
-        if phase == Phase::Failed || self.silence.get_untracked().is_some() {
-            return self.revive();
-        }
-        if !matches!(phase, Phase::Loading | Phase::Preparing(_)) {
-            self.play_when_ready.set(phase == Phase::Playing);
+        let failed = self.run.phase.get_untracked() == Phase::Failed;
+        if failed || self.silence.get_untracked().is_some() {
+            self.trainer.set_value(None);
         }
         self.start();
     }
 
-    /// A new trainer in place of one that failed or fell silent, and the same configuration from the start.
-    pub fn revive(self) {
-        self.trainer.set_value(None);
-        self.play_when_ready.set(true);
-        self.start();
+    /// The same configuration from the start, on a new trainer and playing.
+    pub fn start_again(self) {
+        self.wants_play.set(true);
+        self.renew();
+    }
+
+    /// Does what a control beside a failure promises.
+    pub fn apply(self, remedy: Remedy) {
+        self.wants_play.set(true);
+        match remedy {
+            Remedy::StartAgain => self.renew(),
+            Remedy::UseCpu => self.set_device(DeviceChoice::Cpu),
+            Remedy::UseSynthetic => self.set_sample(false),
+            Remedy::Defaults => self.set_defaults(),
+            Remedy::LowerLearningRate => {
+                let config = self.address.with_untracked(|address| address.config.clone());
+                self.set_config(Config { learning_rate: (config.learning_rate / 10.0).max(1e-7), ..config });
+            }
+            // Refused only where there is no window left.
+            Remedy::Reload => drop(location().reload()),
+        }
+    }
+
+    /// Another device. A browser opens a device once for a worker, so this takes a new one.
+    pub fn set_device(self, device: DeviceChoice) {
+        self.address.update(|address| address.device = device);
+        self.write_link(Entry::New);
+        self.renew();
+    }
+
+    /// Whether a sample of real rows beside the page may be used.
+    pub fn set_sample(self, sample: bool) {
+        self.address.update(|address| address.sample = sample);
+        self.write_link(Entry::New);
+        self.reset();
+    }
+
+    /// Everything as the page comes, the look aside.
+    pub fn set_defaults(self) {
+        self.notices.set(Vec::new());
+        self.address.update(|address| *address = Address { theme: address.theme, ..Address::default() });
+        self.wants_play.set(true);
+        self.write_link(Entry::New);
+        self.renew();
     }
 
     /// Sets the speed of this and later runs.
@@ -190,36 +253,52 @@ impl Session {
     /// Another look.
     pub fn set_theme(self, theme: Theme) {
         self.address.update(|address| address.theme = theme);
-        self.write_link();
+        self.write_link(Entry::Same);
     }
 
     fn set_config(self, config: Config) {
         self.notices.set(Vec::new());
         self.address.update(|address| address.config = config);
-        self.write_link();
+        self.write_link(Entry::New);
         self.reset();
     }
 
-    fn write_link(self) {
-        let hash = format!("#{}", self.address.with_untracked(Address::write));
+    fn write_link(self, entry: Entry) {
+        let (hash, search) = (self.address.with_untracked(Address::write), address::foreign(&search()));
         // Relative to the document and not to its base, which a published page may set.
-        let url = location().pathname().unwrap_or_default() + &location().search().unwrap_or_default() + &hash;
-        if let Ok(history) = window().history() {
-            let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&url));
-        }
+        let url = format!("{}{search}#{hash}", location().pathname().unwrap_or_default());
+        let Ok(history) = window().history() else { return };
+        let entry = if location().href().is_ok_and(|href| href.ends_with(&url)) { Entry::Same } else { entry };
+        // Refused where somebody changes the link a hundred times in half a minute; the run is what it says all the same.
+        let _ = match entry {
+            Entry::New => history.push_state_with_url(&JsValue::NULL, "", Some(&url)),
+            Entry::Same => history.replace_state_with_url(&JsValue::NULL, "", Some(&url)),
+        };
+    }
+
+    /// A new trainer in place of the one there is, and the same configuration from the start.
+    fn renew(self) {
+        self.trainer.set_value(None);
+        self.start();
     }
 
     fn start(self) {
         self.run.begin();
         self.heard();
-        if self.trainer.with_value(Option::is_none) {
+        if !self.trainer.with_value(|trainer| trainer.as_ref().is_some_and(|trainer| !trainer.is_broken())) {
+            // The old one first: two at a time would need the memory of two.
+            self.trainer.set_value(None);
             match Trainer::spawn(move |report| self.take(report)) {
                 Ok(trainer) => self.trainer.set_value(Some(trainer)),
-                Err(failure) => return self.run.fail(failure),
+                Err((failure, remedy)) => return self.run.fail(failure, remedy),
             }
         }
         let address = self.address.get_untracked();
         self.send(|run| Command::Start { run, config: Box::new(address.config.clone()), device: address.device, sample: address.sample });
+        self.send(|run| Command::Speed { run, steps_per_second: self.speed.get_untracked().steps_per_second() });
+        if self.wants_play.get_untracked() {
+            self.send(|run| Command::Play { run });
+        }
     }
 
     fn send(self, command: impl FnOnce(u32) -> Command) {
@@ -233,19 +312,19 @@ impl Session {
 
     fn take(self, report: Report) {
         match report {
-            Report::Message(Message { run, event }) if run == self.run.id.get_untracked() => {
+            Report::Message(Message { run, event }) => {
+                // A late message of another run is a sign of life too.
                 self.heard();
-                let ready = matches!(event, Event::Ready { .. });
-                self.run.apply(event);
-                if ready {
-                    self.send(|run| Command::Speed { run, steps_per_second: self.speed.get_untracked().steps_per_second() });
-                    if self.play_when_ready.get_untracked() {
-                        self.send(|run| Command::Play { run });
+                if run == self.run.id.get_untracked() {
+                    if event == Event::State(State::Finished) {
+                        self.wants_play.set(false);
                     }
+                    self.run.apply(event);
                 }
             }
-            Report::Message(_) => {}
-            Report::Broken(failure) => self.run.fail(failure),
+            // What the trainer itself said of its end is better than what the browser says.
+            Report::Broken(..) if self.run.phase.get_untracked() == Phase::Failed => {}
+            Report::Broken(failure, remedy) => self.run.fail(failure, remedy),
         }
     }
 
@@ -256,7 +335,8 @@ impl Session {
         }
     }
 
-    /// A trainer that is killed says nothing, so silence is the only sign. It is no verdict: the next message takes it back.
+    /// A trainer that is killed says nothing, and where there are no locks silence is the only sign. It is no verdict: the next
+    /// message takes it back.
     fn watch(self) {
         let last = StoredValue::new(now());
         let look = move || {
@@ -267,30 +347,53 @@ impl Session {
                 return self.heard();
             }
             self.quiet.update_value(|quiet| *quiet += passed);
-            let patience = if phase == Phase::Playing { 1.0 } else { PATIENCE_WHILE_PREPARING };
+            let is_ready = self.trainer.with_value(|trainer| trainer.as_ref().is_some_and(Trainer::is_ready));
+            let watchdog = f64::from(self.address.with_untracked(|address| address.watchdog));
+            let (patience, silence): (f64, fn(u32) -> Silence) = match phase {
+                _ if !is_ready => (PATIENCE_WHILE_LOADING, Silence::Program),
+                Phase::Preparing(_) => (PATIENCE_WHILE_PREPARING * watchdog, Silence::Trainer),
+                _ => (watchdog, Silence::Trainer),
+            };
             let quiet = self.quiet.get_value();
-            if quiet > patience * f64::from(self.address.with_untracked(|address| address.watchdog)) {
-                self.silence.set(Some(quiet as u32));
+            if quiet > patience {
+                let counted = (quiet - patience) as u32 / COUNT * COUNT + patience as u32;
+                if self.silence.get_untracked() != Some(silence(counted)) {
+                    self.silence.set(Some(silence(counted)));
+                }
             }
         };
         // Without a timer there is no watch, and nothing else is lost.
         let _ = set_interval_with_handle(look, Duration::from_secs(1));
     }
 
+    /// Follows the link when a person goes back, or writes another.
     fn follow_link(self) {
-        let changed = window_event_listener(leptos::ev::hashchange, move |_| {
-            let (address, notices) = Address::read(&hash());
-            let same_run = self
-                .address
-                .with_untracked(|old| (&old.config, old.device, old.sample) == (&address.config, address.device, address.sample));
+        let changed = window_event_listener(leptos::ev::popstate, move |_| {
+            let (address, notices) = Address::read(&search(), &hash());
+            let old = self.address.get_untracked();
             self.notices.set(notices);
-            self.address.set(address);
-            if !same_run {
+            self.address.set(address.clone());
+            if old.device != address.device {
+                self.renew();
+            } else if (&old.config, old.sample) != (&address.config, address.sample) {
                 self.reset();
             }
         });
         on_cleanup(move || changed.remove());
     }
+}
+
+/// Whether a change of the link can be taken back with the browser's Back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    /// Another experiment.
+    New,
+    /// The same in another look.
+    Same,
+}
+
+fn search() -> String {
+    location().search().unwrap_or_default()
 }
 
 fn hash() -> String {

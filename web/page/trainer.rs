@@ -1,15 +1,18 @@
 //! The worker that trains, as the page holds it: commands out, messages in, and every way in which it can break.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use duia::wire::{Command, Failure, Message, from_bytes, to_bytes};
-use js_sys::{Array, ArrayBuffer, Reflect, Uint8Array};
+use duia::wire::{Command, Failure, Message, Remedy, from_bytes, to_bytes};
+use js_sys::{Array, ArrayBuffer, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
 
 /// What bundler and worker agree on: the script beside the page that loads the worker's program.
 const SCRIPT: &str = "worker_loader.js";
+/// All files of the worker's program.
+const FILES: [&str; 3] = [SCRIPT, "worker.js", "worker_bg.wasm"];
 /// What the worker says, once, when it can take commands. Before that a message to it is lost.
 const READY: &str = "ready";
 
@@ -18,17 +21,48 @@ pub enum Report {
     /// An event of a run.
     Message(Message),
     /// The worker is of no more use.
-    Broken(Failure),
+    Broken(Failure, Remedy),
 }
 
 /// A living worker. It ends when this is dropped.
 pub struct Trainer {
     worker: Worker,
-    /// Commands given before the worker was ready; none once it is.
-    waiting: Rc<RefCell<Option<Vec<Command>>>>,
+    bond: Rc<Bond>,
     _message: Closure<dyn FnMut(MessageEvent)>,
     _error: Closure<dyn FnMut(JsValue)>,
     _unreadable: Closure<dyn FnMut(JsValue)>,
+}
+
+/// What the trainer and the callbacks of its worker share.
+struct Bond {
+    /// Commands given before the worker was ready; none once it is.
+    waiting: RefCell<Option<Vec<Command>>>,
+    /// Whether the worker is of no more use, or was let go of.
+    over: Cell<bool>,
+    report: Box<dyn Fn(Report)>,
+}
+
+impl Bond {
+    fn is_ready(&self) -> bool {
+        self.waiting.borrow().is_none()
+    }
+
+    /// Says that the worker is of no more use, once.
+    fn break_off(&self, failure: Failure, remedy: Remedy) {
+        if !self.over.replace(true) {
+            (self.report)(Report::Broken(failure, remedy));
+        }
+    }
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = ["navigator", "locks"], js_name = request, catch)]
+    fn request_lock(name: &str, granted: JsValue) -> Result<Promise, JsValue>;
+
+    /// Why a program did not start, as far as its files and the place where the page runs can tell (`assets/boot.js`).
+    #[wasm_bindgen(js_namespace = duia, catch)]
+    async fn diagnose(files: Vec<String>, error: &str) -> Result<JsValue, JsValue>;
 }
 
 impl Trainer {
@@ -36,30 +70,42 @@ impl Trainer {
     ///
     /// # Errors
     /// Where the browser refuses to start any worker.
-    pub fn spawn(report: impl Fn(Report) + Clone + 'static) -> Result<Self, Failure> {
-        let worker = start_script().map_err(|error| broken("The trainer could not be started.", describe(&error)))?;
-        let waiting = Rc::new(RefCell::new(Some(Vec::new())));
-        let message = on_message(&worker, &waiting, report.clone());
-        let error = on_trouble(report.clone(), "The trainer stopped: its program failed or could not be loaded.");
-        let unreadable = on_trouble(report, "The trainer sent something that the browser could not pass on.");
+    pub fn spawn(report: impl Fn(Report) + 'static) -> Result<Self, (Failure, Remedy)> {
+        let name = format!("duia-trainer-{}", js_sys::Math::random());
+        let worker = start_script(&name).map_err(|error| stopped("The trainer could not be started.", describe(&error)))?;
+        let bond = Rc::new(Bond { waiting: RefCell::new(Some(Vec::new())), over: Cell::new(false), report: Box::new(report) });
+        let message = on_message(&worker, &bond, name);
+        let error = on_error(&bond);
+        let unreadable = on_unreadable(&bond);
         worker.set_onmessage(Some(message.as_ref().unchecked_ref()));
         worker.set_onerror(Some(error.as_ref().unchecked_ref()));
         worker.set_onmessageerror(Some(unreadable.as_ref().unchecked_ref()));
-        Ok(Self { worker, waiting, _message: message, _error: error, _unreadable: unreadable })
+        Ok(Self { worker, bond, _message: message, _error: error, _unreadable: unreadable })
     }
 
     /// Gives a command, now or as soon as the worker is ready.
     pub fn send(&self, command: Command) {
-        if let Some(queue) = self.waiting.borrow_mut().as_mut() {
+        if let Some(queue) = self.bond.waiting.borrow_mut().as_mut() {
             queue.push(command);
         } else {
             post(&self.worker, &command);
         }
     }
+
+    /// Whether its program has arrived and takes commands.
+    pub fn is_ready(&self) -> bool {
+        self.bond.is_ready()
+    }
+
+    /// Whether it is of no more use.
+    pub fn is_broken(&self) -> bool {
+        self.bond.over.get()
+    }
 }
 
 impl Drop for Trainer {
     fn drop(&mut self) {
+        self.bond.over.set(true);
         self.worker.set_onmessage(None);
         self.worker.set_onerror(None);
         self.worker.set_onmessageerror(None);
@@ -68,57 +114,113 @@ impl Drop for Trainer {
 }
 
 /// The script is looked up beside the page, so that the page works in any folder.
-fn start_script() -> Result<Worker, JsValue> {
+fn start_script(name: &str) -> Result<Worker, JsValue> {
     let base = leptos::prelude::document().base_uri()?.unwrap_or_default();
     let url = web_sys::Url::new_with_base(SCRIPT, &base)?;
     let options = WorkerOptions::new();
     options.set_type(WorkerType::Module);
-    options.set_name("duia-trainer");
+    options.set_name(name);
     Worker::new_with_options(&url.href(), &options)
 }
 
 fn post(worker: &Worker, command: &Command) {
     let Ok(bytes) = to_bytes(command) else { return };
     let buffer = Uint8Array::from(bytes.as_slice()).buffer();
-    // A worker that is gone takes messages in silence; the watchdog notices.
+    // A worker that is gone takes messages in silence; its lock and the watch tell.
     let _ = worker.post_message_with_transfer(&buffer, &Array::of1(&buffer));
 }
 
-fn on_message(
-    worker: &Worker,
-    waiting: &Rc<RefCell<Option<Vec<Command>>>>,
-    report: impl Fn(Report) + 'static,
-) -> Closure<dyn FnMut(MessageEvent)> {
-    let (worker, waiting) = (worker.clone(), waiting.clone());
+fn on_message(worker: &Worker, bond: &Rc<Bond>, name: String) -> Closure<dyn FnMut(MessageEvent)> {
+    let (worker, bond) = (worker.clone(), bond.clone());
     Closure::new(move |event: MessageEvent| {
         let data = event.data();
         if data.as_string().as_deref() == Some(READY) {
-            let queued = waiting.borrow_mut().take().unwrap_or_default();
+            let queued = bond.waiting.borrow_mut().take().unwrap_or_default();
             queued.iter().for_each(|command| post(&worker, command));
-        } else {
-            report(decode(data));
+            await_death(&name, &bond);
+            return;
+        }
+        match decode(data) {
+            Ok(message) => (bond.report)(Report::Message(message)),
+            Err(detail) => bond.break_off(other_build(detail), Remedy::Reload),
         }
     })
 }
 
-fn decode(data: JsValue) -> Report {
-    let bytes = data.dyn_into::<ArrayBuffer>().map(|buffer| Uint8Array::new(&buffer).to_vec());
-    match bytes.map(|bytes| from_bytes::<Message>(&bytes)) {
-        Ok(Ok(message)) => Report::Message(message),
-        Ok(Err(error)) => Report::Broken(mixed_builds(error.to_string())),
-        Err(other) => Report::Broken(mixed_builds(format!("not a byte buffer: {}", describe(&other)))),
+fn decode(data: JsValue) -> Result<Message, String> {
+    let buffer = data.dyn_into::<ArrayBuffer>().map_err(|other| format!("not a byte buffer: {}", describe(&other)))?;
+    from_bytes(&Uint8Array::new(&buffer).to_vec()).map_err(|error| error.to_string())
+}
+
+/// Stands in line for the lock that the worker holds as long as it lives. Where there are no locks silence must tell.
+fn await_death(name: &str, bond: &Rc<Bond>) {
+    let bond = bond.clone();
+    let granted = Closure::once_into_js(move || {
+        let detail = "the worker ended without a word".to_string();
+        let what = "The trainer was ended by the browser, most often for want of memory.";
+        bond.break_off(stopped(what, detail).0, Remedy::StartAgain);
+    });
+    if let Ok(line) = request_lock(name, granted) {
+        // It is refused where locks are not allowed; nothing else is lost.
+        spawn_local(async move { drop(JsFuture::from(line).await) });
     }
 }
 
-fn on_trouble(report: impl Fn(Report) + 'static, what: &'static str) -> Closure<dyn FnMut(JsValue)> {
-    Closure::new(move |event: JsValue| report(Report::Broken(broken(what, describe(&event)))))
+/// A program that fails while it loads is looked into: the event itself seldom says why.
+fn on_error(bond: &Rc<Bond>) -> Closure<dyn FnMut(JsValue)> {
+    let bond = bond.clone();
+    Closure::new(move |event: JsValue| {
+        let detail = describe(&event);
+        if bond.is_ready() {
+            let (failure, remedy) = ended(detail);
+            return bond.break_off(failure, remedy);
+        }
+        let bond = bond.clone();
+        spawn_local(async move {
+            bond.break_off(not_loaded(&detail).await, Remedy::Reload);
+        });
+    })
 }
 
-fn broken(what: &str, detail: String) -> Failure {
-    Failure { what: what.into(), detail, next: "Start again: a new trainer is loaded and the run begins anew.".into() }
+fn on_unreadable(bond: &Rc<Bond>) -> Closure<dyn FnMut(JsValue)> {
+    let bond = bond.clone();
+    Closure::new(move |event: JsValue| {
+        let (failure, remedy) = stopped("The trainer sent something that the browser could not pass on.", describe(&event));
+        bond.break_off(failure, remedy);
+    })
 }
 
-fn mixed_builds(detail: String) -> Failure {
+/// The end of a program in the midst of its work. Of one that met an unexpected error its own words came before.
+fn ended(detail: String) -> (Failure, Remedy) {
+    let signs = ["unreachable", "out of memory", "allocation", "memory access", "Invalid array"];
+    if signs.iter().any(|sign| detail.contains(sign)) {
+        let failure = Failure {
+            what: "The trainer's program broke off, most often for want of memory.".into(),
+            detail,
+            next: "Choose smaller sizes, go back to the defaults, or start again.".into(),
+        };
+        (failure, Remedy::Defaults)
+    } else {
+        stopped("The trainer's program failed.", detail)
+    }
+}
+
+async fn not_loaded(detail: &str) -> Failure {
+    let seen = diagnose(FILES.map(Into::into).to_vec(), detail).await.unwrap_or_default();
+    let word = |key: &str| Reflect::get(&seen, &key.into()).ok().and_then(|word| word.as_string());
+    Failure {
+        what: format!("The trainer could not start: {}.", word("what").unwrap_or_else(|| "its program did not load".into())),
+        detail: detail.into(),
+        next: word("next").unwrap_or_else(|| "Reload the page.".into()),
+    }
+}
+
+fn stopped(what: &str, detail: String) -> (Failure, Remedy) {
+    let next = "Start again: a new trainer is loaded and the run begins anew.".into();
+    (Failure { what: what.into(), detail, next }, Remedy::StartAgain)
+}
+
+fn other_build(detail: String) -> Failure {
     Failure {
         what: "The trainer speaks another language than this page: the two come from different builds.".into(),
         detail,

@@ -4,32 +4,123 @@ use std::sync::Arc;
 
 use duia::config::Config;
 use duia::data::{Source, generator::Generator, sample};
-use duia::training::TrainError;
-use js_sys::Uint8Array;
-use wasm_bindgen::{JsCast, JsValue};
+use duia::platform::within;
+use duia::wire::Failure;
+use js_sys::{Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Response, WorkerGlobalScope};
 
 /// The sample's place, relative to the worker's script.
 const SAMPLE: &str = "assets/sample.bin";
+/// Longest that a host may keep silent in the midst of the sample. Some never end what they began.
+const SILENCE_MS: i32 = 8_000;
 
-/// The sample where it is wanted and there, else the synthetic stream.
-pub async fn source(config: &Config, sample_wanted: bool) -> Result<Arc<dyn Source>, TrainError> {
-    let bytes = if sample_wanted { fetch(SAMPLE).await.ok().flatten() } else { None };
-    Ok(match bytes {
-        Some(bytes) => Arc::new(sample::read(&bytes, "sample.bin")?),
-        None => Arc::new(Generator::new(config)),
-    })
+/// The sample that lies beside the page, asked for once in a worker's life.
+#[derive(Default)]
+pub enum Sample {
+    /// Nobody asked yet.
+    #[default]
+    Unknown,
+    /// There is none, as in most places.
+    Absent,
+    /// Its rows.
+    Read(Arc<dyn Source>),
+    /// There is one that cannot be used, and why. A host's mistake must not stop its visitors.
+    Unusable(String),
+}
+
+impl Sample {
+    /// Asks the host for it.
+    pub async fn fetch() -> Self {
+        match bytes(SAMPLE).await {
+            Ok(None) => Self::Absent,
+            Ok(Some(bytes)) if bytes.is_empty() => Self::Unusable("the host sent an empty file".into()),
+            Ok(Some(bytes)) => match sample::read(&bytes, "sample.bin") {
+                Ok(rows) => Self::Read(Arc::new(rows)),
+                Err(error) => Self::Unusable(error.to_string()),
+            },
+            Err(seen) => Self::Unusable(seen),
+        }
+    }
+
+    /// Its rows, where it has any.
+    pub fn rows(&self) -> Option<Arc<dyn Source>> {
+        match self {
+            Self::Read(rows) => Some(rows.clone()),
+            Self::Unknown | Self::Absent | Self::Unusable(_) => None,
+        }
+    }
+}
+
+/// The seeded stream.
+pub fn synthetic(config: &Config) -> Arc<dyn Source> {
+    Arc::new(Generator::new(config))
+}
+
+/// What a person is told where the synthetic stream takes the place of a sample.
+pub fn set_aside(why: String) -> Failure {
+    Failure {
+        what: "The sample of real rows that lies beside this page cannot be used.".into(),
+        detail: format!("{SAMPLE}: {why}"),
+        next: "The synthetic stream trains in its place.".into(),
+    }
 }
 
 /// A file beside the page; `None` where there is none. Development servers answer a missing file with the page itself.
-async fn fetch(path: &str) -> Result<Option<Vec<u8>>, JsValue> {
+async fn bytes(path: &str) -> Result<Option<Vec<u8>>, String> {
     let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-    let response: Response = JsFuture::from(scope.fetch_with_str(path)).await?.dyn_into()?;
-    let kind = response.headers().get("content-type")?.unwrap_or_default();
-    if !response.ok() || kind.starts_with("text/html") {
+    let response: Response = heard(scope.fetch_with_str(path)).await?.unchecked_into();
+    let kind = response.headers().get("content-type").ok().flatten().unwrap_or_default();
+    if matches!(response.status(), 404 | 410) || kind.starts_with("text/html") {
         return Ok(None);
     }
-    let buffer = JsFuture::from(response.array_buffer()?).await?;
-    Ok(Some(Uint8Array::new(&buffer).to_vec()))
+    if !response.ok() {
+        return Err(format!("the host answered with status {}", response.status()));
+    }
+    let Some(body) = response.unchecked_into::<Streamed>().body() else { return Ok(Some(Vec::new())) };
+    let (reader, mut bytes) = (body.reader(), Vec::new());
+    loop {
+        let chunk: Chunk = heard(reader.read()).await?.unchecked_into();
+        if chunk.done() {
+            return Ok(Some(bytes));
+        }
+        bytes.extend(chunk.value().to_vec());
+    }
+}
+
+/// What the host answers, or what was seen instead.
+async fn heard(answer: Promise) -> Result<JsValue, String> {
+    match within(JsFuture::from(answer), SILENCE_MS).await {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) => Err(format!("it could not be read ({})", words(&error))),
+        None => Err(format!("the host has sent nothing for {} s", SILENCE_MS / 1_000)),
+    }
+}
+
+fn words(error: &JsValue) -> String {
+    let message = Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
+    message.unwrap_or_else(|| format!("{error:?}"))
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// A response whose bytes come in chunks.
+    type Streamed;
+    #[wasm_bindgen(method, getter)]
+    fn body(this: &Streamed) -> Option<Body>;
+
+    type Body;
+    #[wasm_bindgen(method, js_name = getReader)]
+    fn reader(this: &Body) -> Reader;
+
+    type Reader;
+    #[wasm_bindgen(method)]
+    fn read(this: &Reader) -> Promise;
+
+    type Chunk;
+    #[wasm_bindgen(method, getter)]
+    fn done(this: &Chunk) -> bool;
+    #[wasm_bindgen(method, getter)]
+    fn value(this: &Chunk) -> Uint8Array;
 }

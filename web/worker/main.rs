@@ -1,24 +1,29 @@
-//! The page's training worker: takes [`Command`]s, runs a [`Comparison`] and posts [`Message`]s. A thin shell: everything it
-//! decides itself is when to look up from training.
+//! The page's training worker: takes [`Command`]s, runs a [`Comparison`] and posts [`Message`]s. A thin shell: what is wanted
+//! says [`duia::control::Control`]; it decides itself only when to look up from training.
 //!
 //! It posts the string `"ready"` once it listens, because what is posted to a worker before that is lost.
 
 mod data;
+mod desk;
 
-use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use async_channel::{Receiver, Sender};
+use data::Sample;
+use desk::Desk;
 use duia::config::Config;
-use duia::platform::{breathe, pause};
+use duia::control::{Next, Order};
+use duia::data::Source;
+use duia::platform::{breathe, pause, unless};
 use duia::training::device::{self, Opened};
 use duia::training::{Comparison, TrainError};
 use duia::view::Field;
-use duia::wire::{self, Command, DeviceChoice, Event, Failure, Message, Stage, State};
-use js_sys::{Array, Uint8Array};
+use duia::wire::{self, DeviceChoice, Event, Failure, Message, Remedy, Stage, State};
+use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use web_time::{Duration, Instant};
 
@@ -26,8 +31,6 @@ use web_time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(200);
 /// Longest the event loop waits for a turn while steps are short.
 const TURN: Duration = Duration::from_millis(12);
-/// Longest wait between two steps before commands are looked at again.
-const NAP_MS: i32 = 50;
 
 /// The run that a panic belongs to.
 static CURRENT_RUN: AtomicU32 = AtomicU32::new(0);
@@ -36,9 +39,9 @@ fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }
 
-/// Posts a message as one buffer that is transferred, not copied.
-fn post(message: &Message) {
-    let Ok(bytes) = wire::to_bytes(message) else { return };
+/// Posts an event of a run as one buffer that is transferred, not copied.
+fn post(run: u32, event: Event) {
+    let Ok(bytes) = wire::to_bytes(&Message { run, event }) else { return };
     let array = Uint8Array::from(bytes.as_slice());
     // Fails only while the page goes away, and then there is nobody to tell.
     let _ = scope().post_message_with_transfer(&array.buffer(), &Array::of1(&array.buffer()));
@@ -48,37 +51,145 @@ fn main() {
     std::panic::set_hook(Box::new(|info| {
         console_error_panic_hook::hook(info);
         let what = "The trainer met an error that it did not expect and stopped.".to_string();
-        let next = "Start again. If it happens again, choose the CPU and tell the authors the detail below.".to_string();
-        let run = CURRENT_RUN.load(Ordering::Relaxed);
-        post(&Message { run, event: Event::Failed(Failure { what, detail: info.to_string(), next }) });
+        let next = "Start again. If it happens again, train on the CPU and tell the authors the detail below.".to_string();
+        let failure = Failure { what, detail: info.to_string(), next };
+        post(CURRENT_RUN.load(Ordering::Relaxed), Event::Failed { failure, remedy: Remedy::UseCpu });
     }));
-    let (sender, commands) = async_channel::unbounded();
-    listen(sender);
-    wasm_bindgen_futures::spawn_local(Worker { commands, queue: VecDeque::new(), opened: None }.serve());
-    let _ = scope().post_message(&JsValue::from_str("ready"));
+    let desk = Rc::new(Desk::new());
+    listen(desk.clone());
+    spawn_local(Worker { desk, opened: None, sample: Sample::Unknown }.serve());
+    spawn_local(announce());
 }
 
-fn listen(sender: Sender<Command>) {
+fn listen(desk: Rc<Desk>) {
     let heard = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         let bytes = Uint8Array::new(&event.data()).to_vec();
         if let Ok(command) = wire::from_bytes(&bytes) {
-            // The receiver lives as long as the worker.
-            let _ = sender.try_send(command);
+            desk.take(command);
         }
     });
     scope().set_onmessage(Some(heard.as_ref().unchecked_ref()));
     heard.forget();
 }
 
-/// What the watcher wants of the run at the moment.
-struct Wish {
-    playing: bool,
-    steps: u32,
-    /// Whether training ends here.
-    is_over: bool,
-    steps_per_second: f32,
-    /// Names and bytes of files to go on from.
-    weights: Vec<(String, Vec<u8>)>,
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = ["navigator", "locks"], js_name = request, catch)]
+    fn request_lock(name: &str, held: JsValue) -> Result<Promise, JsValue>;
+}
+
+/// Says that commands are heard from now on. Before that it takes the lock of this worker's name, which a browser frees only
+/// when the worker ends, however it ends: the page stands in line for it, and so knows of a death at once. Without locks (a page
+/// that is not secure has none) the page must judge by silence.
+async fn announce() {
+    let held = Closure::once_into_js(|| -> Promise {
+        say_ready();
+        Promise::new(&mut |_, _| {})
+    });
+    let lock = match request_lock(&scope().name(), held) {
+        Ok(lock) => JsFuture::from(lock).await,
+        Err(error) => Err(error),
+    };
+    if lock.is_err() {
+        say_ready();
+    }
+}
+
+fn say_ready() {
+    let _ = scope().post_message(&JsValue::from_str("ready"));
+}
+
+struct Worker {
+    desk: Rc<Desk>,
+    /// The device, once opened: a browser opens it once for a worker.
+    opened: Option<(DeviceChoice, Rc<Opened>)>,
+    sample: Sample,
+}
+
+impl Worker {
+    async fn serve(mut self) {
+        loop {
+            let order = self.desk.order().await;
+            let run = order.run;
+            CURRENT_RUN.store(run, Ordering::Relaxed);
+            if let Err(error) = self.run(order).await {
+                post(run, Event::Failed { failure: Failure::from(&error), remedy: Remedy::from(&error) });
+            }
+        }
+    }
+
+    /// A whole run, until its end or until another is asked for.
+    async fn run(&mut self, Order { run, config, device, sample }: Order) -> Result<(), TrainError> {
+        let desk = self.desk.clone();
+        let mut sink = |event: Event| post(run, event);
+        let opened = self.open(device, &config).await?;
+        sink(Event::Device(opened.report.clone()));
+        desk.tell(Event::Stage(Stage::Data));
+        breathe().await;
+        if sample && matches!(self.sample, Sample::Unknown) {
+            let Some(found) = unless(Sample::fetch(), desk.superseded()).await else { return Ok(()) };
+            self.sample = found;
+        }
+        if desk.is_superseded() {
+            return Ok(());
+        }
+        let mut comparison = self.prepare(*config, sample, &opened, &mut sink)?;
+        let mut field = Field::default();
+        comparison.introduce(&mut sink);
+        let mut attention = Attention::new();
+        loop {
+            match desk.decide() {
+                Next::Leave => return Ok(()),
+                Next::Load { name, bytes } => load(&mut comparison, name, &bytes, &mut sink).await?,
+                Next::Conclude => break,
+                Next::Tell(state) => tell(&comparison, state, &mut sink),
+                Next::Wait => desk.changed().await,
+                Next::Step { single } => {
+                    let begun = Instant::now();
+                    if !comparison.step(&mut sink).await? {
+                        break;
+                    }
+                    if single || attention.is_due() {
+                        look(&mut comparison, &mut field, &mut sink).await?;
+                    }
+                    rest(&desk, begun).await;
+                    attention.breathe().await;
+                }
+            }
+        }
+        // A person who wants another run does not wait for the test of this one.
+        unless(conclude(&mut comparison, &mut field, &mut sink), desk.superseded()).await.unwrap_or(Ok(()))
+    }
+
+    async fn open(&mut self, choice: DeviceChoice, config: &Config) -> Result<Rc<Opened>, TrainError> {
+        if let Some((_, opened)) = self.opened.as_ref().filter(|(known, _)| *known == choice) {
+            return Ok(opened.clone());
+        }
+        let opened = Rc::new(device::open(choice, config, &mut |event| self.desk.tell(event)).await?);
+        self.opened = Some((choice, opened.clone()));
+        Ok(opened)
+    }
+
+    /// The comparison on the sample where there is one that can be used, else on the synthetic stream.
+    fn prepare(&self, config: Config, sample: bool, opened: &Opened, sink: &mut dyn FnMut(Event)) -> Result<Comparison, TrainError> {
+        let on = |rows: Arc<dyn Source>| Comparison::new(config.clone(), rows, &opened.device, opened.watch.clone());
+        let why = match (&self.sample, self.sample.rows()) {
+            (_, Some(rows)) if sample => match on(rows) {
+                Err(TrainError::Data(error)) => error.to_string(),
+                outcome => return outcome,
+            },
+            (Sample::Unusable(why), _) if sample => why.clone(),
+            _ => return on(data::synthetic(&config)),
+        };
+        sink(Event::Refused(data::set_aside(why)));
+        on(data::synthetic(&config))
+    }
+}
+
+/// Tells whether the run plays, and with it the exact step, so that a pause shows where it stopped.
+fn tell(comparison: &Comparison, state: State, sink: &mut dyn FnMut(Event)) {
+    sink(comparison.progress());
+    sink(Event::State(state));
 }
 
 /// Lets a model go on from a file. One that does not fit is refused and changes nothing.
@@ -89,8 +200,8 @@ async fn load(comparison: &mut Comparison, name: String, bytes: &[u8], sink: &mu
             comparison.evaluate_panel(sink).await
         }
         Err(error @ TrainError::Weights(_)) => {
-            let failure = Failure::from(&error);
-            sink(Event::Refused(Failure { what: format!("{name}: {}", failure.what), ..failure }));
+            let Failure { what, detail, next } = Failure::from(&error);
+            sink(Event::Refused(Failure { what: format!("{name}: {what}"), detail, next: format!("The run goes on as it was. {next}") }));
             Ok(())
         }
         Err(error) => Err(error),
@@ -112,137 +223,40 @@ async fn conclude(comparison: &mut Comparison, field: &mut Field, sink: &mut dyn
     comparison.evaluate_all(sink).await
 }
 
-struct Worker {
-    commands: Receiver<Command>,
-    queue: VecDeque<Command>,
-    /// The device, once opened: a browser opens it once for a worker.
-    opened: Option<(DeviceChoice, Rc<Opened>)>,
+/// Waits until a step at the wanted speed is over, or a command comes.
+async fn rest(desk: &Desk, begun: Instant) {
+    let speed = desk.steps_per_second();
+    if speed > 0.0 {
+        let left = Duration::from_secs_f32(1.0 / speed).saturating_sub(begun.elapsed());
+        let _ = unless(pause(left.as_millis() as i32), desk.changed()).await;
+    }
 }
 
-impl Worker {
-    async fn serve(mut self) {
-        loop {
-            let command = match self.queue.pop_front() {
-                Some(command) => command,
-                None => match self.commands.recv().await {
-                    Ok(command) => command,
-                    Err(_) => return,
-                },
-            };
-            if let Command::Start { run, config, device, sample } = command
-                && let Err(error) = self.run(run, *config, device, sample).await
-            {
-                post(&Message { run, event: Event::Failed(Failure::from(&error)) });
-            }
-        }
+/// When the trainer last looked up from its steps.
+struct Attention {
+    looked: Instant,
+    breathed: Instant,
+}
+
+impl Attention {
+    fn new() -> Self {
+        Self { looked: Instant::now(), breathed: Instant::now() }
     }
 
-    async fn open(&mut self, run: u32, choice: DeviceChoice, config: &Config) -> Result<Rc<Opened>, TrainError> {
-        if let Some((_, opened)) = self.opened.as_ref().filter(|(known, _)| *known == choice) {
-            return Ok(opened.clone());
+    /// Whether it is time to show what the steps did.
+    fn is_due(&mut self) -> bool {
+        let due = self.looked.elapsed() > LOOK;
+        if due {
+            self.looked = Instant::now();
         }
-        let opened = Rc::new(device::open(choice, config, &mut |event| post(&Message { run, event })).await?);
-        self.opened = Some((choice, opened.clone()));
-        Ok(opened)
+        due
     }
 
-    /// A whole run, until its end or until another is asked for.
-    async fn run(&mut self, run: u32, config: Config, choice: DeviceChoice, sample: bool) -> Result<(), TrainError> {
-        CURRENT_RUN.store(run, Ordering::Relaxed);
-        let mut sink = |event: Event| post(&Message { run, event });
-        let opened = self.open(run, choice, &config).await?;
-        sink(Event::Device(opened.report.clone()));
-        sink(Event::Stage(Stage::Data));
-        breathe().await;
-        let source = data::source(&config, sample).await?;
-        let mut comparison = Comparison::new(config, source, &opened.device, opened.watch.clone())?;
-        let mut field = Field::default();
-        comparison.introduce(&mut sink);
-        sink(Event::State(State::Paused));
-        let mut wish = Wish { playing: false, steps: 0, is_over: false, steps_per_second: 0.0, weights: Vec::new() };
-        let (mut looked, mut turn) = (Instant::now(), Instant::now());
-        loop {
-            if !wish.playing && wish.steps == 0 {
-                match self.commands.recv().await {
-                    Ok(command) => self.queue.push_back(command),
-                    Err(_) => return Ok(()),
-                }
-            }
-            let was_playing = wish.playing;
-            if self.obey(run, &mut wish) {
-                return Ok(());
-            }
-            for (name, bytes) in wish.weights.drain(..) {
-                load(&mut comparison, name, &bytes, &mut sink).await?;
-            }
-            if wish.is_over {
-                return conclude(&mut comparison, &mut field, &mut sink).await;
-            }
-            if wish.playing != was_playing {
-                // The exact step comes with the news, so that a pause shows where it stopped.
-                sink(comparison.progress());
-                sink(Event::State(if wish.playing { State::Playing } else { State::Paused }));
-            }
-            if !wish.playing && wish.steps == 0 {
-                continue;
-            }
-            let begun = Instant::now();
-            let more = comparison.step(&mut sink).await?;
-            let single = wish.steps > 0;
-            wish.steps = wish.steps.saturating_sub(1);
-            if !more {
-                return conclude(&mut comparison, &mut field, &mut sink).await;
-            }
-            if single || looked.elapsed() > LOOK {
-                look(&mut comparison, &mut field, &mut sink).await?;
-                looked = Instant::now();
-            }
-            if single && !wish.playing {
-                sink(Event::State(State::Paused));
-            }
-            self.rest(begun, wish.steps_per_second).await;
-            if turn.elapsed() > TURN {
-                breathe().await;
-                turn = Instant::now();
-            }
-        }
-    }
-
-    /// Takes the commands that have come. `true` where another run is asked for.
-    fn obey(&mut self, run: u32, wish: &mut Wish) -> bool {
-        while let Ok(command) = self.commands.try_recv() {
-            self.queue.push_back(command);
-        }
-        while let Some(command) = self.queue.pop_front() {
-            match command {
-                Command::Start { .. } => {
-                    self.queue.push_front(command);
-                    return true;
-                }
-                Command::Play { run: of } if of == run => wish.playing = true,
-                Command::Pause { run: of } if of == run => wish.playing = false,
-                Command::Step { run: of } if of == run => {
-                    wish.playing = false;
-                    wish.steps += 1;
-                }
-                Command::Finish { run: of } if of == run => wish.is_over = true,
-                Command::Speed { run: of, steps_per_second } if of == run => wish.steps_per_second = steps_per_second,
-                Command::Load { run: of, name, bytes } if of == run => wish.weights.push((name, bytes)),
-                _ => {}
-            }
-        }
-        false
-    }
-
-    /// Waits until a step at this speed is over, or a command comes.
-    async fn rest(&self, begun: Instant, steps_per_second: f32) {
-        if steps_per_second <= 0.0 {
-            return;
-        }
-        let step = Duration::from_secs_f32(1.0 / steps_per_second);
-        while begun.elapsed() < step && self.commands.is_empty() {
-            let left = (step.saturating_sub(begun.elapsed())).as_millis() as i32;
-            pause(left.clamp(1, NAP_MS)).await;
+    /// Lets commands be heard.
+    async fn breathe(&mut self) {
+        if self.breathed.elapsed() > TURN {
+            breathe().await;
+            self.breathed = Instant::now();
         }
     }
 }

@@ -1,0 +1,162 @@
+// Starts the page's program, and says why where it does not start.
+//
+// A classic script on purpose, without an integrity attribute: a module, or a script that is checked, loads neither in a
+// sandboxed frame nor from a file, and those are among what must be said. Where even this file does not run, the style sheet
+// shows a sentence after some seconds (.late).
+"use strict";
+
+globalThis.duia = (() => {
+  const SECOND = 1_000;
+  /** Longest wait for a file before the page says that it has not come. */
+  const LATE = 5 * SECOND;
+  /** Longest wait for each file when a failure is looked into. */
+  const LOOK = 4 * SECOND;
+  // A program of one instruction that needs SIMD.
+  const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+  const BROWSERS = "Use Chrome or Edge 91, Firefox 89, Safari 16.4 or later, and allow WebAssembly.";
+  const SCRIPT_TYPES = /^(text|application)\/(x-)?(javascript|ecmascript)\b/i;
+
+  // Before anything is drawn: the theme of the link, so that a dark page does not flash white.
+  const theme = new URLSearchParams(`${location.search.slice(1)}&${location.hash.slice(1)}`).getAll("theme").pop();
+  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+
+  /** What the content security policy stopped so far. A policy can come from the host, which this page does not know. */
+  const stopped = [];
+  addEventListener("securitypolicyviolation", (event) => stopped.push(event));
+
+  const nameOf = (url) => url.split("/").pop() || url;
+  const list = (parts) => parts.join("; ");
+
+  /** What is wrong with a file as the host sends it; null where nothing is. */
+  async function inspect({ url, integrity }) {
+    const name = nameOf(url);
+    const give = () => ({ cache: "no-store", signal: AbortSignal.timeout?.(LOOK) });
+    try {
+      const response = await fetch(url, give());
+      const type = response.headers.get("content-type");
+      if (!response.ok) return `the host answers ${response.status} for ${name}, so the file is missing or not allowed`;
+      if (/^text\/html\b/i.test(type ?? "")) return `the host sends a page of HTML in the place of ${name}, so the file is missing`;
+      if (/\.m?js$/.test(url) && !SCRIPT_TYPES.test(type ?? "")) {
+        return `the host sends ${name} ${type ? `as "${type}"` : "without a type"} and must send it as "text/javascript"`;
+      }
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      if (integrity && !(await fetch(url, { ...give(), integrity }).then(() => true, () => false))) {
+        return `${name} arrived changed or cut (${bytes.length} bytes): its checksum is not the one of this page's build`;
+      }
+      if (/\.wasm$/.test(url) && !WebAssembly.validate(bytes)) {
+        return `${name} arrived changed or cut: its ${bytes.length} bytes are no whole WebAssembly program`;
+      }
+      return null;
+    } catch (error) {
+      if (error.name === "TimeoutError") return `${name} did not arrive within ${LOOK / SECOND} s`;
+      return `${name} could not be fetched (${error.message})`;
+    }
+  }
+
+  /** The host's policy where it stopped something that the page needs. */
+  function forbidden(error) {
+    const text = String(error?.message ?? error ?? "");
+    const wasm = stopped.some((event) => event.blockedURI === "wasm-eval") || /wasm|WebAssembly/.test(text) && /Content Security Policy|unsafe-eval/.test(text);
+    if (wasm) return "the host's content security policy forbids WebAssembly: it must allow 'wasm-unsafe-eval' in script-src";
+    const own = stopped.find((event) => event.blockedURI.startsWith(location.origin));
+    return own && `the host's content security policy (${own.effectiveDirective}) stops ${nameOf(own.blockedURI)}: it must allow 'self' there`;
+  }
+
+  /** Where this page runs, when no program can run there. */
+  function misplaced() {
+    if (location.protocol === "file:") {
+      return {
+        what: "this page was opened as a file, and a browser runs its program only from a server",
+        next: "Run \"make demo\", or serve its folder (for instance with \"python3 -m http.server\") and open the address that is said there.",
+      };
+    }
+    if (globalThis.origin === "null") {
+      return {
+        what: "this page is in a sandboxed frame, where a browser lets it start neither its program nor a trainer",
+        next: "Open it alone, or let the frame have sandbox=\"allow-scripts allow-same-origin\".",
+        alone: true,
+      };
+    }
+    if (typeof WebAssembly !== "object") return { what: "it needs WebAssembly, which is missing or switched off here", next: BROWSERS };
+    if (!WebAssembly.validate(new Uint8Array(SIMD))) return { what: "it needs WebAssembly with SIMD, which this browser lacks", next: BROWSERS };
+    return null;
+  }
+
+  /** Why a program did not start: what was seen and what to do. Of its files each has a `url`, and `integrity` where it is known. */
+  async function diagnose(files, error) {
+    const place = misplaced();
+    if (place) return place;
+    const policy = forbidden(error);
+    if (policy) return { what: policy, next: "Ask whoever runs this host to change that header." };
+    const faults = (await Promise.all(files.map(inspect))).filter(Boolean);
+    if (faults.length > 0) return { what: list(faults), next: "Reload. If it stays, the host must send the whole folder as it was built." };
+    const text = String(error?.message ?? error ?? "");
+    return { what: text || "the browser gave no reason, and all its files arrive whole", next: "Reload. If it stays, try another browser." };
+  }
+
+  function button(text, press) {
+    const element = document.createElement("button");
+    element.type = "button";
+    element.textContent = text;
+    element.addEventListener("click", press);
+    return element;
+  }
+
+  /** Puts sentences and controls in the place of "Starting". */
+  function show(boot, sentences, controls) {
+    const words = document.createElement("span");
+    words.textContent = sentences;
+    boot.replaceChildren(words, ...controls);
+  }
+
+  function alone() {
+    const link = document.createElement("a");
+    [link.href, link.target, link.rel, link.textContent] = [location.href, "_blank", "noopener", `Open it alone: ${location.href}`];
+    return link;
+  }
+
+  const reload = () => location.reload();
+
+  async function start(boot) {
+    let over = false;
+    const fail = (why) => {
+      if (over) return;
+      over = true;
+      boot.dataset.failed = "";
+      boot.setAttribute("role", "alert");
+      show(boot, `The page could not start: ${why.what}. ${why.next}`, why.alone ? [alone()] : [button("Reload", reload)]);
+    };
+    const place = misplaced();
+    if (place) return fail(place);
+    // The names of the program, as the build wrote them.
+    const { js, wasm } = document.querySelector("meta[name=program]").dataset;
+    const absolute = (name) => new URL(name, document.baseURI).href;
+    const checksums = new Map([...document.querySelectorAll("link[integrity]")].map((link) => [link.href, link.integrity]));
+    const files = [absolute(js), absolute(wasm)].map((url) => ({ url, integrity: checksums.get(url) }));
+    const explain = async (error) => fail(await diagnose(files, error));
+    const late = () => {
+      const came = new Set(performance.getEntriesByType("resource").map((entry) => entry.name));
+      const missing = files.filter(({ url }) => !came.has(url)).map(({ url }) => nameOf(url));
+      const seen = missing.length > 0 ? `${list(missing)} has not arrived` : "its files are here and it has not begun";
+      if (!over) show(boot, `The page is still starting: after ${LATE / SECOND} s ${seen}. It goes on by itself when it can.`, [button("Reload", reload)]);
+    };
+    const timer = setTimeout(late, LATE);
+    try {
+      const program = await import(files[0].url);
+      await program.default({ module_or_path: files[1].url });
+    } catch (error) {
+      await explain(error);
+    }
+    over = true;
+    clearTimeout(timer);
+  }
+
+  addEventListener("DOMContentLoaded", () => {
+    document.getElementById("reload")?.addEventListener("click", reload);
+    const boot = document.getElementById("boot");
+    boot?.querySelector(".late")?.remove();
+    if (boot) start(boot);
+  });
+
+  return { diagnose: (names, text) => diagnose(names.map((name) => ({ url: new URL(name, document.baseURI).href })), text) };
+})();

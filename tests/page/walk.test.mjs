@@ -1,0 +1,97 @@
+// Random walks: two hundred clicks and keys, seeded, must leave a page that still plays.
+//
+// DUIA_WALKS      how many walks (default 3)
+// DUIA_WALK_SEED  the seed of the first (default 1): a walk that failed is walked again by its seed
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { PATIENCE, host, launch, open, seeded } from "./helpers.mjs";
+
+const WALKS = Number(process.env.DUIA_WALKS ?? 3);
+const FIRST = Number(process.env.DUIA_WALK_SEED ?? 1);
+const PACES = 200;
+const KEYS = ["Space", ".", "e", "r", "?", "Escape", "Tab", "Enter", "ArrowDown", "ArrowUp"];
+
+/**
+ * Works one of the controls that a person could reach now, chosen by a number in 0..1, and says which. What opens the system's own
+ * windows (lists, files) is set as such a window would set it; a click is left to the caller's mouse.
+ */
+function work([which, how]) {
+  const dialog = document.querySelector("dialog[open]");
+  const controls = [...(dialog ?? document).querySelectorAll("button, select, input:not([type=file]), summary, canvas")];
+  const reachable = controls.filter((control) => !control.disabled && control.checkVisibility({ visibilityProperty: true }) && control.dataset.testid !== "reload");
+  const control = reachable[Math.floor(which * reachable.length)];
+  const name = control.dataset.testid ?? (control.textContent.trim().slice(0, 30) || control.tagName);
+  if (control.matches("select")) {
+    control.selectedIndex = Math.floor(how * control.options.length);
+    control.dispatchEvent(new Event("change", { bubbles: true }));
+    return { name: `${name} = ${control.value}` };
+  }
+  if (control.matches("input:not([type=checkbox])")) {
+    control.value = how < 0.2 ? "no number" : String(Math.floor(how * 100));
+    control.dispatchEvent(new Event("change", { bubbles: true }));
+    return { name: `${name} = ${control.value}` };
+  }
+  control.scrollIntoView({ block: "center" });
+  const box = control.getBoundingClientRect();
+  const inside = control.matches("canvas") ? how : 0.5;
+  return { name, at: [box.x + inside * box.width, box.y + inside * box.height] };
+}
+
+async function pace(page, random) {
+  if (random() < 0.4) {
+    const key = KEYS[Math.floor(random() * KEYS.length)];
+    await page.keyboard.press(key);
+    return key;
+  }
+  const { name, at } = await page.evaluate(work, [random(), random()]);
+  if (at) await page.mouse.click(...at);
+  return name;
+}
+
+/** What a person does who wants it to play, whatever the page shows. */
+async function play(reader) {
+  while (await reader.page.locator("dialog[open]").count()) await reader.page.keyboard.press("Escape");
+  const step = reader.page.locator("[data-testid=failure] button").first();
+  if (await step.count()) await step.click();
+  // The whole test of a long race takes minutes; a reset ends it.
+  else if (!(await reader.part("play").isEnabled())) await reader.press("reset");
+  if ((await reader.text("play")) !== "Pause") await reader.press("play");
+  await reader.plays();
+}
+
+describe("random walks", { timeout: (WALKS + 1) * 2 * PATIENCE }, () => {
+  let site;
+  let browser;
+  before(async () => {
+    site = await host();
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    await site?.close();
+  });
+
+  for (let seed = FIRST; seed < FIRST + WALKS; seed += 1) {
+    test(`walk ${seed}`, async () => {
+      const random = seeded(seed);
+      const reader = await open(browser, site, "sample=off");
+      const trail = [];
+      try {
+        await reader.part("play").waitFor();
+        for (let step = 0; step < PACES; step += 1) {
+          trail.push(await pace(reader.page, random));
+          // Mostly as fast as it goes; now and then a person looks at what happened.
+          await reader.page.waitForTimeout(random() < 0.05 ? 1_500 * random() : 40 * random());
+        }
+        await play(reader);
+        assert.deepEqual(reader.wrong, []);
+        assert.ok(await reader.part("page-failure").isHidden(), "the page itself lives");
+      } catch (error) {
+        throw new Error(`${error.message}\nThe walk: ${trail.join(", ")}`, { cause: error });
+      } finally {
+        await reader.close();
+      }
+    });
+  }
+});
