@@ -34,7 +34,7 @@ globalThis.duia = (() => {
     try {
       const response = await fetch(url, give());
       const type = response.headers.get("content-type");
-      if (!response.ok) return `the host answers ${response.status} for ${name}, so the file is missing or not allowed`;
+      if (!response.ok) return `the host answers ${response.status} for ${name}`;
       if (/^text\/html\b/i.test(type ?? "")) return `the host sends a page of HTML in the place of ${name}, so the file is missing`;
       if (/\.m?js$/.test(url) && !SCRIPT_TYPES.test(type ?? "")) {
         return `the host sends ${name} ${type ? `as "${type}"` : "without a type"} and must send it as "text/javascript"`;

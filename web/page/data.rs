@@ -15,6 +15,15 @@ fn title(origin: Origin) -> &'static str {
     }
 }
 
+/// For the badge: the bar has little room.
+fn short(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Synthetic => "Synthetic",
+        Origin::Sample => "Real sample",
+        Origin::File => "File",
+    }
+}
+
 fn explanation(origin: Origin) -> &'static str {
     match origin {
         Origin::Synthetic => {
@@ -35,7 +44,7 @@ pub fn DataBadge() -> impl IntoView {
     let session = expect_context::<Session>();
     let run = session.run;
     let origin = Memo::new(move |_| run.data.with(|data| data.as_ref().map(|data| data.origin)));
-    let word = Signal::derive(move || origin.get().map_or("not known yet", title).to_string());
+    let word = Signal::derive(move || origin.get().map_or("not known yet", short).to_string());
     let wants_sample = Memo::new(move |_| session.address.with(|address| address.sample));
     let none_here = move || wants_sample.get() && origin.get() == Some(Origin::Synthetic);
     view! {
