@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use duia::config::Config;
+use duia::config::{Config, ConfigError};
 use duia::data::{Source, generator::Generator, sample};
-use duia::platform::within;
+use duia::footprint::{self, Shape};
+use duia::platform::{available_memory, within};
 use duia::wire::Failure;
 use js_sys::{Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -54,8 +55,12 @@ impl Sample {
 }
 
 /// The seeded stream.
-pub fn synthetic(config: &Config) -> Arc<dyn Source> {
-    Arc::new(Generator::new(config))
+///
+/// # Errors
+/// Sizes that do not fit: the stream's own tables are made with it.
+pub fn synthetic(config: &Config) -> Result<Arc<dyn Source>, ConfigError> {
+    footprint::require(config, Shape::synthetic(config), available_memory())?;
+    Ok(Arc::new(Generator::new(config)))
 }
 
 /// What a person is told where the synthetic stream takes the place of a sample.

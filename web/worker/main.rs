@@ -15,7 +15,8 @@ use desk::Desk;
 use duia::config::Config;
 use duia::control::{Next, Order};
 use duia::data::Source;
-use duia::platform::{breathe, pause, unless};
+use duia::footprint::{self, Shape};
+use duia::platform::{available_memory, breathe, pause, unless};
 use duia::training::device::{self, Opened};
 use duia::training::{Comparison, TrainError};
 use duia::view::Field;
@@ -122,6 +123,10 @@ impl Worker {
     async fn run(&mut self, Order { run, config, device, sample }: Order) -> Result<(), TrainError> {
         let desk = self.desk.clone();
         let mut sink = |event: Event| post(run, event);
+        if !sample {
+            // Before the device: its self-test takes steps of the run's own widths.
+            footprint::require(&config, Shape::synthetic(&config), available_memory())?;
+        }
         let opened = self.open(device, &config).await?;
         sink(Event::Device(opened.report.clone()));
         desk.tell(Event::Stage(Stage::Data));
@@ -179,10 +184,10 @@ impl Worker {
                 outcome => return outcome,
             },
             (Sample::Unusable(why), _) if sample => why.clone(),
-            _ => return on(data::synthetic(&config)),
+            _ => return on(data::synthetic(&config)?),
         };
         sink(Event::Refused(data::set_aside(why)));
-        on(data::synthetic(&config))
+        on(data::synthetic(&config)?)
     }
 }
 
