@@ -41,6 +41,7 @@ trait UnitKernels: Backend {
     ) -> FloatTensor<Self>;
 
     /// The gradients of [`activation_unit`] in its queries, offsets, unit, behaviours and weights.
+    #[allow(clippy::type_complexity, reason = "the macro of backends takes a plain tuple of tensors")]
     #[fusion(meta = |queries, offsets, unit, behaviours, weights, _ids, _grad| {
         (queries.clone(), offsets.clone(), unit.clone(), behaviours.clone(), weights.clone())
     })]

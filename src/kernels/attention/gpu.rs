@@ -102,7 +102,7 @@ fn softmax_kernel(ids: &Tensor<i32>, logits: &mut Tensor<f32>, units: usize, slo
     }
     if total > 0.0f32 {
         for h in 0..slots {
-            logits[at + h] = logits[at + h] / total;
+            logits[at + h] /= total;
         }
     }
 }
