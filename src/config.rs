@@ -192,7 +192,7 @@ pub struct Config {
     /// towers and of UHSE.
     pub history: usize,
     /// The newest of them that the ranker itself pools to a mean, in which what is newest drowns: on the generator PLE is best
-    /// with 1, on 655 real users with 3 (`duia sweep recent`, docs/results.md). What a ranker gains that reads the whole history
+    /// with 1, on 655 real users with 3 (`duia sweep recent`, docs/results/notes.md). What a ranker gains that reads the whole history
     /// beside them says the variant `ple-long`.
     pub recent: usize,
     /// How negatives are drawn.
@@ -272,7 +272,7 @@ pub struct Config {
     pub enhancement_scale: f64,
     /// Share of the training requests from which all vectors that are lent to a side are withheld. A ranker that always
     /// has them leans on them, and its embeddings stay behind: without this even a user's own vector, lent to
-    /// himself, makes PLE worse (docs/results.md).
+    /// themselves, makes PLE worse (docs/results/notes.md).
     pub withheld_share: f64,
     /// Whether a running mean is taken out of what is lent, and out of the vectors that it is fitted to. Vectors of a tower share
     /// a large common part, which says nothing of anybody.

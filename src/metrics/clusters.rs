@@ -27,7 +27,7 @@ use super::ByGroup;
 use crate::data::Side;
 use crate::variants::Variant;
 
-/// State of the clusters over the test positives of an evaluation, memories frozen (section 6 of the design).
+/// State of the clusters over the test positives of an evaluation, memories frozen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClusterHealth {
     /// Which variant's clusters.

@@ -1,4 +1,4 @@
-//! The complete model once more, from the paper and the design alone: plain f64, one sample at a time, no tensor beyond
+//! The complete model once more, from the paper and docs/assumptions.md alone: plain f64, one sample at a time, no tensor beyond
 //! reading what a ranker holds.
 
 use burn::module::{Module, ModuleVisitor, Param};
