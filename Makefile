@@ -17,7 +17,9 @@ QUICKLY := CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CAR
 export PATH := $(TOOLS)/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: demo page test lint native browser bench fuzz deny tools browser-tools help
+KIT := $(TARGET)/gpu-kit
+
+.PHONY: demo page test lint native browser bench gpu gpu-kit fuzz deny tools browser-tools help
 
 help:
 	@echo "make demo    build the page and serve it at http://$(ADDRESS):$(PORT)/"
@@ -26,6 +28,8 @@ help:
 	@echo "make fuzz    bytes of strangers against everything that reads them, a minute each (SECONDS=1800 for more)"
 	@echo "make deny    licences and advisories of what this crate stands on"
 	@echo "make bench   what a step costs, and the sizes of both programs"
+	@echo "make gpu     how fast this machine trains, on its GPU where it has one, beside PyTorch (MINUTES=8)"
+	@echo "make gpu-kit the same for another machine: a folder to copy there, which builds nothing and needs no network"
 
 demo: tools
 	@echo "Building the page (a quarter of an hour the first time, then seconds), to be served at http://$(ADDRESS):$(PORT)/; Ctrl-C ends it …"
@@ -55,6 +59,20 @@ bench: page browser-tools
 	cargo bench --bench step
 	node benches/sizes.mjs
 	cd tests/page && npm install --no-audit --no-fund --silent && npm run --silent bench
+
+# CUDA's driver and compiler are found at run time, so neither is needed to build. The version is that of the driver's functions that
+# may be called.
+gpu-kit:
+	CUDARC_CUDA_VERSION=$${CUDARC_CUDA_VERSION:-13000} cargo build --release --features cuda --bin duia
+	mkdir -p $(KIT)
+	strip -o $(KIT)/duia $(TARGET)/release/duia
+	cp benches/gpu_peer.py $(KIT)/
+	cp benches/gpu.sh $(KIT)/run.sh
+	@du -h $(KIT)/duia
+	@echo "Copy $(KIT) to the machine with the GPU and run ./run.sh there: it leaves gpu-results/table.md."
+
+gpu: gpu-kit
+	$(KIT)/run.sh --minutes $(or $(MINUTES),8)
 
 fuzz:
 	fuzz/run $(or $(SECONDS),60)

@@ -35,6 +35,11 @@ mod here {
         });
     }
 
+    /// Threads that run at once here.
+    pub fn threads() -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
     /// Lets whoever shares this thread have a turn: nobody does natively.
     pub async fn breathe() {}
 
@@ -66,6 +71,11 @@ mod here {
         let get = |of: &JsValue, name: &str| js_sys::Reflect::get(of, &name.into()).ok();
         let gigabytes = get(&js_sys::global(), "navigator").and_then(|navigator| get(&navigator, "deviceMemory")?.as_f64());
         Some(gigabytes.map_or(MOST, |all| (all * 1e9 / 2.0).min(MOST)) as u64)
+    }
+
+    /// Threads that run at once here: a worker has one.
+    pub fn threads() -> usize {
+        1
     }
 
     /// Lets the worker's event loop have a turn, so that a command sent meanwhile is heard.

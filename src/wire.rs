@@ -74,6 +74,10 @@ pub enum DeviceChoice {
     Gpu,
     /// The CPU.
     Cpu,
+    /// An NVIDIA GPU through CUDA, or an error.
+    Cuda,
+    /// A graphics adapter through Vulkan, a software one included, or an error.
+    Vulkan,
 }
 
 /// An event of a run.

@@ -7,6 +7,7 @@ use duia::config::Preset;
 use duia::variants::Variant;
 use duia::wire::DeviceChoice;
 
+use super::bench::arguments::Bench;
 use super::evidence::arguments::{Ablate, Simulate, Sweep};
 use super::form::Form;
 use super::sample::DEFAULT_SAMPLE;
@@ -59,6 +60,8 @@ pub enum Command {
     /// The file is safetensors: an independent implementation can replay it. docs/trace.md has its names and rules.
     #[command(after_help = models_help())]
     Trace(Trace),
+    /// How fast does this machine train, and what bounds it? Measures steps on a device and writes a table.
+    Bench(Bench),
     /// What can be set? Prints a configuration as JSON, and as a link to the page on standard error.
     #[command(after_help = models_help())]
     Config(Settings),
@@ -174,6 +177,10 @@ pub enum Device {
     Gpu,
     /// The CPU: equal seeds give equal bytes.
     Cpu,
+    /// An NVIDIA GPU through CUDA, or an error. Needs a build with `--features cuda`.
+    Cuda,
+    /// A graphics adapter through Vulkan, or an error.
+    Vulkan,
 }
 
 impl From<Device> for DeviceChoice {
@@ -182,6 +189,8 @@ impl From<Device> for DeviceChoice {
             Device::Auto => Self::Auto,
             Device::Gpu => Self::Gpu,
             Device::Cpu => Self::Cpu,
+            Device::Cuda => Self::Cuda,
+            Device::Vulkan => Self::Vulkan,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! terminals, which the core does not.
 
 mod arguments;
+mod bench;
 mod console;
 mod drawing;
 mod evidence;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Some(Command::Inspect(inspect)) => inspect::inspect(&inspect),
         Some(Command::Sample(sample)) => sample::sample(&sample),
         Some(Command::Trace(trace)) => trace::trace(&trace),
+        Some(Command::Bench(bench)) => bench::bench(&bench),
         Some(Command::Config(settings)) => settings.resolve().and_then(|config| settings::print(&config)),
     };
     match outcome {

@@ -3,10 +3,13 @@
 //! A kernel that fails validation in a browser is only logged and leaves stale numbers behind (tracel-ai/cubecl#1641),
 //! so no GPU is trusted before it has trained a few steps of the very model and agreed with the CPU.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
-use burn::tensor::wgpu::wgpu;
+use burn::tensor::wgpu::{WgpuBackend, wgpu};
 
 use super::{Learner, TrainError};
 use crate::config::Config;
@@ -94,40 +97,131 @@ pub async fn open(choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Ev
     }
 }
 
+/// Opens the device that was asked for without the self-test, for whoever compares it with the CPU themselves.
+///
+/// # Errors
+/// Where there is no such device.
+pub async fn find(choice: DeviceChoice) -> Result<Opened, TrainError> {
+    if choice == DeviceChoice::Cpu {
+        return Ok(cpu("The CPU was asked for."));
+    }
+    let mut missing = Vec::new();
+    for &way in ways(choice) {
+        match found(way, choice).await {
+            Ok(found) => return Ok(found.opened("It was asked for.".into(), None)),
+            Err(reason) => missing.push(reason),
+        }
+    }
+    Err(TrainError::NoDevice(missing.join(" ")))
+}
+
+/// A way to reach a GPU.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Cuda,
+    Vulkan,
+    /// Whatever graphics interface the machine has: WebGPU in a browser, else Vulkan, Metal or DX12.
+    Graphics,
+}
+
+/// The ways that a choice allows, in the order in which they are tried.
+fn ways(choice: DeviceChoice) -> &'static [Way] {
+    match choice {
+        DeviceChoice::Cuda => &[Way::Cuda],
+        DeviceChoice::Vulkan => &[Way::Vulkan],
+        _ if cfg!(feature = "cuda") => &[Way::Cuda, Way::Graphics],
+        _ => &[Way::Graphics],
+    }
+}
+
+/// A GPU that has not shown yet that it agrees with the CPU.
+struct Found {
+    device: Device,
+    watch: Watch,
+    backend: &'static str,
+    adapter: String,
+    software: bool,
+}
+
+impl Found {
+    fn opened(self, reason: String, self_test: Option<f32>) -> Opened {
+        let Self { device, watch, backend, adapter, .. } = self;
+        Opened { device, report: DeviceReport { backend: backend.into(), adapter, reason, self_test }, watch }
+    }
+}
+
+/// The first GPU that a choice allows and that agrees with the CPU. What was wrong with those before it is told with it: on an H200
+/// CUDA's losses were not numbers from the second step on, while the same card agreed through Vulkan.
 async fn gpu(choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Event)) -> Result<Opened, String> {
-    let software = answered(probe()).await??;
+    let mut refused = Vec::new();
+    for &way in ways(choice) {
+        match agreeing(way, choice, config, sink).await {
+            Ok(mut opened) => {
+                refused.push(opened.report.reason);
+                opened.report.reason = refused.join(" ");
+                return Ok(opened);
+            }
+            Err(reason) => refused.push(reason),
+        }
+    }
+    Err(refused.join(" "))
+}
+
+async fn agreeing(way: Way, choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Event)) -> Result<Opened, String> {
+    let found = found(way, choice).await?;
+    let what = if way == Way::Cuda { "CUDA" } else { "The graphics adapter" };
+    sink(Event::Stage(Stage::SelfTest));
+    let difference = self_test(&found.device, config, &found.watch).await.map_err(|error| format!("{what} failed the self-test: {error}."))?;
+    if difference.is_nan() || difference > SELF_TEST_BOUND {
+        return Err(format!("{what} computes other losses than the CPU (off by {difference:.1e})."));
+    }
+    let reason = reason(way, found.software).into();
+    Ok(found.opened(reason, Some(difference)))
+}
+
+async fn found(way: Way, choice: DeviceChoice) -> Result<Found, String> {
+    if way == Way::Cuda { cuda() } else { graphics(way, choice).await }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> Result<Found, String> {
+    let adapter = cuda::probe()?;
+    Ok(Found { device: Device::cuda(0), watch: Watch { gpu: true, ..Watch::default() }, backend: "CUDA", adapter, software: false })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Result<Found, String> {
+    Err("This program was built without CUDA; `cargo build --release --features cuda` builds it in.".into())
+}
+
+/// The best graphics adapter.
+async fn graphics(way: Way, choice: DeviceChoice) -> Result<Found, String> {
+    let api = if way == Way::Vulkan { WgpuBackend::Vulkan } else { WgpuBackend::Auto };
+    let software = answered(probe(api)).await??;
     // A software adapter in a native program is slower than the CPU backend; in a browser it is what was switched on.
     if software && choice == DeviceChoice::Auto && !cfg!(target_family = "wasm") {
         return Err("The only graphics adapter is a software one, slower than the CPU backend.".into());
     }
-    let (device, setup) = answered(Device::wgpu_options().init_with_setup_async())
-        .await?
-        .map_err(|error| format!("The graphics adapter was refused: {error}."))?;
+    let options = Device::wgpu_options();
+    let options = if api == WgpuBackend::Auto { options } else { options.graphics_api(api) };
+    let (device, setup) =
+        answered(options.init_with_setup_async()).await?.map_err(|error| format!("The graphics adapter was refused: {error}."))?;
     let watch = Watch { gpu: true, ..Watch::default() };
     watch.listen(&setup.device);
-    sink(Event::Stage(Stage::SelfTest));
-    let difference =
-        self_test(&device, config, &watch).await.map_err(|error| format!("The graphics adapter failed the self-test: {error}."))?;
-    if difference.is_nan() || difference > SELF_TEST_BOUND {
-        return Err(format!("The graphics adapter computes other losses than the CPU (off by {difference:.1e})."));
-    }
     let info = setup.adapter.get_info();
-    let report = DeviceReport {
-        backend: backend_name(info.backend).into(),
-        adapter: if info.name.is_empty() { info.driver } else { info.name },
-        reason: reason(software).into(),
-        self_test: Some(difference),
-    };
-    Ok(Opened { device, report, watch })
+    let adapter = if info.name.is_empty() { info.driver } else { info.name };
+    Ok(Found { device, watch, backend: backend_name(info.backend), adapter, software })
 }
 
-/// Why the graphics adapter is used, and what it is where it is none but in name.
-fn reason(software: bool) -> &'static str {
-    if software {
-        "This is a software adapter: the processor computes what a graphics card would, more slowly than the CPU backend does. It agrees \
-         with the CPU."
-    } else {
-        "There is a graphics adapter and it agrees with the CPU."
+/// Why a GPU is used, and what it is where it is none but in name.
+fn reason(way: Way, software: bool) -> &'static str {
+    match way {
+        Way::Cuda => "There is an NVIDIA card and it agrees with the CPU.",
+        _ if software => {
+            "This is a software adapter: the processor computes what a graphics card would, more slowly than the CPU backend does. It \
+             agrees with the CPU."
+        }
+        _ => "There is a graphics adapter and it agrees with the CPU.",
     }
 }
 
@@ -138,8 +232,13 @@ async fn answered<T>(question: impl Future<Output = T>) -> Result<T, String> {
 
 /// Whether there is an adapter that the runtime can use, and whether it is a software one. Asked first, because the
 /// runtime panics in a browser where the adapter cannot time itself.
-async fn probe() -> Result<bool, String> {
-    let instance = wgpu::Instance::default();
+async fn probe(api: WgpuBackend) -> Result<bool, String> {
+    let instance = if api == WgpuBackend::Vulkan {
+        let any = wgpu::InstanceDescriptor::new_without_display_handle();
+        wgpu::Instance::new(wgpu::InstanceDescriptor { backends: wgpu::Backends::VULKAN, ..any })
+    } else {
+        wgpu::Instance::default()
+    };
     let options = wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
     let adapter = instance.request_adapter(&options).await.map_err(|error| format!("There is no graphics adapter here ({error})."))?;
     if cfg!(target_family = "wasm") && !adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
@@ -205,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_software_adapter_is_called_one() {
-        assert!(reason(true).contains("software adapter") && !reason(false).contains("software"));
+        assert!(reason(Way::Graphics, true).contains("software adapter") && !reason(Way::Graphics, false).contains("software"));
     }
 
     /// The trial is of the device and not of the run's split: with few rows to train on it once took one step or none.

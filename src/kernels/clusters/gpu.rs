@@ -53,11 +53,10 @@ impl ClusterKernels for CubeBackend {
     }
 }
 
-/// The most similar of `count` rows of `centres` from row `start`, counted from `start`.
+/// The most similar to `own` of `count` rows of `centres` from row `start`, counted from `start`.
 #[cube]
 fn most_similar(
-    v: &Tensor<f32>,
-    sample: usize,
+    own: &Array<f32>,
     centres: &Tensor<f32>,
     start: usize,
     count: usize,
@@ -70,9 +69,10 @@ fn most_similar(
     for c in 0..count {
         let mut dot = 0.0f32;
         let mut norm = 0.0f32;
+        #[unroll]
         for k in 0..width {
             let mu = centres[(start + c) * width + k];
-            dot += v[sample * width + k] * mu;
+            dot += own[k] * mu;
             if cosine {
                 norm += mu * mu;
             }
@@ -103,8 +103,14 @@ fn nearest_kernel(
     if ABSOLUTE_POS >= units {
         terminate!();
     }
-    let parent = most_similar(v, ABSOLUTE_POS, centres, 0usize, first, width, cosine);
-    let child = most_similar(v, ABSOLUTE_POS, centres, first + parent * children, children, width, cosine);
+    // In registers: the vectors of neighbouring units never share a cache line, and each is compared with every centre.
+    let mut own = Array::<f32>::new(width);
+    #[unroll]
+    for k in 0..width {
+        own[k] = v[ABSOLUTE_POS * width + k];
+    }
+    let parent = most_similar(&own, centres, 0usize, first, width, cosine);
+    let child = most_similar(&own, centres, first + parent * children, children, width, cosine);
     output[2 * ABSOLUTE_POS] = i32::cast_from(parent);
     output[2 * ABSOLUTE_POS + 1] = i32::cast_from(parent * children + child);
 }

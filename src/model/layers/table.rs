@@ -12,6 +12,7 @@ use crate::counter::{Counter, Stream};
 use crate::data::Side;
 use crate::data::rows::{Bags, RowPlan, RowPlanner, Segment};
 use crate::kernels::{AdamStep, RowRule, adam_rows, pool_rows, write_rows};
+use crate::platform;
 
 /// Plans are padded to a multiple of this, so that their buffers have few sizes and the device's pool finds them again.
 const PLAN_STEP: usize = 512;
@@ -103,12 +104,18 @@ pub struct RowTable {
 }
 
 impl RowTable {
-    /// `rows` rows of `width` starting values, moments 0.
-    pub fn new(rows: usize, width: usize, device: &Device, value: impl Fn(u64) -> f32) -> Self {
+    /// `rows` rows of `width` starting values, moments 0. `value` is asked on all cores: the tables of the paper's sizes have half a
+    /// billion starting values.
+    pub fn new(rows: usize, width: usize, device: &Device, value: impl Fn(u64) -> f32 + Sync) -> Self {
         let mut data = vec![0.0f32; rows * 3 * width];
-        for (r, row) in data.chunks_exact_mut(3 * width).enumerate() {
-            row[..width].iter_mut().enumerate().for_each(|(k, w)| *w = value((r * width + k) as u64));
-        }
+        let share = rows.div_ceil(platform::threads()).max(1);
+        let mut parts: Vec<(usize, &mut [f32])> = data.chunks_mut(share * 3 * width).enumerate().collect();
+        platform::for_each(&mut parts, true, |(part, rows)| {
+            for (r, row) in rows.chunks_exact_mut(3 * width).enumerate() {
+                let first = ((*part * share + r) * width) as u64;
+                row[..width].iter_mut().zip(first..).for_each(|(w, index)| *w = value(index));
+            }
+        });
         Self { rows: Some(Tensor::from_data(TensorData::new(data, [rows, 3 * width]), device)), width }
     }
 

@@ -1,0 +1,63 @@
+#!/bin/bash
+# Measures a machine with a GPU: duia on CUDA, PyTorch beside it, duia on Vulkan and on the CPU, and one table of all.
+# It builds nothing and needs no network: `make gpu-kit` lays it beside the program.
+#
+#   ./run.sh [--minutes M] [--smoke] [--out FOLDER]
+#
+# M minutes in all (8 by default); what is measured by then is in the table, and the table names the rest.
+# A folder of Vulkan's loader (libvulkan.so.1) may be named in LD_LIBRARY_PATH, and its driver in VK_DRIVER_FILES.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+minutes=8 out=gpu-results smoke=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --minutes) minutes=$2; shift 2 ;;
+    --out) out=$2; shift 2 ;;
+    --smoke) smoke=--smoke; minutes=1; shift ;;
+    *) echo "run.sh knows --minutes M, --smoke and --out FOLDER, and not $1" >&2; exit 2 ;;
+  esac
+done
+mkdir -p "$out" || exit 2
+share() { awk -v m="$minutes" -v s="$1" 'BEGIN { printf "%.2f", m * s }'; }
+limit() { awk -v m="$minutes" -v s="$1" 'BEGIN { printf "%d", 60 * m * s + 25 }'; }
+
+# NVRTC and CUDA's header files: of the toolkit, or of Python's packages.
+packages=$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2>/dev/null)
+nvrtc=$(ls -d /usr/local/cuda/lib64/libnvrtc.so* /opt/cuda/lib64/libnvrtc.so* "$packages"/nvidia/*/lib/libnvrtc.so* 2>/dev/null | head -1)
+[ -n "$nvrtc" ] && export LD_LIBRARY_PATH="$(dirname "$nvrtc")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+if [ -z "${CUDA_PATH:-}" ]; then
+  header=$(ls /usr/local/cuda/include/cuda_fp16.h /opt/cuda/include/cuda_fp16.h "$packages"/nvidia/*/include/cuda_fp16.h 2>/dev/null | head -1)
+  [ -n "$header" ] && export CUDA_PATH=$(dirname "$(dirname "$header")")
+fi
+echo "NVRTC: ${nvrtc:-none}; CUDA_PATH: ${CUDA_PATH:-none}"
+
+# bench LABEL SHARE ARGUMENTS...: a part of the time for one way to run.
+bench() {
+  local label=$1 part=$2; shift 2
+  echo "== $label"
+  timeout --kill-after=5 "$(limit "$part")" "$here/duia" bench --label "$label" --minutes "$(share "$part")" --out "$out" $smoke "$@" ||
+    echo "$label ended with code $?"
+}
+
+if ldconfig -p 2>/dev/null | grep -q 'libcuda\.so' || [ -n "${DUIA_TRY_CUDA:-}" ]; then
+  bench "duia, CUDA" .52 --device cuda
+  if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+    echo "== PyTorch"
+    # TF32 as duia's products on CUDA use it; without it, the step alone for comparison.
+    timeout --kill-after=5 "$(limit .26)" python3 "$here/gpu_peer.py" --tf32 --label "PyTorch, TF32" --minutes "$(share .26)" --out "$out" $smoke ||
+      echo "PyTorch ended with code $?"
+    timeout --kill-after=5 "$(limit .05)" python3 "$here/gpu_peer.py" --label "PyTorch, fp32" --minutes "$(share .05)" --modes eager --sizes paper \
+      --batches 16384 --out "$out" $smoke || echo "PyTorch ended with code $?"
+  fi
+  bench "duia, Vulkan" .12 --device vulkan --batches 4096,16384 --models ple,duia
+  bench "duia, CPU" .08 --device cpu --batches 4096 --models ple,duia
+else
+  bench "duia, CPU" .3 --device cpu --batches 4096,512 --models ple,duia --sizes browser
+  bench "duia, Vulkan" .4 --device vulkan --batches 512 --models ple,duia --sizes browser
+  if python3 -c 'import torch' 2>/dev/null; then
+    echo "== PyTorch"
+    timeout --kill-after=5 "$(limit .3)" python3 "$here/gpu_peer.py" --minutes "$(share .3)" --out "$out" --modes eager,compile --sizes browser \
+      --batches 4096,512 $smoke || echo "PyTorch ended with code $?"
+  fi
+fi
+"$here/duia" bench --table --out "$out" && cat "$out/table.md"
