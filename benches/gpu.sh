@@ -21,15 +21,19 @@ mkdir -p "$out" || exit 2
 share() { awk -v m="$minutes" -v s="$1" 'BEGIN { printf "%.2f", m * s }'; }
 limit() { awk -v m="$minutes" -v s="$1" 'BEGIN { printf "%d", 60 * m * s + 25 }'; }
 
-# NVRTC and CUDA's header files: of the toolkit, or of Python's packages.
+# NVRTC, which compiles duia's kernels, and the header files that it needs: of the toolkit, or of Python's packages.
 packages=$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2>/dev/null)
-nvrtc=$(ls -d /usr/local/cuda/lib64/libnvrtc.so* /opt/cuda/lib64/libnvrtc.so* "$packages"/nvidia/*/lib/libnvrtc.so* 2>/dev/null | head -1)
-[ -n "$nvrtc" ] && export LD_LIBRARY_PATH="$(dirname "$nvrtc")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-if [ -z "${CUDA_PATH:-}" ]; then
-  header=$(ls /usr/local/cuda/include/cuda_fp16.h /opt/cuda/include/cuda_fp16.h "$packages"/nvidia/*/include/cuda_fp16.h 2>/dev/null | head -1)
-  [ -n "$header" ] && export CUDA_PATH=$(dirname "$(dirname "$header")")
-fi
-echo "NVRTC: ${nvrtc:-none}; CUDA_PATH: ${CUDA_PATH:-none}"
+compiler=$(readlink -f "$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)")
+folders=$(ls -d "${CUDA_PATH:-/none}" "${CUDA_HOME:-/none}" "$(dirname "$(dirname "$compiler")")" /usr/local/cuda /usr/local/cuda-* /opt/cuda "$packages"/nvidia/cu* \
+  "$packages"/nvidia/cuda_* /usr 2>/dev/null)
+for folder in $folders; do
+  [ -f "$folder/include/crt/mma.h" ] && { export CUDA_PATH=$folder; break; }
+done
+for folder in $folders; do
+  nvrtc=$(ls "$folder"/lib64/libnvrtc.so* "$folder"/lib/libnvrtc.so* "$folder"/targets/*/lib/libnvrtc.so* 2>/dev/null | head -1)
+  [ -n "$nvrtc" ] && { export LD_LIBRARY_PATH="$(dirname "$nvrtc")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"; break; }
+done
+echo "NVRTC: ${nvrtc:-not found}; CUDA's headers: ${CUDA_PATH:-not found}/include"
 
 # bench LABEL SHARE ARGUMENTS...: a part of the time for one way to run.
 bench() {

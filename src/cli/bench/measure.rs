@@ -299,7 +299,13 @@ fn named(mut kernels: Vec<Kernel>) -> Vec<Kernel> {
 }
 
 /// The losses of each step by their names, of one model on one device.
-fn losses(config: &Config, model: Variant, dataset: &Dataset, device: &Device) -> Result<Vec<Vec<(&'static str, f32)>>, String> {
+fn losses(
+    config: &Config,
+    model: Variant,
+    dataset: &Dataset,
+    device: &Device,
+    tell: Tell<'_>,
+) -> Result<Vec<Vec<(&'static str, f32)>>, String> {
     let failed = |error: duia::train::TrainError| error.to_string();
     let layout = Layout::new(dataset.vocabulary(), config);
     let mut loader = Loader::new(layout, &[model], config, device);
@@ -312,6 +318,7 @@ fn losses(config: &Config, model: Variant, dataset: &Dataset, device: &Device) -
         ranker[0].step(&batch);
         block_on(turn_clocks(&mut ranker[0], step, ENDLESS)).map_err(failed)?;
         all.push(block_on(read_losses(&ranker)).map_err(failed)?[0].named().collect());
+        tell(progress(format!("{}, step {step} of {AGREEMENT_STEPS}", model.name())));
     }
     Ok(all)
 }
@@ -320,8 +327,8 @@ fn agreement(case: &Case, device: &Device, tell: Tell<'_>) -> Result<(), String>
     let config = agreement_config(case.sizes);
     let dataset = Dataset::open(Arc::new(Generator::new(&config)), &config).map_err(|error| error.to_string())?;
     for &model in &case.models {
-        let here = losses(&config, model, &dataset, device)?;
-        let there = losses(&config, model, &dataset, &Device::flex())?;
+        let here = losses(&config, model, &dataset, device, tell)?;
+        let there = losses(&config, model, &dataset, &Device::flex(), &mut |_| {})?;
         tell(Finding::Agreement(compared(model, &here, &there)));
     }
     Ok(())

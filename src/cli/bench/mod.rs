@@ -268,12 +268,12 @@ fn sentence(finding: &Finding) -> String {
             )
         }
         Finding::Throughput(found) => format!(
-            "{}, batch {}: {} samples/s ({:.2} ms a step, {} dispatches), {} as a run",
+            "{}, batch {}: {} samples/s ({:.2} ms a step{}), {} as a run",
             found.model,
             whole(found.batch as u64),
             whole(found.samples_per_second as u64),
             found.step_ms[0],
-            found.dispatches.unwrap_or_default(),
+            found.dispatches.map(|count| format!(", {count} dispatches")).unwrap_or_default(),
             whole(found.run_samples_per_second.unwrap_or_default() as u64)
         ),
         Finding::Graph(found) => format!(

@@ -51,8 +51,12 @@ impl Case {
             Measure::Host => "the host's part",
         };
         let models: Vec<&str> = self.models.iter().map(|model| model.name()).collect();
-        let models = if models.len() > MODELS.len() { format!("{} models", models.len()) } else { models.join(", ") };
-        format!("{measure}, {} sizes, {models}{}", self.sizes.key(), if self.fusion { "" } else { ", without fusion" })
+        let models = match models.len() {
+            0 => String::new(),
+            n if n > MODELS.len() => format!(", {n} models"),
+            _ => format!(", {}", models.join(", ")),
+        };
+        format!("{measure}, {} sizes{models}{}", self.sizes.key(), if self.fusion { "" } else { ", without fusion" })
     }
 
     /// Seconds that it takes at least, on a fast machine: what is not worth starting any more.
