@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use duia::config::Variant;
+use duia::variants::Variant;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::arguments::Device;

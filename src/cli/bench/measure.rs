@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
-use duia::config::{Config, Variant};
+use duia::config::Config;
 use duia::data::generator::Generator;
 use duia::data::protocol::{Batch, Dataset};
 use duia::model::batch::{DeviceBatch, Layout, Loader};
-use duia::model::ranker::Ranker;
+use duia::model::ranker::{Due, Observed, Ranker};
 use duia::platform::block_on;
-use duia::train::{read_losses, turn_clocks};
+use duia::training::readback::ReadBack;
+use duia::training::{Learner, TrainError};
+use duia::variants::Variant;
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Batches, vocabulary};
@@ -166,8 +168,21 @@ impl Subject {
     fn train(&mut self, batch: &DeviceBatch) -> Result<(), String> {
         self.samples += batch.host.samples() as u64;
         self.ranker.step(batch);
+        block_on(self.keep_up()).map_err(|error| error.to_string())
+    }
+
+    /// The host's part, as [`Learner`] has it.
+    async fn keep_up(&mut self) -> Result<(), TrainError> {
         let clock = self.samples.div_ceil(self.batch);
-        block_on(turn_clocks(&mut self.ranker, clock, ENDLESS)).map(|_| ()).map_err(|error| error.to_string())
+        for Due { side, tensors } in self.ranker.due(clock, ENDLESS) {
+            let mut readback = ReadBack::default();
+            let [v, centres, mean, hits] = tensors.map(|tensor| readback.ask(tensor));
+            let mut answers = readback.answers().await?;
+            let observed =
+                Observed { v: answers.take(v)?, centres: answers.take(centres)?, mean: answers.take(mean)?, hits: answers.take(hits)? };
+            self.ranker.keep_up(side, clock, ENDLESS, observed);
+        }
+        Ok(())
     }
 }
 
@@ -306,18 +321,13 @@ fn losses(
     device: &Device,
     tell: Tell<'_>,
 ) -> Result<Vec<Vec<(&'static str, f32)>>, String> {
-    let failed = |error: duia::train::TrainError| error.to_string();
-    let layout = Layout::new(dataset.vocabulary(), config);
-    let mut loader = Loader::new(layout, &[model], config, device);
-    let mut ranker = [Ranker::new(config, model, layout, device)];
-    let mut replay = dataset.replay();
-    let mut all = Vec::new();
+    let failed = |error: TrainError| error.to_string();
+    let mut learner = Learner::new(config, &[model], dataset.vocabulary(), device, ENDLESS);
+    let (mut replay, mut all) = (dataset.replay(), Vec::new());
     for step in 1..=AGREEMENT_STEPS {
         let Some(batch) = replay.next_train() else { break };
-        let batch = loader.load(Arc::new(batch));
-        ranker[0].step(&batch);
-        block_on(turn_clocks(&mut ranker[0], step, ENDLESS)).map_err(failed)?;
-        all.push(block_on(read_losses(&ranker)).map_err(failed)?[0].named().collect());
+        block_on(learner.learn(Arc::new(batch))).map_err(failed)?;
+        all.push(block_on(learner.losses()).map_err(failed)?[0].named().collect());
         tell(progress(format!("{}, step {step} of {AGREEMENT_STEPS}", model.name())));
     }
     Ok(all)

@@ -153,7 +153,7 @@ impl<'a> Supervisor<'a> {
         let Bench { sizes, models, batches, smoke, .. } = self.arguments;
         let on_cpu = self.record.backend == "CPU";
         if *smoke {
-            let model = duia::config::Variant::Duia;
+            let model = duia::variants::Variant::Duia;
             return cases(&Wanted { sizes: vec![SizesName::Browser], models: vec![model], batches: vec![512], on_cpu });
         }
         cases(&Wanted { sizes: sizes.clone(), models: models.clone(), batches: batches.clone(), on_cpu })

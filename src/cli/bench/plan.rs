@@ -1,6 +1,7 @@
 //! What a bench measures, in the order of what one wants to know first: the time may end anywhere.
 
-use duia::config::{Config, Preset, Variant};
+use duia::config::{Config, Preset};
+use duia::variants::{Variant, trained};
 use serde::{Deserialize, Serialize};
 
 use super::arguments::SizesName;
@@ -119,7 +120,7 @@ pub fn cases(wanted: &Wanted) -> Vec<Case> {
     if *on_cpu {
         return each(Measure::Throughput, true, batches).into_iter().chain([case(Measure::Host, sizes[0], &[], &[], true)]).collect();
     }
-    let every: Vec<Variant> = Variant::ALL.into_iter().filter(|variant| variant.parts().rule.is_none()).collect();
+    let every: Vec<Variant> = trained(&Variant::ALL).collect();
     let middle = |count: usize| -> Vec<usize> { batches.iter().copied().filter(|&batch| batch >= 4_096).take(count).collect() };
     let mut all = vec![case(Measure::Agreement, sizes[0], &models, &[], true)];
     all.extend(each(Measure::Throughput, true, batches));

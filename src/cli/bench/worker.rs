@@ -5,8 +5,8 @@ use std::io::{BufRead, Write, stdin, stdout};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn_cubecl::fusion;
-use duia::device;
 use duia::platform::block_on;
+use duia::training::device;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Bench;
