@@ -18,10 +18,19 @@ while [ $# -gt 0 ]; do
   esac
 done
 mkdir -p "$out" || exit 2
+program=$here/duia
+if [ ! -x "$program" ]; then
+  # Packed, so that the kit travels light.
+  program=$(mktemp -d)/duia
+  gunzip -c "$here/duia.gz" >"$program" && chmod +x "$program" || exit 2
+fi
 share() { awk -v m="$minutes" -v s="$1" 'BEGIN { printf "%.2f", m * s }'; }
 limit() { awk -v m="$minutes" -v s="$1" 'BEGIN { printf "%d", 60 * m * s + 25 }'; }
 
 # NVRTC, which compiles duia's kernels, and the header files that it needs: of the toolkit, or of Python's packages.
+for driver in /usr/local/nvidia/lib64 /usr/local/nvidia/lib; do
+  [ -e "$driver/libcuda.so.1" ] && export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$driver"
+done
 packages=$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2>/dev/null)
 compiler=$(readlink -f "$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)")
 folders=$(ls -d "${CUDA_PATH:-/none}" "${CUDA_HOME:-/none}" "$(dirname "$(dirname "$compiler")")" /usr/local/cuda /usr/local/cuda-* /opt/cuda "$packages"/nvidia/cu* \
@@ -39,11 +48,11 @@ echo "NVRTC: ${nvrtc:-not found}; CUDA's headers: ${CUDA_PATH:-not found}/includ
 bench() {
   local label=$1 part=$2; shift 2
   echo "== $label"
-  timeout --kill-after=5 "$(limit "$part")" "$here/duia" bench --label "$label" --minutes "$(share "$part")" --out "$out" $smoke "$@" ||
+  timeout --kill-after=5 "$(limit "$part")" "$program" bench --label "$label" --minutes "$(share "$part")" --out "$out" $smoke "$@" ||
     echo "$label ended with code $?"
 }
 
-if ldconfig -p 2>/dev/null | grep -q 'libcuda\.so' || [ -n "${DUIA_TRY_CUDA:-}" ]; then
+if nvidia-smi -L 2>/dev/null || [ -n "${DUIA_TRY_CUDA:-}" ]; then
   bench "duia, CUDA" .52 --device cuda
   if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
     echo "== PyTorch"
@@ -64,4 +73,4 @@ else
       --batches 4096,512 $smoke || echo "PyTorch ended with code $?"
   fi
 fi
-"$here/duia" bench --table --out "$out" && cat "$out/table.md"
+"$program" bench --table --out "$out" && cat "$out/table.md"
