@@ -66,9 +66,10 @@ gpu-kit:
 	CUDARC_CUDA_VERSION=$${CUDARC_CUDA_VERSION:-13000} cargo build --release --features cuda --bin duia
 	mkdir -p $(KIT)
 	strip -o $(KIT)/duia $(TARGET)/release/duia
+	gzip -9 -f $(KIT)/duia
 	cp benches/gpu_peer.py $(KIT)/
 	cp benches/gpu.sh $(KIT)/run.sh
-	@du -h $(KIT)/duia
+	@du -h $(KIT)/duia.gz
 	@echo "Copy $(KIT) to the machine with the GPU and run ./run.sh there: it leaves gpu-results/table.md."
 
 gpu: gpu-kit

@@ -36,7 +36,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// How long a worker may take to find its device.
 const START: Duration = Duration::from_secs(60);
 /// How long a case may go without a word before its worker is ended: a large model's first step compiles for long.
-const STUCK: Duration = Duration::from_secs(90);
+const STUCK: Duration = Duration::from_secs(150);
 /// How long a worker of which a part panicked may still take to say so itself.
 const AFTER_PANIC: Duration = Duration::from_secs(10);
 /// Seconds over the time that a figure under way is waited for.

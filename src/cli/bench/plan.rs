@@ -114,6 +114,9 @@ pub fn cases(wanted: &Wanted) -> Vec<Case> {
         fusion,
     };
     let each = |measure, fusion, batches: &[usize]| -> Vec<Case> {
+        if batches.is_empty() {
+            return Vec::new();
+        }
         let pairs = models.iter().flat_map(|&model| sizes.iter().map(move |&sizes| (model, sizes)));
         pairs.map(|(model, sizes)| case(measure, sizes, &[model], batches, fusion)).collect()
     };
