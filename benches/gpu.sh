@@ -54,7 +54,7 @@ bench() {
 
 if nvidia-smi -L 2>/dev/null || [ -n "${DUIA_TRY_CUDA:-}" ]; then
   bench "duia, CUDA" .52 --device cuda
-  if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+  if timeout 60 python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
     echo "== PyTorch"
     # TF32 as duia's products on CUDA use it; without it, the step alone for comparison.
     timeout --kill-after=5 "$(limit .26)" python3 "$here/gpu_peer.py" --tf32 --label "PyTorch, TF32" --minutes "$(share .26)" --out "$out" $smoke ||
@@ -67,7 +67,7 @@ if nvidia-smi -L 2>/dev/null || [ -n "${DUIA_TRY_CUDA:-}" ]; then
 else
   bench "duia, CPU" .3 --device cpu --batches 4096,512 --models ple,duia --sizes browser
   bench "duia, Vulkan" .4 --device vulkan --batches 512 --models ple,duia --sizes browser
-  if python3 -c 'import torch' 2>/dev/null; then
+  if timeout 60 python3 -c 'import torch' 2>/dev/null; then
     echo "== PyTorch"
     timeout --kill-after=5 "$(limit .3)" python3 "$here/gpu_peer.py" --minutes "$(share .3)" --out "$out" --modes eager,compile --sizes browser \
       --batches 4096,512 $smoke || echo "PyTorch ended with code $?"
