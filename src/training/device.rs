@@ -171,7 +171,8 @@ async fn agreeing(way: Way, choice: DeviceChoice, config: &Config, sink: &mut dy
     let found = found(way, choice).await?;
     let what = if way == Way::Cuda { "CUDA" } else { "The graphics adapter" };
     sink(Event::Stage(Stage::SelfTest));
-    let difference = self_test(&found.device, config, &found.watch).await.map_err(|error| format!("{what} failed the self-test: {error}."))?;
+    let difference =
+        self_test(&found.device, config, &found.watch).await.map_err(|error| format!("{what} failed the self-test: {error}."))?;
     if difference.is_nan() || difference > SELF_TEST_BOUND {
         return Err(format!("{what} computes other losses than the CPU (off by {difference:.1e})."));
     }

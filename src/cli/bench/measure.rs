@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use duia::config::Config;
 use duia::data::generator::Generator;
 use duia::data::protocol::{Batch, Dataset};
+use duia::metrics::Losses;
 use duia::model::batch::{DeviceBatch, Layout, Loader};
 use duia::model::ranker::{Due, Observed, Ranker};
 use duia::platform::block_on;
@@ -155,12 +156,8 @@ struct Subject {
 impl Subject {
     fn new(config: &Config, model: Variant, device: &Device) -> Self {
         let layout = Layout::new(vocabulary(config), config);
-        Self {
-            ranker: Ranker::new(config, model, layout, device),
-            loader: Loader::new(layout, &[model], config, device),
-            batch: config.batch as u64,
-            samples: 0,
-        }
+        let ranker = Ranker::new(config, model, layout, device);
+        Self { loader: Loader::new(layout, std::iter::once(ranker.view()), config, device), ranker, batch: config.batch as u64, samples: 0 }
     }
 
     /// A step as training takes it, the memories' clocks included. They count samples and not steps, so that one model can be
@@ -314,20 +311,14 @@ fn named(mut kernels: Vec<Kernel>) -> Vec<Kernel> {
 }
 
 /// The losses of each step by their names, of one model on one device.
-fn losses(
-    config: &Config,
-    model: Variant,
-    dataset: &Dataset,
-    device: &Device,
-    tell: Tell<'_>,
-) -> Result<Vec<Vec<(&'static str, f32)>>, String> {
+fn losses(config: &Config, model: Variant, dataset: &Dataset, device: &Device, tell: Tell<'_>) -> Result<Vec<Losses>, String> {
     let failed = |error: TrainError| error.to_string();
     let mut learner = Learner::new(config, &[model], dataset.vocabulary(), device, ENDLESS);
     let (mut replay, mut all) = (dataset.replay(), Vec::new());
     for step in 1..=AGREEMENT_STEPS {
         let Some(batch) = replay.next_train() else { break };
         block_on(learner.learn(Arc::new(batch))).map_err(failed)?;
-        all.push(block_on(learner.losses()).map_err(failed)?[0].named().collect());
+        all.extend(block_on(learner.losses()).map_err(failed)?);
         tell(progress(format!("{}, step {step} of {AGREEMENT_STEPS}", model.name())));
     }
     Ok(all)
@@ -348,15 +339,16 @@ fn agreement(case: &Case, device: &Device, tell: Tell<'_>) -> Result<(), String>
 pub const FAR: f64 = 1e9;
 
 /// How far two devices are from each other.
-fn compared(model: Variant, here: &[Vec<(&'static str, f32)>], there: &[Vec<(&'static str, f32)>]) -> Agreement {
+fn compared(model: Variant, here: &[Losses], there: &[Losses]) -> Agreement {
     let mut found = Agreement { model: model.key().into(), steps: there.len() as u64, first: 0.0, all: 0.0, worst: String::new() };
     if here.len() != there.len() {
         return Agreement { first: FAR, all: FAR, worst: "another number of steps".into(), ..found };
     }
     for (step, (here, there)) in here.iter().zip(there).enumerate() {
-        for ((name, a), (_, b)) in here.iter().zip(there) {
+        for (name, b) in there.named() {
+            let a = here.get(name).unwrap_or(f32::NAN);
             let off = f64::from((a - b).abs() / b.abs().max(1e-3));
-            let off = if off.is_finite() && here.len() == there.len() { off.min(FAR) } else { FAR };
+            let off = if off.is_finite() { off.min(FAR) } else { FAR };
             if step == 0 {
                 found.first = found.first.max(off);
             }
@@ -419,10 +411,11 @@ mod tests {
 
     #[test]
     fn a_loss_that_is_no_number_agrees_with_nothing() {
-        let cpu = vec![vec![("mtl", 1.0)], vec![("mtl", 2.0)]];
-        let near = compared(Variant::Ple, &[vec![("mtl", 1.001)], vec![("mtl", 2.02)]], &cpu);
+        let mtl = |value: f32| -> Losses { [("mtl", value)].into_iter().collect() };
+        let cpu = [mtl(1.0), mtl(2.0)];
+        let near = compared(Variant::Ple, &[mtl(1.001), mtl(2.02)], &cpu);
         assert!((near.first - 0.001).abs() < 1e-5 && (near.all - 0.01).abs() < 1e-5 && near.worst == "mtl of step 2");
-        assert_eq!(compared(Variant::Ple, &[vec![("mtl", f32::NAN)], vec![("mtl", 2.0)]], &cpu).first, FAR);
+        assert_eq!(compared(Variant::Ple, &[mtl(f32::NAN), mtl(2.0)], &cpu).first, FAR);
         assert_eq!(compared(Variant::Ple, &cpu[..1], &cpu).all, FAR);
     }
 
