@@ -10,10 +10,10 @@ use duia::checkpoint;
 use duia::config::{Config, MemoryStart};
 use duia::data::generator::Generator;
 use duia::data::{Behaviour, Origin, Source, Vocabulary};
-use duia::metrics::{Score, TestKind};
+use duia::metrics::{Losses, Score, TestKind};
 use duia::training::{Comparison, RunOptions, device, run_with};
 use duia::variants::{Variant, Variants};
-use duia::wire::{DeviceChoice, Event, State};
+use duia::wire::{DeviceChoice, Event, Stage, State};
 
 /// 14 steps, and a test of two full batches.
 const TRAIN_ROWS: usize = 896;
@@ -189,7 +189,8 @@ fn neither_the_panel_nor_the_frozen_test_moves_anything() {
     let (_, weights) = generated(&rarely);
     assert_eq!(arrays(&weights), arrays(&generated(&often).1), "the panel is looked at without being touched");
     let opened = block_on(device::open(DeviceChoice::Cpu, &rarely, &mut |_| {})).unwrap();
-    let mut comparison = Comparison::new(rarely.clone(), Arc::new(Generator::new(&rarely)), &opened.device, opened.watch).unwrap();
+    let mut comparison =
+        Comparison::new(rarely.clone(), Arc::new(Generator::new(&rarely)), &opened.device, opened.watch, &mut |_| {}).unwrap();
     weights.iter().for_each(|bytes| assert!(comparison.load(bytes).is_ok()));
     block_on(comparison.evaluate_all(&mut |_| {})).unwrap();
     let after: Vec<Vec<u8>> = block_on(comparison.weights()).unwrap().into_iter().map(|(_, bytes)| bytes).collect();
@@ -244,4 +245,31 @@ fn clocks_run_over_all_passes() {
     let once = generated(&Config { passes: 1, ..twice }).0;
     let last = |events: &[Event]| scores(events, TestKind::Whole)[0].auc.all.value;
     assert!(last(&events) != last(&once), "the second pass teaches");
+}
+
+/// Whoever waits for a run must read what it waits for, and a rule has no loss: it once was shown with a loss of 0.
+#[test]
+fn stages_come_in_order_and_only_models_that_train_have_losses() {
+    let variants = vec![Variant::Popularity, Variant::Ple, Variant::DuiaItems, Variant::CategoryRepeat];
+    let config = Config { streaming_test: false, variants: Variants(variants.clone()), ..config() };
+    let (events, _) = generated(&config);
+    let place = |wanted: &dyn Fn(&Event) -> bool| events.iter().position(wanted).unwrap();
+    let stage = |stage: Stage| place(&|event| *event == Event::Stage(stage));
+    assert!(stage(Stage::Data) < stage(Stage::Models) && stage(Stage::Models) < place(&|event| matches!(event, Event::Ready { .. })));
+    assert!(stage(Stage::Models) < stage(Stage::FinalTest));
+    let losses: Vec<_> =
+        events.iter().filter_map(|event| if let Event::Losses { losses, .. } = event { Some(losses) } else { None }).collect();
+    assert!(!losses.is_empty());
+    for losses in losses {
+        assert_eq!(losses.iter().map(Losses::is_empty).collect::<Vec<_>>(), [true, false, false, true]);
+    }
+    let Some(Event::Ready { losses: terms, .. }) = events.iter().find(|event| matches!(event, Event::Ready { .. })) else { unreachable!() };
+    assert!(terms.iter().all(|term| !term.variants.contains(&Variant::Popularity)));
+    let told: Vec<&str> = events
+        .iter()
+        .filter_map(|event| if let Event::Losses { losses, .. } = event { Some(losses) } else { None })
+        .flatten()
+        .flat_map(|losses| losses.named().map(|(name, _)| name))
+        .collect();
+    assert!(told.iter().all(|name| terms.iter().any(|term| term.names.iter().any(|own| own == name))), "every loss has a term");
 }

@@ -58,16 +58,23 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Opens the data and builds every variant.
+    /// Opens the data and builds every variant, which it tells: at the paper's sizes each takes seconds.
     ///
     /// # Errors
     /// A configuration or rows that cannot be used.
-    pub fn new(config: Config, source: Arc<dyn Source>, device: &Device, watch: Watch) -> Result<Self, TrainError> {
+    pub fn new(
+        config: Config,
+        source: Arc<dyn Source>,
+        device: &Device,
+        watch: Watch,
+        sink: &mut dyn FnMut(Event),
+    ) -> Result<Self, TrainError> {
         config.validate()?;
         footprint::require(&config, Shape::of(&*source), platform::available_memory())?;
         let dataset = Dataset::open(source, &config)?;
         require_truth(&config, &dataset)?;
         require_clusters(&config, &dataset)?;
+        sink(Event::Stage(Stage::Models));
         let (variants, steps) = (trained(&config.variants.0).collect::<Vec<_>>(), dataset.train_steps());
         let learner = Learner::new(&config, &variants, dataset.vocabulary(), device, steps).in_parallel(watch.is_cpu());
         Ok(Self {
@@ -379,7 +386,7 @@ async fn run_to_end(
     let opened = device::open(choice, &config, sink).await?;
     sink(Event::Device(opened.report));
     sink(Event::Stage(Stage::Data));
-    let mut comparison = Comparison::new(config, source, &opened.device, opened.watch)?;
+    let mut comparison = Comparison::new(config, source, &opened.device, opened.watch, sink)?;
     if let Some(bytes) = options.weights_in {
         comparison.load(bytes)?;
     }

@@ -177,17 +177,19 @@ impl Worker {
 
     /// The comparison on the sample where there is one that can be used, else on the synthetic stream.
     fn prepare(&self, config: Config, sample: bool, opened: &Opened, sink: &mut dyn FnMut(Event)) -> Result<Comparison, TrainError> {
-        let on = |rows: Arc<dyn Source>| Comparison::new(config.clone(), rows, &opened.device, opened.watch.clone());
+        let on = |rows: Arc<dyn Source>, sink: &mut dyn FnMut(Event)| {
+            Comparison::new(config.clone(), rows, &opened.device, opened.watch.clone(), sink)
+        };
         let why = match (&self.sample, self.sample.rows()) {
-            (_, Some(rows)) if sample => match on(rows) {
+            (_, Some(rows)) if sample => match on(rows, sink) {
                 Err(TrainError::Data(error)) => error.to_string(),
                 outcome => return outcome,
             },
             (Sample::Unusable(why), _) if sample => why.clone(),
-            _ => return on(data::synthetic(&config)?),
+            _ => return on(data::synthetic(&config)?, sink),
         };
         sink(Event::Refused(data::set_aside(why)));
-        on(data::synthetic(&config)?)
+        on(data::synthetic(&config)?, sink)
     }
 }
 

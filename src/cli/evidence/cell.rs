@@ -22,8 +22,8 @@ use super::statistics::Estimate;
 /// Version of a cell's file and of what its figures mean. A cell of another version is computed again.
 pub const RESULT: u32 = 1;
 
-/// Losses and clusters of every model over a few steps, which a test holds to what this program computes.
-const TRAJECTORY: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/trajectory.json"));
+/// The sources that compute a run and the versions of what they use, by their hash (`build.rs`).
+const PROGRAM: &str = env!("DUIA_SOURCES");
 
 /// What is to be computed.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,10 +80,13 @@ impl Identity {
 /// The name of a cell's file: a hash of everything that decides its result, the same on every machine. What the program computes
 /// is part of it: were a cell kept over a change of the model, a table would mix two of them.
 pub fn id(config: &Config, data: &Identity) -> Result<String, Refusal> {
+    id_under(PROGRAM, config, data)
+}
+
+fn id_under(program: &str, config: &Config, data: &Identity) -> Result<String, Refusal> {
     let config = serde_json::to_string(config).map_err(|error| Refusal::input(error, "Please report this"))?;
     let mut hash = FnvHasher::default();
-    hash.write(format!("{RESULT}\n{}\n{}\n{config}\n", env!("CARGO_PKG_VERSION"), data.0).as_bytes());
-    hash.write(TRAJECTORY);
+    hash.write(format!("{RESULT}\n{program}\n{}\n{config}\n", data.0).as_bytes());
     Ok(format!("{:016x}", hash.finish()))
 }
 
@@ -193,6 +196,9 @@ mod tests {
         let name = id(&config, &data).unwrap();
         assert_eq!(name, id(&config.clone(), &Identity::synthetic()).unwrap());
         assert_ne!(name, id(&Config { seed: 8, ..config.clone() }, &data).unwrap());
+        // A change of a kernel within a test's tolerance is another program too.
+        assert_eq!((name.clone(), PROGRAM.len()), (id_under(PROGRAM, &config, &data).unwrap(), 16));
+        assert_ne!(name, id_under("0123456789abcdef", &config, &data).unwrap());
 
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {

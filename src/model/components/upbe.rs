@@ -117,7 +117,8 @@ impl Behaviours {
         self.mean.clone()
     }
 
-    /// Forgets everything: before the first row of a pass nobody has done anything yet.
+    /// Forgets every memory: before the first row of a pass nobody has done anything yet. The running mean stays: it holds what all
+    /// memories share, and nothing of any one user or item.
     pub fn clear(&mut self) {
         self.table.restore(self.table.rows().zeros_like());
     }

@@ -249,7 +249,9 @@ impl Memory {
         step >= self.clock.last[level] + span.max(1) * if level == 0 { 1 } else { levels.children as u64 }
     }
 
-    /// The host's part: the first fill, or re-seeding centres that took no sample since their level was last looked at.
+    /// The host's part: the first fill, or re-seeding centres that took no sample since their level was last looked at. A centre
+    /// that is born again keeps the hits of its former lives, few as they are: what is asked of hits is how often the place was
+    /// found at all, and from zero on no chance could be told for it.
     pub fn tick(&mut self, step: u64, total: u64, seen: &Observation) -> Option<Reseeded> {
         if !self.is_due(step, total) {
             return None;
