@@ -264,6 +264,10 @@ pub struct Config {
     pub reseed: bool,
     /// Samples that a centre of average share expects in a span of the re-seeding clock.
     pub reseed_expect: f64,
+    /// Share of the run after which no centre is re-seeded any more, so that the last ones can settle (A7).
+    pub reseed_until: f64,
+    /// Weight of the newest batch in every running mean: of vectors that cluster, of memories, and of enhancement vectors.
+    pub mean_rate: f64,
     /// Share of all samples that cluster, balanced by activity (A9).
     pub cluster_share: f64,
     /// When UIE lends nothing.
@@ -277,6 +281,10 @@ pub struct Config {
     /// Whether a running mean is taken out of what is lent, and out of the vectors that it is fitted to. Vectors of a tower share
     /// a large common part, which says nothing of anybody.
     pub lent_centred: bool,
+    /// Last consumers that an item keeps in DUIA for items; the paper is silent on them.
+    pub consumers: usize,
+    /// Weight of the loss that PLE with CL or with TL adds.
+    pub adaptation_weight: f64,
 
     /// Steps between two evaluations on the panel.
     pub evaluate_every: u64,
@@ -351,11 +359,15 @@ impl Config {
             warm_up: 0,
             reseed: true,
             reseed_expect: 20.0,
+            reseed_until: 0.8,
+            mean_rate: 0.05,
             cluster_share: 0.3,
             stop_rule: StopRule::Either,
             enhancement_scale: 0.05,
             withheld_share: 0.6,
             lent_centred: true,
+            consumers: 16,
+            adaptation_weight: 0.1,
             evaluate_every: 25,
             panel: 2_048,
             streaming_test: false,

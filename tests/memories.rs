@@ -15,7 +15,7 @@ use duia::data::Side;
 use duia::data::protocol::{Batch, NO_ROW};
 use duia::data::rows::RowPlanner;
 use duia::model::component::{Clustered, StepLoss};
-use duia::model::components::consumers::{CONSUMERS, Consumers};
+use duia::model::components::consumers::Consumers;
 use duia::model::components::enhancement::EnhancementOf;
 use duia::model::components::uhse::{self, Uhse};
 use duia::model::components::upbe::{Behaviours, Matched, Upbe};
@@ -468,7 +468,7 @@ fn a_step_moves_every_memory_by_its_rule_from_what_was_there_before_the_step() {
                 for r in (0..batch.requests).filter(|&r| wanted[r]) {
                     let item = batch.item[r * batch.candidates] as usize;
                     let child = centres.nearest(&told.v_user[r])[1] - config.centres;
-                    let older = &before.consumers[item][..2 * (CONSUMERS - 1)];
+                    let older = &before.consumers[item][..2 * (config.consumers - 1)];
                     consumers[item] = [&[child as f64, step as f64], older].concat();
                 }
                 assert_eq!(block_on(read(last_consumers(&trained).rows())), consumers.concat());
@@ -631,7 +631,7 @@ fn touched(trained: &Trained, side: Side) -> Vec<usize> {
 
 /// Items of which a consumer is known.
 fn consumed(trained: &Trained) -> Vec<usize> {
-    let places = rows(&block_on(read(last_consumers(&trained).rows())), 2 * CONSUMERS);
+    let places = rows(&block_on(read(last_consumers(&trained).rows())), 2 * trained.config.consumers);
     (0..places.len()).filter(|&item| places[item][1] >= 0.0).collect()
 }
 

@@ -256,7 +256,7 @@ fn enhancement_is_the_oracles(n: usize, others: usize, fitted: bool) {
     let (gated, plain) = (numbers(74, 2 * n * M, 1.0), numbers(75, n * M, 1.0));
     let (personal, other) = (numbers(76, n * M, 1.0), numbers(77, others * M, 1.0));
     let module = enhancement(fitted);
-    let (mut means, of_means) = (Means::new(3, M, &Device::flex()), numbers(80, 4 * M, 0.5));
+    let (mut means, of_means) = (Means::new(3, M, 0.05, &Device::flex()), numbers(80, 4 * M, 0.5));
     means.restore(tensor::<2>(&of_means, [4, M], &device()).inner());
     let kept: Vec<f64> = (0..n).map(|r| f64::from(u8::from(r % 3 != 1))).collect();
     let oracle = EnhancementOracle::new(&module, &means);
@@ -324,7 +324,7 @@ fn a_stopped_users_zero_stays_zero() {
         personal: Some(Tensor::ones([1, M], &device())),
         kept: None,
     };
-    let mut means = Means::new(3, M, &Device::flex());
+    let mut means = Means::new(3, M, 0.05, &Device::flex());
     means.restore(Tensor::ones([4, M], &Device::flex()));
     let features = enhancement(true).forward(enhancing, Tensor::ones([CANDIDATES, M], &Device::flex()) * 2.0, Some(&means));
     assert_eq!(block_on(read(features.vectors)), [0.0; 3 * M]);

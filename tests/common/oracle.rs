@@ -9,7 +9,7 @@ use duia::data::{Side, Vocabulary};
 use duia::kernels::Levels;
 use duia::model::batch::Kept;
 use duia::model::components::auxiliary::AuxiliaryModel;
-use duia::model::components::consumers::{CONSUMERS, Consumers};
+use duia::model::components::consumers::Consumers;
 use duia::model::components::enhancement::EnhancementOf;
 use duia::model::components::transfer::TransferLearning;
 use duia::model::components::uhse::Uhse;
@@ -408,7 +408,7 @@ impl Oracle {
                 .parts::<Consumers>()
                 .next()
                 .map(Consumers::assignments)
-                .map_or(Vec::new(), |c| chunks(block_on(read(c.rows())), 2 * CONSUMERS)),
+                .map_or(Vec::new(), |c| chunks(block_on(read(c.rows())), 2 * config.consumers)),
             user_hits: ranker.memory(Side::Users).map_or(Vec::new(), |memory| block_on(read(memory.hits()))),
             withheld: Vec::new(),
         }

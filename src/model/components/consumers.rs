@@ -17,12 +17,10 @@ pub static KINDS: [Kind; 1] = [Kind {
     adds: |_| Adds { sides: [Vectors::default(), Vectors { matches: LEVELS, ..Vectors::default() }], ..Adds::default() },
     ..Kind::new("consumers", |building| {
         let levels = Levels { first: building.config.centres, children: building.config.children };
-        Box::new(Consumers { consumers: Assignments::new(building.members(Side::Items), CONSUMERS, levels, building.device) })
+        Box::new(Consumers { consumers: Assignments::new(building.members(Side::Items), building.config.consumers, levels, building.device) })
     })
 }];
 
-/// Consumers that an item keeps.
-pub const CONSUMERS: usize = 16;
 /// Consumers that chance counts for.
 const PRIOR_CONSUMERS: f32 = 2.0;
 

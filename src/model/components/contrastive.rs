@@ -34,13 +34,12 @@ pub static KINDS: [Kind; 1] = [Kind {
         Box::new(ContrastiveLearning {
             weights: Weights::new("contrastive", Contrastive::new(building.init, building.config.embedding)),
             correlations: None,
+            weight: building.config.adaptation_weight,
             random: Counter::new(building.config.seed, Stream::Views).lane(u64::MAX),
         })
     })
 }];
 
-/// Weight of the loss.
-const WEIGHT: f64 = 0.1;
 /// Probability that a view drops a history value.
 const VIEW_DROP: f64 = 0.3;
 /// Temperature of InfoNCE.
@@ -172,6 +171,8 @@ pub struct ContrastiveLearning {
     /// Which features are masked together: decided by the first batch in which most users have a history. At the start of a stream
     /// nobody has, and whatever goes together there is chance.
     correlations: Option<Correlations>,
+    /// Of the loss.
+    weight: f64,
     random: Counter,
 }
 
@@ -202,7 +203,7 @@ impl Component for ContrastiveLearning {
         let weights = reads.lift(taking_part(&batch.host, &reads.low_active.device()));
         let (requests, random) = (reads.leaves.requests.clone(), (self.random, reads.steps));
         let value = self.module().loss(requests, views.clone(), reads.counts(), weights, correlations, random);
-        vec![GraphLoss { term: Some(&LOSS), value, weight: WEIGHT }]
+        vec![GraphLoss { term: Some(&LOSS), value, weight: self.weight }]
     }
 }
 

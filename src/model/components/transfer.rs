@@ -30,12 +30,10 @@ pub static KINDS: [Kind; 1] = [Kind {
     losses: &[&LOSS],
     ..Kind::new("transfer", |building| {
         let module = Transfer::new(building.init, building.base.request, &building.config.auxiliary.0);
-        Box::new(TransferLearning { weights: Weights::new("transfer", module) })
+        Box::new(TransferLearning { weights: Weights::new("transfer", module), weight: building.config.adaptation_weight })
     })
 }];
 
-/// Weight of the loss.
-const WEIGHT: f64 = 0.1;
 /// Behaviours of the short history: where the paper's users count as having few (A21).
 pub const FEW: usize = 5;
 
@@ -82,6 +80,8 @@ fn views(layout: &Layout, batch: &Batch, _random: Counter) -> Vec<u32> {
 /// PLE with TL in training.
 pub struct TransferLearning {
     weights: Weights<Transfer>,
+    /// Of the loss.
+    weight: f64,
 }
 
 impl TransferLearning {
@@ -110,6 +110,6 @@ impl Component for TransferLearning {
         let Some(views) = reads.leaves.views.clone() else { return Vec::new() };
         let [short, whole] = halves(views).map(|history| with_history(&reads.leaves.requests, history, &reads.counts()));
         let value = self.module().loss(short, whole, reads.lift(reads.low_active.clone()));
-        vec![GraphLoss { term: Some(&LOSS), value, weight: WEIGHT }]
+        vec![GraphLoss { term: Some(&LOSS), value, weight: self.weight }]
     }
 }

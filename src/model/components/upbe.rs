@@ -15,8 +15,6 @@ use crate::model::layers::table::{BehaviourTable, Ids, Touched};
 
 /// Touches that a memory's owner's own centres count for.
 const PRIOR_TOUCHES: f64 = 1.0;
-/// Weight of the newest step in the running mean.
-const MEAN_RATE: f64 = 0.05;
 
 const OF_USERS: Term = Term {
     title: "Behaviour loss",
@@ -52,6 +50,7 @@ pub struct Behaviours {
     mean: Tensor<2>,
     m: usize,
     rate: f64,
+    mean_rate: f64,
     start: MemoryStart,
 }
 
@@ -93,6 +92,7 @@ impl Behaviours {
             mean: Tensor::zeros([1, 2 * m], device),
             m,
             rate: 2.0 * config.lambda,
+            mean_rate: config.mean_rate,
             start: config.memory_start,
         }
     }
@@ -139,7 +139,7 @@ impl Behaviours {
         let counts = counts.clamp_max(1.0);
         let count = counts.clone().sum_dim(0);
         let of_step = (memory * counts).sum_dim(0) / count.clone().clamp_min(1.0);
-        self.mean = self.mean.clone() + (of_step - self.mean.clone()) * count.clamp_max(1.0) * MEAN_RATE;
+        self.mean = self.mean.clone() + (of_step - self.mean.clone()) * count.clamp_max(1.0) * self.mean_rate;
     }
 
     /// Eq. 9 and 10 as the mean step of A4: `memory += r mean(mu - memory)` over a row's own positives of the step. `ids` are

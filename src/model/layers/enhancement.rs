@@ -11,8 +11,6 @@ use crate::kernels::{fit, gated, rms_norm};
 
 /// Deviation of the gate's last layer at the start. Near 0, `2 sigmoid(0) = 1`: the gate begins as the identity (A11).
 const GATE_START: f64 = 0.01;
-/// Weight of the newest batch in the running means.
-const MEAN_RATE: f32 = 0.05;
 
 /// One side's enhancement: the user's, or the item's in DUIA for users and items.
 #[derive(Module, Debug)]
@@ -94,12 +92,14 @@ pub struct Means {
     vectors: Tensor<3>,
     /// `[1, m]`; zero until the first step.
     other: Tensor<2>,
+    /// Weight of the newest batch.
+    rate: f32,
 }
 
 impl Means {
-    /// Before the first step, for so many vectors `m` wide.
-    pub fn new(vectors: usize, m: usize, device: &Device) -> Self {
-        Self { vectors: Tensor::zeros([vectors, 1, m], device), other: Tensor::zeros([1, m], device) }
+    /// Before the first step, for so many vectors `m` wide; `rate` is the weight of the newest batch.
+    pub fn new(vectors: usize, m: usize, rate: f32, device: &Device) -> Self {
+        Self { vectors: Tensor::zeros([vectors, 1, m], device), other: Tensor::zeros([1, m], device), rate }
     }
 
     /// `[vectors + 1, m]`: of the enhancement vectors, one by one, then of the other side's vectors.
@@ -125,9 +125,9 @@ impl Means {
         let count = entered.open.sum_dim(1);
         let of_batch = entered.vectors.sum_dim(1) / count.clone().clamp_min(1.0);
         // A vector that nobody had keeps its mean.
-        let rate = count.clamp_max(1.0) * MEAN_RATE;
+        let rate = count.clamp_max(1.0) * self.rate;
         self.vectors = self.vectors.clone() + (of_batch - self.vectors.clone()) * rate;
-        self.other = self.other.clone() * (1.0 - MEAN_RATE) + entered.other.mean_dim(0) * MEAN_RATE;
+        self.other = self.other.clone() * (1.0 - self.rate) + entered.other.mean_dim(0) * self.rate;
     }
 }
 

@@ -26,10 +26,6 @@ use crate::kernels::{EPSILON, Levels, Pull, centre_pull};
 
 /// Deviation of centres that start at random, the literal reading of the paper.
 const RANDOM_START: f64 = 0.01;
-/// Re-seeding ends at this share of the run, so that the last centres can settle (A7).
-const RESEED_UNTIL: f64 = 0.8;
-/// Weight of the newest batch in the running mean of vectors.
-const MEAN_RATE: f32 = 0.05;
 
 /// What a model's user centres are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +224,7 @@ impl Memory {
         let count: Tensor<2> = clustered.clone().sum().unsqueeze();
         let sum = clustered.clone().unsqueeze_dim::<2>(0).matmul(v.clone());
         let away = sum - self.now.mean.clone() * count.clone();
-        self.now.mean = self.now.mean.clone() + away * (count.clamp_min(1.0).recip() * MEAN_RATE);
+        self.now.mean = self.now.mean.clone() + away * (count.clamp_min(1.0).recip() * self.config.mean_rate as f32);
     }
 
     /// Whether the clock wants an [`Observation`] at this step of `total`.
@@ -238,7 +234,7 @@ impl Memory {
         }
         self.config.reseed
             && !self.is_frozen()
-            && (step as f64) < RESEED_UNTIL * total as f64
+            && (step as f64) < self.config.reseed_until * total as f64
             && (0..2).any(|level| self.span_over(level, step))
     }
 
