@@ -117,6 +117,9 @@ registry! {
         role: Role::Competitor, components: &["transfer"],
         paper: Paper { table_4: None, table_5: Some((0.7849, None)), table_6: Some(([0.80, 0.43, 0.13, 0.92, 0.86], None)) },
     }
+    Poso = "ple-poso", "PLE+POSO", "PLE whose task towers are gated by how much the user did so far (Dai et al. 2021)." => {
+        role: Role::Competitor, components: &["poso"],
+    }
     Wide = "ple-wide", "PLE, wider", "Sanity: PLE with as many parameters as DUIA." => { role: Role::Sanity, components: &["wide"] }
     Long = "ple-long", "PLE, whole history", "Sanity: PLE that reads the whole history too: its mean, and the candidate's share of it." => {
         role: Role::Sanity, components: &["long-history"],

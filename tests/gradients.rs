@@ -16,6 +16,7 @@ use duia::model::batch::DeviceBatch;
 use duia::model::components::auxiliary::AuxiliaryModel;
 use duia::model::components::contrastive::ContrastiveLearning;
 use duia::model::components::enhancement::EnhancementOf;
+use duia::model::components::poso::PosoTowers;
 use duia::model::components::transfer::TransferLearning;
 use duia::model::components::upbe::Upbe;
 use duia::model::ranker::{Graph, Ranker};
@@ -105,6 +106,9 @@ fn reaches(ranker: &Ranker, graph: Graph, of: Of) -> BTreeMap<&'static str, Reac
     if let Some(learning) = ranker.parts::<ContrastiveLearning>().next() {
         all.insert("contrastive", reached(learning.module(), &mut gradients));
     }
+    if let Some(poso) = ranker.parts::<PosoTowers>().next() {
+        all.insert("poso", reached(poso.module(), &mut gradients));
+    }
     if let Some(learning) = ranker.parts::<TransferLearning>().next() {
         all.insert("transfer", reached(learning.module(), &mut gradients));
     }
@@ -115,7 +119,7 @@ fn reaches(ranker: &Ranker, graph: Graph, of: Of) -> BTreeMap<&'static str, Reac
 fn expected(has: &BTreeMap<&'static str, Reach>, variant: Variant, of: Of) -> BTreeSet<&'static str> {
     let wanted: &[&str] = match of {
         // PLE with TL feeds F(v) to the ranker, so its loss teaches F too.
-        Of::Mtl => &["candidates", "requests", "user vectors", "item vectors", "ple", "users' gates", "items' gates", "transfer"],
+        Of::Mtl => &["candidates", "requests", "user vectors", "item vectors", "ple", "users' gates", "items' gates", "transfer", "poso"],
         Of::Auxiliary => &["towers"],
         Of::Adaptation if variant.has("contrastive") => &["requests", "views", "contrastive"],
         Of::Adaptation => &["requests", "views", "transfer"],

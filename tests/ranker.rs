@@ -16,6 +16,7 @@ use duia::model::batch::Layout;
 use duia::model::component::{GraphLoss, Towers};
 use duia::model::components::auxiliary::{self, AuxiliaryModel};
 use duia::model::components::contrastive::{ContrastiveLearning, info_nce};
+use duia::model::components::poso::Poso;
 use duia::model::components::transfer::{FEW, Transfer, TransferLearning};
 use duia::model::components::uie::interest;
 use duia::model::layers::dense::{Init, Linear, Mlp};
@@ -565,4 +566,31 @@ fn two_variants_start_shared_layers_with_the_same_numbers() {
     assert_ne!(first(1), first(2));
     let mlp = Mlp::new(&Init::new(1, &device()), "y", 2, 3, &[4, 2], false);
     assert_ne!(layers(&mlp, 0), layers(&mlp, 1), "layers of a stack differ");
+}
+
+#[test]
+fn posos_gates_are_its_formula_and_start_near_one() {
+    let config = duia::config::Config { tower: "6x3".parse().unwrap(), ..config() };
+    let mut poso = Poso::new(&Init::new(11, &device()), &config);
+    let counts = numbers(90, 3 * 4, 0.5);
+    let on_device = tensor::<2>(&counts, [3, 4], &device());
+    let fresh: Vec<f64> = poso.factors(&on_device).into_iter().flat_map(|factors| block_on(read(factors))).collect();
+    assert!(fresh.len() == 2 * 3 * (6 + 3) && fresh.iter().all(|f| (f - 1.0).abs() < 0.05), "the towers begin as PLE's: {fresh:?}");
+    // Gates that are far from their start, with biases, which at the start are 0 and would hide a mistake.
+    for (depth, gate) in poso.gates.iter_mut().enumerate() {
+        for (place, layer) in [&mut gate.hidden, &mut gate.out].into_iter().enumerate() {
+            let (weight, bias) = (layer.weight.dims(), layer.bias.dims());
+            let lane = 91 + 4 * depth as u64 + 2 * place as u64;
+            layer.weight = Param::from_data(TensorData::new(floats(&numbers(lane, weight.iter().product(), 0.7)), weight), &device());
+            layer.bias = Param::from_data(TensorData::new(floats(&numbers(lane + 1, bias.iter().product(), 0.7)), bias), &device());
+        }
+    }
+    for (gate, factors) in poso.gates.iter().zip(poso.factors(&on_device)) {
+        let expected = (0..2).flat_map(|task| (0..3).map(move |r| (task, r))).flat_map(|(task, r)| {
+            let (hidden, out) = (layer(&gate.hidden, task), layer(&gate.out, task));
+            let x: Vec<f64> = linear(&counts[r * 4..][..4], &hidden.0, &hidden.1).into_iter().map(|x| x.max(0.0)).collect();
+            linear(&x, &out.0, &out.1).into_iter().map(|z| 2.0 * sigmoid(z)).collect::<Vec<_>>()
+        });
+        assert_close(&block_on(read(factors)), &expected.collect::<Vec<_>>(), 1e-5);
+    }
 }

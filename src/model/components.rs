@@ -10,6 +10,7 @@
 //! | [`uhse`] | item centres in the place of the history's items | 4.4 |
 //! | [`consumers`] | user centres in the place of an item's consumers | 4.5 |
 //! | [`contrastive`], [`transfer`] | PLE with CL, PLE with TL: our adaptations | 5.2 |
+//! | [`poso`] | gates of the towers by how new a user is | reference 31 |
 //! | [`wide`], [`long_history`] | sanity rows | |
 //! | [`enhancement`] | how the vectors of a side enter the ranker, all at once | 4.2 |
 //!
@@ -44,6 +45,7 @@ components! {
     transfer,
     long_history,
     wide,
+    poso,
 }
 
 /// The components of a model, in the order of its row.

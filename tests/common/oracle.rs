@@ -11,6 +11,7 @@ use duia::model::batch::Kept;
 use duia::model::components::auxiliary::AuxiliaryModel;
 use duia::model::components::consumers::Consumers;
 use duia::model::components::enhancement::EnhancementOf;
+use duia::model::components::poso::PosoTowers;
 use duia::model::components::transfer::TransferLearning;
 use duia::model::components::uhse::Uhse;
 use duia::model::components::upbe::Upbe;
@@ -88,6 +89,11 @@ impl PleOracle {
 
     /// The tasks' logits for a request's and a candidate's features.
     pub fn logits(&self, request: &[f64], candidate: &[f64]) -> Vec<f64> {
+        self.logits_gated(request, candidate, &[])
+    }
+
+    /// The same with factors of the towers' hidden units: by task and layer, where there are any.
+    pub fn logits_gated(&self, request: &[f64], candidate: &[f64], factors: &[Vec<Vec<f64>>]) -> Vec<f64> {
         let owner = |e: usize| (e / self.specific).min(self.tasks);
         let mut streams = vec![[request, candidate].concat(); self.tasks + 1];
         for (experts, gates) in &self.levels {
@@ -100,7 +106,15 @@ impl PleOracle {
             });
             streams = next.collect();
         }
-        (0..self.tasks).map(|k| mlp(&streams[k], &self.towers[k], false)[0]).collect()
+        let tower = |k: usize| {
+            let layers = &self.towers[k];
+            layers.iter().enumerate().fold(streams[k].clone(), |x, (depth, (weight, bias))| {
+                let factor = |unit: usize| factors.get(k).and_then(|of_task| of_task.get(depth)).map_or(1.0, |of_layer| of_layer[unit]);
+                let y = linear(&x, weight, bias).into_iter().enumerate().map(|(unit, y)| y * factor(unit));
+                if depth + 1 < layers.len() { y.map(|y| y.max(0.0)).collect() } else { y.collect() }
+            })
+        };
+        (0..self.tasks).map(|k| tower(k)[0]).collect()
     }
 }
 
@@ -349,6 +363,8 @@ pub struct Oracle {
     ple: std::rc::Rc<PleOracle>,
     towers: [Vec<Layer>; 2],
     transfer: Vec<Layer>,
+    /// POSO by task and tower layer: hidden and outer layer of the gate.
+    poso: Vec<Vec<[Layer; 2]>>,
     users: Option<EnhancementOracle>,
     items: Option<EnhancementOracle>,
     pub user_centres: Option<Centres>,
@@ -396,6 +412,10 @@ impl Oracle {
             ple: PleOracle::new(ranker.ple(), config.specific_experts, config.shared_experts).into(),
             towers: [user.to_vec(), item.to_vec()],
             transfer: ranker.parts::<TransferLearning>().next().map_or(Vec::new(), |learning| stack(&parameters(learning.module()), 0)),
+            poso: ranker.parts::<PosoTowers>().next().map_or(Vec::new(), |poso| {
+                let gates = |task: usize| poso.module().gates.iter().map(move |gate| [layer(&gate.hidden, task), layer(&gate.out, task)]);
+                (0..TASKS).map(|task| gates(task).collect()).collect()
+            }),
             users: enhancement(Side::Users).zip(means(Side::Users)).map(|(e, means)| EnhancementOracle::new(e.module(), means)),
             items: enhancement(Side::Items).zip(means(Side::Items)).map(|(e, means)| EnhancementOracle::new(e.module(), means)),
             user_centres: centres(Side::Users),
@@ -631,9 +651,19 @@ impl Oracle {
         let logits = (0..batch.samples()).map(|s| {
             let r = s / batch.candidates;
             let (request, candidate) = self.features(batch, r, s, &v_user[r], &v_item[s]);
-            self.ple.logits(&request, &candidate)
+            self.ple.logits_gated(&request, &candidate, &self.tower_factors(batch, r))
         });
         Told { logits: logits.collect(), v_user, v_item }
+    }
+
+    /// POSO: `2 sigmoid(relu(x W + b) W' + b')` of a request's counts, by task and tower layer.
+    fn tower_factors(&self, batch: &Batch, r: usize) -> Vec<Vec<Vec<f64>>> {
+        let counts: Vec<f64> = batch.counts[r * 4..][..4].iter().map(|&x| x.into()).collect();
+        let factor = |[hidden, out]: &[Layer; 2]| {
+            let x: Vec<f64> = linear(&counts, &hidden.0, &hidden.1).into_iter().map(|x| x.max(0.0)).collect();
+            linear(&x, &out.0, &out.1).into_iter().map(|z| 2.0 * sigmoid(z)).collect()
+        };
+        self.poso.iter().map(|of_task| of_task.iter().map(factor).collect()).collect()
     }
 
     /// The ranker's loss and that of the auxiliary model (Eq. 1 with A16).
