@@ -1,5 +1,5 @@
 //! How good a ranker and its clusters are: exact areas under the curve with their uncertainty, by activity group and on
-//! finer parts of the test, and the health of the clusters.
+//! finer parts of the test, and the health of the clusters. Standard errors are clustered by user: `auc` says how and why.
 //!
 //! Pure functions of numbers, the same on every target: no input or output, no clock, and logarithms from `libm`.
 //!
@@ -15,16 +15,18 @@ mod losses;
 #[cfg(test)]
 mod naive;
 mod scores;
+mod significance;
 
-pub use auc::{auc, delong, gauc};
+pub use auc::{auc, delong, gauc, gauc_lift, lift};
 pub use clusters::{ClusterHealth, ClusterTally, Positives, cluster_health};
 pub use collapse::collapse;
 pub use losses::{LossTerm, Losses, Term};
-pub use scores::{Auc, ByGroup, Earlier, Evaluation, Lift, Score, Slice, SliceScore, TestKind};
+pub use scores::{Auc, ByGroup, Earlier, Evaluation, Gauc, Lift, Score, Slice, SliceScore, TestKind};
+pub use significance::{critical, survivors};
 
 use crate::data::protocol::{Batch, Dataset};
 use crate::variants::Variant;
-use auc::{Partitions, Ranking};
+use auc::{Partitions, Ranking, Users};
 
 /// The steps of [`Earlier`], in order.
 const EARLIER: [Earlier; 5] = [Earlier::None, Earlier::UpTo2, Earlier::UpTo5, Earlier::UpTo10, Earlier::More];
@@ -41,6 +43,9 @@ const TAIL_ITEMS: u8 = DECILES;
 const HEAD_ITEMS: u8 = TAIL_ITEMS + 1;
 const USER_ROWS: u8 = HEAD_ITEMS + 1;
 const ITEM_ROWS: u8 = USER_ROWS + EARLIER.len() as u8;
+/// The last slice, and what is in none of its partition.
+const SEEN_AND_NEW: u8 = ITEM_ROWS + EARLIER.len() as u8;
+const OTHERS: u8 = SEEN_AND_NEW + 1;
 
 /// The step of so many earlier rows.
 pub fn earlier(rows: u32) -> Earlier {
@@ -126,10 +131,11 @@ impl TestRows {
     /// # Panics
     /// Where predictions and rows differ in number.
     pub fn score(&self, predictions: &[f32], baseline: Option<&[f32]>) -> Score {
-        let parts = self.parts();
-        let baseline = baseline.map(|baseline| self.rank(baseline).placements(&parts));
+        let users = Users::new(&self.users);
+        let parts = self.parts(&users);
+        let placed = baseline.map(|baseline| self.rank(baseline).placements(&parts));
         let own = self.rank(predictions);
-        self.common(predictions, &own, &parts, baseline.as_deref())
+        self.common(predictions, &own, &parts, Baseline::of(baseline, placed.as_deref()))
     }
 
     /// Scores the predictions of all racing variants, `[variants, rows]`: the figures of [`TestRows::score`], the lift over
@@ -141,31 +147,33 @@ impl TestRows {
     pub fn score_whole(&self, all: &[Vec<f32>], variants: &[Variant]) -> Vec<Score> {
         assert_eq!(all.len(), variants.len(), "predictions of each variant");
         let rankings: Vec<Ranking> = all.iter().map(|predictions| self.rank(predictions)).collect();
-        let (parts, slices) = (self.parts(), self.slices());
+        let users = Users::new(&self.users);
+        let (parts, slices) = (self.parts(&users), self.slices(&users));
         let baseline = baseline_of(variants);
         let base_parts = baseline.map(|at| rankings[at].placements(&parts));
         let base_slices = baseline.map(|at| rankings[at].placements(&slices));
         let score = |at: usize| {
             let own = &rankings[at];
-            let is_compared = baseline != Some(at);
+            let compared = baseline.filter(|&baseline| baseline != at);
             let below = rung_of(at, variants).filter(|&below| baseline != Some(below));
             let rung = below.map(|below| own.lifts(&parts, &rankings[below].placements(&parts)));
             Score {
                 rung: rung.as_deref().map(by_group),
                 rung_without_repeats: rung.as_ref().map(|rung| rung[WITHOUT_REPEATS]),
-                slices: slice_scores(own, &slices, base_slices.as_deref().filter(|_| is_compared)),
-                ..self.common(&all[at], own, &parts, base_parts.as_deref().filter(|_| is_compared))
+                slices: slice_scores(own, &slices, base_slices.as_deref().filter(|_| compared.is_some())),
+                ..self.common(&all[at], own, &parts, Baseline::of(compared.map(|at| &*all[at]), base_parts.as_deref()))
             }
         };
         (0..all.len()).map(score).collect()
     }
 
     /// What panel and whole test have in common.
-    fn common(&self, predictions: &[f32], own: &Ranking, parts: &Partitions<'_, 4>, baseline: Option<&[[f64; 4]]>) -> Score {
-        let (areas, lifts) = areas_and_lifts(own, parts, baseline);
+    fn common(&self, predictions: &[f32], own: &Ranking, parts: &Partitions<'_, 4>, baseline: Option<Baseline<'_>>) -> Score {
+        let (areas, lifts) = areas_and_lifts(own, parts, baseline.map(|baseline| baseline.placed));
         Score {
             auc: by_group(&areas),
             gauc: gauc(predictions, &self.labels, &self.users),
+            gauc_lift: baseline.map(|baseline| gauc_lift(baseline.predictions, predictions, &self.labels, &self.users)),
             auc_without_repeats: areas[WITHOUT_REPEATS],
             auc_seen_items: areas[SEEN_ITEMS],
             lift: lifts.as_deref().map(by_group),
@@ -181,8 +189,8 @@ impl TestRows {
 
     /// All rows; low-active beside high-active users' rows; rows but for repeats beside repeats; rows of seen items beside the
     /// others: the order of [`by_group`], then [`WITHOUT_REPEATS`] and [`SEEN_ITEMS`].
-    fn parts(&self) -> Partitions<'_, 4> {
-        Partitions::new(&self.labels, 7, |row| {
+    fn parts<'a>(&'a self, users: &'a Users) -> Partitions<'a, 4> {
+        Partitions::new(&self.labels, users, 7, |row| {
             let repeat = self.labels[row] && self.repeat[row];
             [
                 0,
@@ -193,23 +201,41 @@ impl TestRows {
         })
     }
 
-    /// Rows by decile, by popularity of the item, by rows of the user and by rows of the item: the order of [`slices`].
-    fn slices(&self) -> Partitions<'_, 4> {
-        Partitions::new(&self.labels, slices().count(), |row| {
+    /// Rows by decile, by popularity of the item, by rows of the user, by rows of the item, and those of items that were seen in
+    /// training but are new to the user: the order of [`slices`].
+    fn slices<'a>(&'a self, users: &'a Users) -> Partitions<'a, 5> {
+        Partitions::new(&self.labels, users, usize::from(OTHERS) + 1, |row| {
+            let seen_and_new = self.seen[row] && !(self.labels[row] && self.repeat[row]);
             [
                 self.decile[row],
                 if self.tail[row] { TAIL_ITEMS } else { HEAD_ITEMS },
                 USER_ROWS + self.user_rows[row] as u8,
                 ITEM_ROWS + self.item_rows[row] as u8,
+                if seen_and_new { SEEN_AND_NEW } else { OTHERS },
             ]
         })
+    }
+}
+
+/// A baseline's predictions, and their placements in the parts.
+#[derive(Clone, Copy)]
+struct Baseline<'a> {
+    predictions: &'a [f32],
+    placed: &'a [[f64; 4]],
+}
+
+impl<'a> Baseline<'a> {
+    /// Where there are both.
+    fn of(predictions: Option<&'a [f32]>, placed: Option<&'a [[f64; 4]]>) -> Option<Self> {
+        Some(Self { predictions: predictions?, placed: placed? })
     }
 }
 
 /// The slices in the order of their parts.
 fn slices() -> impl Iterator<Item = Slice> {
     let items = [Slice::TailItems, Slice::HeadItems];
-    (0..DECILES).map(Slice::Decile).chain(items).chain(EARLIER.map(Slice::UserRows)).chain(EARLIER.map(Slice::ItemRows))
+    let earlier = EARLIER.map(Slice::UserRows).into_iter().chain(EARLIER.map(Slice::ItemRows));
+    (0..DECILES).map(Slice::Decile).chain(items).chain(earlier).chain([Slice::SeenAndNew])
 }
 
 /// The racing variant that another one adds something to.
@@ -233,7 +259,7 @@ fn areas_and_lifts<const P: usize>(
     (areas, Some(lifts))
 }
 
-fn slice_scores(own: &Ranking, partitions: &Partitions<'_, 4>, baseline: Option<&[[f64; 4]]>) -> Vec<SliceScore> {
+fn slice_scores(own: &Ranking, partitions: &Partitions<'_, 5>, baseline: Option<&[[f64; 5]]>) -> Vec<SliceScore> {
     let (areas, lifts) = areas_and_lifts(own, partitions, baseline);
     let score = |(part, slice)| SliceScore { slice, auc: areas[part], lift: lifts.as_ref().map(|lifts| lifts[part]) };
     slices().enumerate().filter(|&(part, _)| partitions.has_both_classes(part)).map(score).collect()
@@ -275,11 +301,13 @@ mod tests {
         let kept: Vec<usize> = (0..rows.len()).filter(|&row| keep(row)).collect();
         let of = |predictions: &[f32]| kept.iter().map(|&row| predictions[row]).collect::<Vec<f32>>();
         let labels: Vec<bool> = kept.iter().map(|&row| rows.labels[row]).collect();
+        let users: Vec<u32> = kept.iter().map(|&row| rows.users[row]).collect();
         close(auc.value, naive::quadratic(&of(own), &labels));
+        close(auc.standard_error, naive::clustered_area(&of(own), &labels, &users));
         let positives = labels.iter().filter(|label| **label).count() as u64;
         assert_eq!((auc.positives, auc.negatives), (positives, labels.len() as u64 - positives));
         if let Some((baseline, lift)) = against {
-            let expected = naive::delong(&of(baseline), &of(own), &labels);
+            let expected = naive::clustered(&of(baseline), &of(own), &labels, &users);
             close(lift.value, expected.value);
             close(lift.standard_error, expected.standard_error);
         }
@@ -301,9 +329,10 @@ mod tests {
         check(&rows, &|row| !rows.repeat[row], own, score.auc_without_repeats, against);
         check(&rows, &|row| rows.seen[row], own, score.auc_seen_items, None);
         assert_eq!(score.gauc, gauc(own, &rows.labels, &rows.users));
+        assert_eq!(score.gauc_lift, Some(gauc_lift(base, own, &rows.labels, &rows.users)));
         let alone = rows.score(own, None);
         assert_eq!((alone.lift, alone.auc), (None, score.auc));
-        assert!(alone.lift_without_repeats.is_none());
+        assert!(alone.lift_without_repeats.is_none() && alone.gauc_lift.is_none());
         assert!(score.rung.is_none() && score.rung_without_repeats.is_none() && score.slices.is_empty());
     }
 
@@ -322,7 +351,7 @@ mod tests {
             let base = &models[1];
             let expected = rows.score(own, (at != 1).then_some(base));
             assert_eq!(Score { rung: None, rung_without_repeats: None, slices: Vec::new(), ..score.clone() }, expected);
-            assert_eq!(score.slices.len(), 22);
+            assert_eq!(score.slices.len(), 23);
             for slice in &score.slices {
                 let keep = |row: usize| match slice.slice {
                     Slice::Decile(decile) => rows.decile[row] == decile,
@@ -330,13 +359,14 @@ mod tests {
                     Slice::HeadItems => !rows.tail[row],
                     Slice::UserRows(step) => rows.user_rows[row] == step,
                     Slice::ItemRows(step) => rows.item_rows[row] == step,
+                    Slice::SeenAndNew => rows.seen[row] && !rows.repeat[row],
                 };
                 assert_eq!(slice.lift.is_some(), at != 1);
                 check(&rows, &keep, own, slice.auc, slice.lift.map(|lift| (base.as_slice(), lift)));
             }
         }
         let distinct: std::collections::BTreeSet<Slice> = scores[0].slices.iter().map(|slice| slice.slice).collect();
-        assert_eq!(distinct.len(), 22);
+        assert_eq!(distinct.len(), 23);
     }
 
     #[test]
@@ -388,7 +418,7 @@ mod tests {
     #[test]
     fn no_rows_score_nothing() {
         let score = TestRows::default().score(&[], Some(&[]));
-        assert!(score.auc.all.value.is_nan() && score.gauc.is_nan() && score.lift.unwrap().all.value.is_nan());
+        assert!(score.auc.all.value.is_nan() && score.gauc.value.is_nan() && score.lift.unwrap().all.value.is_nan());
         let whole = TestRows::default().score_whole(&[Vec::new()], &[Variant::Ple]);
         assert!(whole[0].slices.is_empty() && whole[0].auc.all.value.is_nan());
         assert!(TestRows::default().score_whole(&[], &[]).is_empty());

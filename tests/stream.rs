@@ -68,7 +68,7 @@ fn scores(events: &[Event], kind: TestKind) -> Vec<Score> {
 
 /// A variant's own areas as a text, in which those that do not exist are equal.
 fn texts(events: &[Event], kind: TestKind) -> Vec<String> {
-    scores(events, kind).iter().map(|Score { auc, gauc, .. }| format!("{auc:?} {gauc}")).collect()
+    scores(events, kind).iter().map(|Score { auc, gauc, .. }| format!("{auc:?} {gauc:?}")).collect()
 }
 
 /// The synthetic stream, but some rows were another behaviour: that is in no feature of a row itself, only in a label of what

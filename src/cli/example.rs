@@ -2,7 +2,7 @@
 
 use duia::config::Config;
 use duia::data::{DataReport, GroupInterest, Interest, Origin, Side};
-use duia::metrics::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Score, Slice, SliceScore, TestKind};
+use duia::metrics::{Auc, ByGroup, ClusterHealth, Evaluation, Gauc, Lift, Score, Slice, SliceScore, TestKind};
 use duia::variants::Variant;
 use duia::wire::Event;
 
@@ -55,7 +55,8 @@ pub fn score(area: f64, lift: Option<f64>) -> Score {
     let by_group = |of: Lift| ByGroup { all: of, low: of, high: of };
     Score {
         auc: ByGroup { all: auc, low: auc, high: auc },
-        gauc: area,
+        gauc: Gauc { value: area, standard_error: 0.002, users: 400 },
+        gauc_lift: lift,
         auc_without_repeats: auc,
         auc_seen_items: auc,
         lift: lift.map(by_group),

@@ -19,9 +19,9 @@
 //! | `clusters` | state of the clusters over the test positives, one entry for each `variant` and `side` (`users`, `items`) |
 //! | `failure` | null, or what failed, in detail, and what to do next |
 //!
-//! A `score` holds `auc` (`all`, `low`, `high`, each with `value`, `standard_error`, `positives`, `negatives`), `gauc`,
-//! `auc_without_repeats`, `auc_seen_items` and, from the second model on, `lift`: the paired difference from the first
-//! by group, with its standard error, and `lift_without_repeats`. In both tests of the whole test set there are also `rung` and
+//! A `score` holds `auc` (`all`, `low`, `high`, each with `value`, `standard_error`, `positives`, `negatives`), `gauc`
+//! (`value`, `standard_error`, `users`), `auc_without_repeats`, `auc_seen_items` and, from the second model on, `lift`: the paired difference from the first
+//! by group, with its standard error, `lift_without_repeats` and `gauc_lift`. All errors are clustered by user. In both tests of the whole test set there are also `rung` and
 //! `rung_without_repeats`, the paired differences from the model that this one adds something to (where that one raced and is not the first), and `slices`: area and lift over parts of
 //! the test. A figure that does not exist (an area with one class missing) is null.
 

@@ -6,12 +6,13 @@
 //!
 //! - `panel.*` on the panel of live curves, `test.*` on the whole test set at the end: `auc.all`, `auc.low`, `auc.high`
 //!   (low-active and high-active users), `auc.without_repeats`, `auc.seen_items`, `gauc`, and `lift.all`, `lift.low`,
-//!   `lift.high`, `lift.without_repeats`, the paired difference from the first variant;
+//!   `lift.high`, `lift.without_repeats`, `lift.gauc`, the paired difference from the first variant; all errors are clustered by
+//!   user;
 //! - `streaming.*`, the same as `test.*` but for clusters: the test set once more, each batch scored and then trained on;
 //! - `test.rung.*` by group and without repeats: the paired difference from the variant that this one adds something to, where that one raced
 //!   and is not the first;
 //! - `test.auc.PART` and `test.lift.PART` over parts of the test: `decile.0` (the least active tenth of the users) to
-//!   `decile.9`, `tail_items`, `head_items`, and `user_rows.N` and `item_rows.N`, where the user or the item had N rows
+//!   `decile.9`, `tail_items`, `head_items`, `seen_and_new` (items seen in training, new to the user), and `user_rows.N` and `item_rows.N`, where the user or the item had N rows
 //!   before: `0`, `1-2`, `3-5`, `6-10`, `11+`;
 //! - `loss_mtl` and the other losses of Eq. 15 before their weights;
 //! - `panel.clusters.SIDE.*`, `test.clusters.SIDE.*`, the sides being `users` and `items`: `positives`, `hit_rate_1`,
@@ -100,7 +101,7 @@ impl Series {
                 let Auc { value, standard_error, positives, .. } = auc;
                 add(format!("auc.{name}"), value, Some(standard_error), Some(positives));
             }
-            add("gauc".into(), score.gauc, None, None);
+            add("gauc".into(), score.gauc.value, Some(score.gauc.standard_error), None);
             for (what, lifts) in [("lift", score.lift), ("rung", score.rung)] {
                 for (group, lift) in lifts.iter().flat_map(by_group) {
                     add(format!("{what}.{group}"), lift.value, Some(lift.standard_error), None);
@@ -110,6 +111,9 @@ impl Series {
                 if let Some(Lift { value, standard_error }) = lift {
                     add(format!("{what}.without_repeats"), value, Some(standard_error), None);
                 }
+            }
+            if let Some(Lift { value, standard_error }) = score.gauc_lift {
+                add("lift.gauc".into(), value, Some(standard_error), None);
             }
             for (slice, Lift { value, standard_error }) in score.slices.iter().filter_map(|part| Some((part.slice, part.lift?))) {
                 add(format!("lift.{}", slice_key(slice)), value, Some(standard_error), None);
@@ -182,6 +186,7 @@ pub fn slice_key(slice: Slice) -> String {
         Slice::Decile(decile) => format!("decile.{decile}"),
         Slice::TailItems => "tail_items".into(),
         Slice::HeadItems => "head_items".into(),
+        Slice::SeenAndNew => "seen_and_new".into(),
         Slice::UserRows(earlier) => format!("user_rows.{}", earlier_key(earlier)),
         Slice::ItemRows(earlier) => format!("item_rows.{}", earlier_key(earlier)),
     }
@@ -202,7 +207,7 @@ pub fn earlier_key(earlier: Earlier) -> &'static str {
 mod tests {
     use super::super::example;
     use super::*;
-    use duia::metrics::{Score, SliceScore};
+    use duia::metrics::{Gauc, Score, SliceScore};
 
     fn health(step: u64, nmi: Option<f64>) -> ClusterHealth {
         ClusterHealth { step, hit_rate_1: 0.5, nmi, ..example::health(Variant::Uie, Side::Users) }
@@ -225,7 +230,8 @@ mod tests {
         series.add_clusters(&health(4, Some(0.5)));
         let rung = Some(ByGroup { low: lift, ..ByGroup::default() });
         let slices = vec![SliceScore { slice: Slice::UserRows(Earlier::UpTo2), auc: area(0.5, 0.25), lift: Some(lift) }];
-        let whole = Score { rung, slices, ..scored };
+        let gauc = Gauc { value: 0.75, standard_error: 0.25, users: 3 };
+        let whole = Score { rung, slices, gauc, gauc_lift: Some(lift), ..scored };
         series.add_evaluation(&variants, &Evaluation { step: 9, kind: TestKind::Whole, scores: vec![whole.clone()] });
         series.add_clusters(&health(9, None));
         series.add_evaluation(&variants, &Evaluation { step: 9, kind: TestKind::Streaming, scores: vec![whole] });
@@ -239,6 +245,8 @@ mod tests {
             "4,uie,panel.clusters.users.nmi,0.5,,",
             "9,ple,test.auc.all,0.75,0.125,8",
             "9,ple,test.rung.low,0.25,0.125,",
+            "9,ple,test.gauc,0.75,0.25,",
+            "9,ple,test.lift.gauc,0.25,0.125,",
             "9,ple,streaming.auc.all,0.75,0.125,8",
             "9,ple,streaming.rung.low,0.25,0.125,",
             "9,ple,test.auc.user_rows.1-2,0.5,0.25,8",

@@ -3,11 +3,11 @@
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use duia::config::Config;
 use duia::data::{Origin, Side};
-use duia::metrics::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Score, Slice, collapse};
+use duia::metrics::{Auc, ByGroup, ClusterHealth, Evaluation, Lift, Score, Slice, collapse, survivors};
 use duia::variants::Variant;
 
 use super::record::Record;
-use super::text::{NONE, difference, duration, figure, interval, short, whole};
+use super::text::{NONE, difference, duration, interval, short, whole};
 
 /// All of a record of a run of `config` that a person wants at the end, as text.
 pub fn summary(record: &Record, config: &Config, seconds: f64) -> String {
@@ -17,6 +17,7 @@ pub fn summary(record: &Record, config: &Config, seconds: f64) -> String {
         parts.push(areas(&record.variants, &evaluation.scores).to_string());
         if evaluation.scores.iter().any(|score| score.lift.is_some()) {
             parts.push(differences(&record.variants, &evaluation.scores).to_string());
+            parts.extend(what_survives(&record.variants, &evaluation.scores));
         }
         parts.push("GAUC is the mean of the users' own areas. Repeats are items that the user had before.".into());
         parts.push(other_areas(&record.variants, &evaluation.scores).to_string());
@@ -58,7 +59,38 @@ fn scores_title(record: &Record, evaluation: &Evaluation) -> String {
     let synthetic = record.data.as_ref().is_some_and(|data| data.origin == Origin::Synthetic);
     let stream = if synthetic { " of the synthetic stream" } else { "" };
     let Auc { positives, negatives, .. } = evaluation.scores.first().map(|score| score.auc.all).unwrap_or_default();
-    format!("AUC on {set}{stream}, {} positives and {} negatives, with 95 % intervals", whole(positives), whole(negatives))
+    format!("AUC on {set}{stream}, {} positives and {} negatives, with 95 % intervals over users", whole(positives), whole(negatives))
+}
+
+/// Names in lines that a terminal holds.
+fn wrapped<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const WIDTH: usize = 80;
+    let (mut text, mut width) = (String::new(), 0);
+    for name in names {
+        if !text.is_empty() {
+            text.push_str(if width > WIDTH { ",\n" } else { ", " });
+            width = if width > WIDTH { 0 } else { width };
+        }
+        text.push_str(name);
+        width += name.chars().count() + 2;
+    }
+    if text.is_empty() { "none".into() } else { text }
+}
+
+/// Which differences of all users from the first model exclude zero together; nothing to say of a single one.
+fn what_survives(variants: &[Variant], scores: &[Score]) -> Option<String> {
+    let (names, lifts): (Vec<&str>, Vec<Lift>) =
+        variants.iter().zip(scores).filter_map(|(variant, score)| Some((variant.name(), score.lift?.all))).unzip();
+    let survive = survivors(&lifts);
+    let of = |wanted: bool| wrapped(names.iter().zip(&survive).filter(|(_, survives)| **survives == wanted).map(|(name, _)| *name));
+    (lifts.len() > 1).then(|| {
+        let all = lifts.len();
+        format!(
+            "All {all} differences of all users together (Bonferroni, 5 %). These exclude zero:\n{}\nThese do not:\n{}",
+            of(true),
+            of(false)
+        )
+    })
 }
 
 fn table(header: &[&str]) -> Table {
@@ -113,7 +145,8 @@ fn other_areas(variants: &[Variant], scores: &[Score]) -> Table {
     let mut table = table(&["model", "GAUC", "without repeats", "items seen in training"]);
     let area = |auc: Auc| interval(auc.value, auc.standard_error);
     for (variant, score) in variants.iter().zip(scores) {
-        table.add_row([variant.name().into(), figure(score.gauc), area(score.auc_without_repeats), area(score.auc_seen_items)]);
+        let gauc = interval(score.gauc.value, score.gauc.standard_error);
+        table.add_row([variant.name().into(), gauc, area(score.auc_without_repeats), area(score.auc_seen_items)]);
     }
     table
 }

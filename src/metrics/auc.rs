@@ -2,32 +2,82 @@
 //!
 //! The area is the probability that a positive outranks a negative, a tie counting one half. One sort of the scores and
 //! one walk through the ranking serve many parts of the rows at once.
+//!
+//! # Standard errors clustered by user
+//!
+//! The rows of one user are not independent: they share a taste, a history and a vector. So an error over rows is too small
+//! (on 655 real users half of what it should be). With `m` positives and `n` negatives, a row's placement `V` is the share of
+//! the other class that it outranks (for a negative: that outranks it), and DeLong's influence value is `(V - A) / m` of a
+//! positive, `(V - A) / n` of a negative: the area is `A` plus their sum, to first order. The values of a user's rows are
+//! added before they are squared. With `G` users the variance is
+//!
+//! ```text
+//! se^2 = G / (G - 1) * sum over users of (sum over the user's rows of the influence)^2
+//! ```
+//!
+//! (Obuchowski 1997 has the same estimator for clustered data; with one row a user it is that of DeLong et al. 1988 but for
+//! `G / (G - 1)`). The influence on a difference of two areas is the difference of the influences. All of it takes one walk
+//! through the ranking, `O(n)` after the sort, and no bootstrap.
 
-use super::{Auc, Lift};
+use super::{Auc, Gauc, Lift};
 
-/// The area under the curve over all pairs of a positive and a negative, ties counting one half, in `O(n log n)`.
+/// The area under the curve over all pairs of a positive and a negative, ties counting one half, in `O(n log n)`. Its
+/// standard error is clustered by user, see the module.
 ///
-/// The standard error is Hanley and McNeil's (1982): with `q1 = A / (2 - A)`, `q2 = 2 A^2 / (1 + A)`, `m` positives and
-/// `n` negatives, `se^2 = (A (1 - A) + (m - 1)(q1 - A^2) + (n - 1)(q2 - A^2)) / (m n)`. It is that of one area; for the
-/// difference of two models on the same rows see [`delong`].
-///
-/// Value and error are NaN where one class is missing. A score that is NaN is a number like any other: scores are in the
-/// order of [`f32::total_cmp`] with -0 equal to 0, which puts a positive NaN above infinity, so a model that
-/// has come apart and predicts NaN alone scores 0.5.
-///
-/// # Panics
-/// Where scores and labels differ in number.
-pub fn auc(scores: &[f32], labels: &[bool]) -> Auc {
-    assert_eq!(scores.len(), labels.len(), "one label a score");
-    Ranking::new(scores).areas(&Partitions::whole(labels))[0]
-}
-
-/// The mean of the users' own areas, weighted by their rows, over users with rows of both classes (GAUC). NaN where no
-/// user has both.
+/// The value is NaN where one class is missing, the error also where all rows are one user's. A score that is NaN is a number
+/// like any other: scores are in the order of [`f32::total_cmp`] with -0 equal to 0, which puts a positive NaN above infinity,
+/// so a model that has come apart and predicts NaN alone scores 0.5.
 ///
 /// # Panics
 /// Where scores, labels and users differ in number.
-pub fn gauc(scores: &[f32], labels: &[bool], users: &[u32]) -> f64 {
+pub fn auc(scores: &[f32], labels: &[bool], users: &[u32]) -> Auc {
+    assert_eq!(scores.len(), labels.len(), "one label a score");
+    Ranking::new(scores).areas(&Partitions::whole(labels, &Users::new(users)))[0]
+}
+
+/// The area of `b` minus the area of `a` on the same rows, with a standard error clustered by user; see the module. A model
+/// against itself has value and error 0.
+///
+/// # Panics
+/// Where scores, labels and users differ in number.
+pub fn lift(a: &[f32], b: &[f32], labels: &[bool], users: &[u32]) -> Lift {
+    assert_eq!(a.len(), labels.len(), "one label a score of the baseline");
+    assert_eq!(b.len(), labels.len(), "one label a score");
+    let users = Users::new(users);
+    let whole = Partitions::whole(labels, &users);
+    Ranking::new(b).lifts(&whole, &Ranking::new(a).placements(&whole))[0]
+}
+
+/// The mean of the users' own areas, weighted by their rows, over users with rows of both classes (GAUC). Its standard error is
+/// that of a ratio of two sums over `G` users: `se^2 = G / (G - 1) * sum (w (A_u - GAUC) / sum w)^2`, `A_u` being a user's own
+/// area and `w` their rows. The value is NaN where no user has both classes, the error where fewer than two have.
+///
+/// # Panics
+/// Where scores, labels and users differ in number.
+pub fn gauc(scores: &[f32], labels: &[bool], users: &[u32]) -> Gauc {
+    let areas = areas_of_users(scores, labels, users);
+    let (value, standard_error) = weighted_mean(areas.iter().map(|area| (area.weight, area.value)));
+    Gauc { value, standard_error, users: areas.len() as u64 }
+}
+
+/// GAUC of `b` minus GAUC of `a` on the same rows, with the error of [`gauc`] over the differences of the users' areas.
+///
+/// # Panics
+/// Where scores, labels and users differ in number.
+pub fn gauc_lift(a: &[f32], b: &[f32], labels: &[bool], users: &[u32]) -> Lift {
+    let [a, b] = [a, b].map(|scores| areas_of_users(scores, labels, users));
+    let (value, standard_error) = weighted_mean(a.iter().zip(&b).map(|(a, b)| (a.weight, b.value - a.value)));
+    Lift { value, standard_error }
+}
+
+/// A user's own area, weighted by their rows.
+struct UserArea {
+    weight: f64,
+    value: f64,
+}
+
+/// The areas of the users who have both classes, by user.
+fn areas_of_users(scores: &[f32], labels: &[bool], users: &[u32]) -> Vec<UserArea> {
     assert_eq!(scores.len(), labels.len(), "one label a score");
     assert_eq!(scores.len(), users.len(), "one user a score");
     let mut rows: Vec<(u64, bool)> = users
@@ -37,7 +87,7 @@ pub fn gauc(scores: &[f32], labels: &[bool], users: &[u32]) -> f64 {
         .map(|((&user, &score), &label)| (u64::from(user) << 32 | u64::from(key(score)), label))
         .collect();
     rows.sort_unstable();
-    let (mut sum, mut weight) = (0.0, 0.0);
+    let mut areas = Vec::new();
     for of_user in rows.chunk_by(|a, b| a.0 >> 32 == b.0 >> 32) {
         let mut area = Area::default();
         for tie in of_user.chunk_by(|a, b| a.0 == b.0) {
@@ -46,29 +96,48 @@ pub fn gauc(scores: &[f32], labels: &[bool], users: &[u32]) -> f64 {
             area.add(tied);
         }
         if area.below.has_both() {
-            sum += area.value() * of_user.len() as f64;
-            weight += of_user.len() as f64;
+            areas.push(UserArea { weight: of_user.len() as f64, value: area.value() });
         }
     }
-    sum / weight
+    areas
+}
+
+/// The mean of weighted values, one a cluster, and its standard error; see [`gauc`].
+fn weighted_mean(of: impl Iterator<Item = (f64, f64)> + Clone) -> (f64, f64) {
+    let (mut sum, mut weights, mut number) = (0.0, 0.0, 0.0);
+    for (weight, value) in of.clone() {
+        sum += value * weight;
+        weights += weight;
+        number += 1.0;
+    }
+    let mean = sum / weights;
+    let squares: f64 = of.map(|(weight, value)| (weight * (value - mean) / weights).powi(2)).sum();
+    (mean, standard_error(squares, number))
+}
+
+/// The error of a sum over `clusters` from the sum of the squares of their influences. NaN for fewer than two.
+fn standard_error(squares: f64, clusters: f64) -> f64 {
+    if clusters < 2.0 { f64::NAN } else { (squares * clusters / (clusters - 1.0)).sqrt() }
 }
 
 /// The area of `b` minus the area of `a` on the same rows, with the standard error of DeLong, DeLong and Clarke-Pearson
-/// (1988) for correlated areas.
+/// (1988), which holds every row for independent of all others. For tests of what clustering changes: see [`lift`].
 ///
-/// A row's placement is the share of the other class below it, ties one half (for a negative 1988 counts above, which
-/// changes the sign of a difference and not its square); the variance of the difference is the variance of the
-/// placements' differences over positives divided by their number, plus the same over negatives. Placements come from one
-/// sort a model, as in Sun and Xu (2014), instead of from all pairs. The value is NaN where one class is missing, the
-/// error also where a class has a single row.
+/// The variance of the difference is the variance of the placements' differences over positives divided by their number, plus
+/// the same over negatives. Placements come from one sort a model, as in Sun and Xu (2014), instead of from all pairs. The
+/// value is NaN where one class is missing, the error also where a class has a single row.
 ///
 /// # Panics
 /// Where scores and labels differ in number.
 pub fn delong(a: &[f32], b: &[f32], labels: &[bool]) -> Lift {
     assert_eq!(a.len(), labels.len(), "one label a score of the baseline");
     assert_eq!(b.len(), labels.len(), "one label a score");
-    let whole = Partitions::whole(labels);
-    Ranking::new(b).lifts(&whole, &Ranking::new(a).placements(&whole))[0]
+    let users = Users::of_rows(labels.len());
+    let whole = Partitions::whole(labels, &users);
+    let baseline = Ranking::new(a).placements(&whole);
+    let mut difference = Difference::default();
+    Ranking::new(b).walk(&whole, |row, placed| difference.add(labels[row], placed[0] - baseline[row][0]));
+    difference.delong()
 }
 
 /// A score as an integer of the same order: [`f32::total_cmp`], but -0 equals 0.
@@ -77,36 +146,121 @@ fn key(score: f32) -> u32 {
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }
 
+/// The users of rows, counted from 0 without a gap.
+pub(super) struct Users {
+    /// `[rows]`.
+    of_row: Vec<u32>,
+    number: usize,
+}
+
+impl Users {
+    /// Users of any ids.
+    pub(super) fn new(ids: &[u32]) -> Self {
+        let mut known = ids.to_vec();
+        known.sort_unstable();
+        known.dedup();
+        // Every id is known.
+        let place = |id: &u32| known.binary_search(id).unwrap_or_default() as u32;
+        Self { of_row: ids.iter().map(place).collect(), number: known.len() }
+    }
+
+    /// A user for each row.
+    fn of_rows(rows: usize) -> Self {
+        Self { of_row: (0..rows as u32).collect(), number: rows }
+    }
+}
+
 /// Rows cut in `P` ways at once: each row lies in one part of each partition.
 pub(super) struct Partitions<'a, const P: usize> {
     labels: &'a [bool],
+    users: &'a Users,
     /// `[rows]`: the row's parts, counted over all partitions together.
     parts_of_row: Vec<[u8; P]>,
     /// `[parts]`: how many positives and negatives.
     sizes: Vec<Classes>,
+    /// `[parts]`: what a placement of a negative and of a positive counts in the influence on the part's area.
+    scales: Vec<[f64; 2]>,
+    /// `[users, parts]`: how many negatives and positives are the user's.
+    sizes_of_users: Vec<[u32; 2]>,
 }
 
 impl<'a> Partitions<'a, 1> {
     /// All rows in the one part of one partition.
-    fn whole(labels: &'a [bool]) -> Self {
-        Self::new(labels, 1, |_| [0])
+    fn whole(labels: &'a [bool], users: &'a Users) -> Self {
+        Self::new(labels, users, 1, |_| [0])
     }
 }
 
 impl<'a, const P: usize> Partitions<'a, P> {
-    /// `parts` parts, of which `parts_of(row)` are the row's. No part may be in two partitions.
-    pub(super) fn new(labels: &'a [bool], parts: usize, parts_of: impl Fn(usize) -> [u8; P]) -> Self {
+    /// `parts` parts, of which `parts_of(row)` are the row's. No part may be in two partitions. Keeps `P` bytes a row and 8 bytes
+    /// for each user and part.
+    ///
+    /// # Panics
+    /// Where labels and users differ in number.
+    pub(super) fn new(labels: &'a [bool], users: &'a Users, parts: usize, parts_of: impl Fn(usize) -> [u8; P]) -> Self {
+        assert_eq!(labels.len(), users.of_row.len(), "one user a row");
         let parts_of_row: Vec<[u8; P]> = (0..labels.len()).map(parts_of).collect();
         let mut sizes = vec![Classes::default(); parts];
-        for (parts, &label) in parts_of_row.iter().zip(labels) {
-            parts.iter().for_each(|&part| sizes[usize::from(part)].add(label));
+        let mut sizes_of_users = vec![[0; 2]; users.number * parts];
+        for (row, &label) in labels.iter().enumerate() {
+            for part in parts_of_row[row].map(usize::from) {
+                sizes[part].add(label);
+                sizes_of_users[users.of_row[row] as usize * parts + part][usize::from(label)] += 1;
+            }
         }
-        Self { labels, parts_of_row, sizes }
+        let scales = sizes.iter().map(|size| [-1.0 / size.negatives() as f64, 1.0 / size.positives() as f64]).collect();
+        Self { labels, users, parts_of_row, sizes, scales, sizes_of_users }
     }
 
     /// Whether a part has rows of both classes.
     pub(super) fn has_both_classes(&self, part: usize) -> bool {
         self.sizes[part].has_both()
+    }
+
+    fn parts(&self) -> usize {
+        self.sizes.len()
+    }
+}
+
+/// The influence of each user on a figure of each part, in the making: see the module.
+struct Influence {
+    /// `[users, parts]`: the sum of the user's placements, those of positives over their number in the part and those of
+    /// negatives over minus theirs (a placement counts below, which for a negative is 1 less the share above).
+    sums: Vec<f64>,
+}
+
+impl Influence {
+    fn new<const P: usize>(partitions: &Partitions<'_, P>) -> Self {
+        Self { sums: vec![0.0; partitions.sizes_of_users.len()] }
+    }
+
+    /// Adds a row's placements, or their differences from a baseline's.
+    fn add<const P: usize>(&mut self, partitions: &Partitions<'_, P>, row: usize, placed: [f64; P]) {
+        let first = partitions.users.of_row[row] as usize * partitions.parts();
+        for (part, placed) in partitions.parts_of_row[row].into_iter().zip(placed) {
+            let part = usize::from(part);
+            self.sums[first + part] += placed * partitions.scales[part][usize::from(partitions.labels[row])];
+        }
+    }
+
+    /// `[parts]`: the standard errors, `means[part]` being the mean of what was added of positives and of negatives. NaN where
+    /// a class is missing or where all rows are one user's.
+    fn errors<const P: usize>(&self, partitions: &Partitions<'_, P>, means: impl Fn(usize) -> [f64; 2]) -> Vec<f64> {
+        let parts = partitions.parts();
+        let (mut squares, mut users) = (vec![0.0; parts], vec![0.0; parts]);
+        for (at, (&sum, &[negatives, positives])) in self.sums.iter().zip(&partitions.sizes_of_users).enumerate() {
+            if negatives + positives > 0 {
+                let (part, all) = (at % parts, partitions.sizes[at % parts]);
+                let [of_positives, of_negatives] = means(part);
+                let expected = |mean: f64, own: u32, all: u64| if own == 0 { 0.0 } else { mean * f64::from(own) / all as f64 };
+                let influence =
+                    sum - expected(of_positives, positives, all.positives()) + expected(of_negatives, negatives, all.negatives());
+                squares[part] += influence * influence;
+                users[part] += 1.0;
+            }
+        }
+        let error = |part: usize| if partitions.has_both_classes(part) { standard_error(squares[part], users[part]) } else { f64::NAN };
+        (0..parts).map(error).collect()
     }
 }
 
@@ -124,31 +278,39 @@ impl Ranking {
 
     /// The area of each part.
     pub(super) fn areas<const P: usize>(&self, partitions: &Partitions<'_, P>) -> Vec<Auc> {
-        self.walk(partitions, |_, _| ()).into_iter().map(Area::report).collect()
+        let mut influence = Influence::new(partitions);
+        let areas = self.walk(partitions, |row, placed| influence.add(partitions, row, placed));
+        report(&areas, partitions, &influence)
     }
 
-    /// `[rows]`: the placement of each row in each of its parts; see [`delong`].
+    /// `[rows]`: the placement of each row in each of its parts, the share of the other class below it, ties one half.
     pub(super) fn placements<const P: usize>(&self, partitions: &Partitions<'_, P>) -> Vec<[f64; P]> {
         let mut placements = vec![[0.0; P]; partitions.labels.len()];
         self.walk(partitions, |row, placed| placements[row] = placed);
         placements
     }
 
-    /// The paired difference of each part from a baseline with these placements; see [`delong`].
+    /// The paired difference of each part from a baseline with these placements; see [`lift`].
     pub(super) fn lifts<const P: usize>(&self, partitions: &Partitions<'_, P>, baseline: &[[f64; P]]) -> Vec<Lift> {
         self.areas_and_lifts(partitions, baseline).1
     }
 
     /// The area of each part and its paired difference from the baseline, in one walk.
     pub(super) fn areas_and_lifts<const P: usize>(&self, partitions: &Partitions<'_, P>, baseline: &[[f64; P]]) -> (Vec<Auc>, Vec<Lift>) {
-        let mut differences = vec![Difference::default(); partitions.sizes.len()];
+        let mut differences = vec![Difference::default(); partitions.parts()];
+        let [mut own, mut paired] = [(); 2].map(|()| Influence::new(partitions));
         let areas = self.walk(partitions, |row, placed| {
-            for p in 0..P {
-                let part = usize::from(partitions.parts_of_row[row][p]);
-                differences[part].add(partitions.labels[row], placed[p] - baseline[row][p]);
+            let difference: [f64; P] = std::array::from_fn(|p| placed[p] - baseline[row][p]);
+            for (part, difference) in partitions.parts_of_row[row].into_iter().zip(difference) {
+                differences[usize::from(part)].add(partitions.labels[row], difference);
             }
+            own.add(partitions, row, placed);
+            paired.add(partitions, row, difference);
         });
-        (areas.into_iter().map(Area::report).collect(), differences.into_iter().map(Difference::report).collect())
+        let values: Vec<f64> = differences.into_iter().map(Difference::value).collect();
+        let errors = paired.errors(partitions, |part| [values[part], -values[part]]);
+        let lifts = values.iter().zip(errors).map(|(&value, standard_error)| Lift { value, standard_error }).collect();
+        (report(&areas, partitions, &own), lifts)
     }
 
     /// Goes from the lowest score up and fills the areas of all parts; `visit` gets each row with its placements.
@@ -227,15 +389,18 @@ impl Area {
     fn value(self) -> f64 {
         self.half_pairs as f64 / (2.0 * self.below.positives() as f64 * self.below.negatives() as f64)
     }
+}
 
-    /// A variance that rounding took below 0 is 0; NaN stays NaN.
-    fn report(self) -> Auc {
-        let (a, m, n) = (self.value(), self.below.positives() as f64, self.below.negatives() as f64);
-        let (q1, q2) = (a / (2.0 - a), 2.0 * a * a / (1.0 + a));
-        let variance = (a * (1.0 - a) + (m - 1.0) * (q1 - a * a) + (n - 1.0) * (q2 - a * a)) / (m * n);
-        let (positives, negatives) = (self.below.positives(), self.below.negatives());
-        Auc { value: a, standard_error: variance.clamp(0.0, 1.0).sqrt(), positives, negatives }
-    }
+/// The areas of all parts with their errors.
+fn report<const P: usize>(areas: &[Area], partitions: &Partitions<'_, P>, influence: &Influence) -> Vec<Auc> {
+    let errors = influence.errors(partitions, |part| [areas[part].value(), 1.0 - areas[part].value()]);
+    let report = |(area, standard_error): (&Area, f64)| Auc {
+        value: area.value(),
+        standard_error,
+        positives: area.below.positives(),
+        negatives: area.below.negatives(),
+    };
+    areas.iter().zip(errors).map(report).collect()
 }
 
 /// A paired difference in the making: the differences of placements by class, negatives first.
@@ -247,13 +412,19 @@ impl Difference {
         self.0[usize::from(label)].add(difference);
     }
 
-    fn report(self) -> Lift {
+    /// The mean over positives; NaN where one class is missing.
+    fn value(self) -> f64 {
         let [negatives, positives] = self.0;
-        if negatives.number == 0.0 || positives.number == 0.0 {
-            return Lift { value: f64::NAN, standard_error: f64::NAN };
+        if negatives.number == 0.0 { f64::NAN } else { positives.sum / positives.number }
+    }
+
+    fn delong(self) -> Lift {
+        let [negatives, positives] = self.0;
+        let value = self.value();
+        if value.is_nan() {
+            return Lift { value, standard_error: f64::NAN };
         }
-        let variance = positives.variance_of_mean() + negatives.variance_of_mean();
-        Lift { value: positives.sum / positives.number, standard_error: variance.sqrt() }
+        Lift { value, standard_error: (positives.variance_of_mean() + negatives.variance_of_mean()).sqrt() }
     }
 }
 
@@ -286,6 +457,15 @@ mod tests {
     use super::*;
     use crate::counter::{Counter, Stream};
 
+    /// The area where each row is a user of its own.
+    fn area(scores: &[f32], labels: &[bool]) -> Auc {
+        auc(scores, labels, &each(labels))
+    }
+
+    fn each(labels: &[bool]) -> Vec<u32> {
+        (0..labels.len() as u32).collect()
+    }
+
     /// Scores on a grid of `steps` values, so that there are ties, positives `shift` higher in the mean.
     fn draw(seed: u64, n: usize, shift: f64, steps: f64) -> (Vec<f32>, Vec<bool>) {
         let noise = Counter::new(seed, Stream::Choices);
@@ -302,29 +482,32 @@ mod tests {
     fn equals_the_quadratic_count_with_ties() {
         for (seed, steps) in [(1, 1.0), (2, 4.0), (3, 1e6), (4, 0.2)] {
             let (scores, labels) = draw(seed, 701, 0.7, steps);
-            let area = auc(&scores, &labels);
+            let area = area(&scores, &labels);
             assert!((area.value - quadratic(&scores, &labels)).abs() < 1e-14, "{steps}");
             assert_eq!(area.positives, labels.iter().filter(|l| **l).count() as u64);
             assert_eq!(area.positives + area.negatives, 701);
         }
-        assert_eq!(auc(&[0.1, 0.2, 0.3, 0.4], &[false, false, true, true]).value, 1.0);
-        assert_eq!(auc(&[0.1, 0.2, 0.3, 0.4], &[true, true, false, false]).value, 0.0);
-        assert_eq!(auc(&[-0.0, 0.0], &[true, false]).value, 0.5);
-        assert_eq!(auc(&[-2.0, -1.0, f32::NEG_INFINITY, f32::INFINITY], &[true, false, false, true]).value, 0.75);
+        assert_eq!(area(&[0.1, 0.2, 0.3, 0.4], &[false, false, true, true]).value, 1.0);
+        assert_eq!(area(&[0.1, 0.2, 0.3, 0.4], &[true, true, false, false]).value, 0.0);
+        assert_eq!(area(&[-0.0, 0.0], &[true, false]).value, 0.5);
+        assert_eq!(area(&[-2.0, -1.0, f32::NEG_INFINITY, f32::INFINITY], &[true, false, false, true]).value, 0.75);
     }
 
     #[test]
     fn a_missing_class_is_nan_and_a_nan_score_is_a_score() {
         for labels in [[true; 3], [false; 3]] {
-            let area = auc(&[0.1, 0.5, 0.9], &labels);
+            let area = area(&[0.1, 0.5, 0.9], &labels);
             assert!(area.value.is_nan() && area.standard_error.is_nan());
-            assert!(gauc(&[0.1, 0.5, 0.9], &labels, &[1, 1, 2]).is_nan());
+            let gauc = gauc(&[0.1, 0.5, 0.9], &labels, &[1, 1, 2]);
+            assert!(gauc.value.is_nan() && gauc.standard_error.is_nan() && gauc.users == 0);
+            let clustered = super::lift(&[0.1, 0.5, 0.9], &[0.2, 0.4, 0.9], &labels, &[1, 1, 2]);
+            assert!(clustered.value.is_nan() && clustered.standard_error.is_nan());
             let lift = delong(&[0.1, 0.5, 0.9], &[0.2, 0.4, 0.9], &labels);
             assert!(lift.value.is_nan() && lift.standard_error.is_nan());
         }
-        assert_eq!(auc(&[f32::NAN; 4], &[true, false, true, false]).value, 0.5);
-        assert_eq!(auc(&[f32::NAN, f32::INFINITY], &[true, false]).value, 1.0);
-        assert_eq!(auc(&[-f32::NAN, f32::NEG_INFINITY], &[true, false]).value, 0.0);
+        assert_eq!(area(&[f32::NAN; 4], &[true, false, true, false]).value, 0.5);
+        assert_eq!(area(&[f32::NAN, f32::INFINITY], &[true, false]).value, 1.0);
+        assert_eq!(area(&[-f32::NAN, f32::NEG_INFINITY], &[true, false]).value, 0.0);
     }
 
     #[test]
@@ -341,8 +524,10 @@ mod tests {
                 weight += mine.len() as f64;
             }
         }
-        assert!((gauc(&scores, &labels, &users) - sum / weight).abs() < 1e-13);
-        assert_eq!(gauc(&[0.1, 0.2, 0.9], &[false, true, true], &[1, 1, 2]), 1.0);
+        assert!((gauc(&scores, &labels, &users).value - sum / weight).abs() < 1e-13);
+        let one = gauc(&[0.1, 0.2, 0.9], &[false, true, true], &[1, 1, 2]);
+        assert_eq!((one.value, one.users), (1.0, 1));
+        assert!(one.standard_error.is_nan(), "one user tells nothing of others");
     }
 
     #[test]
@@ -355,7 +540,7 @@ mod tests {
             let (fast, naive) = (delong(&a, &b, &labels), naive::delong(&a, &b, &labels));
             assert!((fast.value - naive.value).abs() < 1e-13, "{fast:?} {naive:?}");
             assert!((fast.standard_error - naive.standard_error).abs() < 1e-13, "{fast:?} {naive:?}");
-            assert!((fast.value - (auc(&b, &labels).value - auc(&a, &labels).value)).abs() < 1e-13);
+            assert!((fast.value - (area(&b, &labels).value - area(&a, &labels).value)).abs() < 1e-13);
             let same = delong(&a, &a, &labels);
             assert_eq!((same.value, same.standard_error), (0.0, 0.0));
         }
@@ -388,13 +573,160 @@ mod tests {
         let take = |of: &[f32], rows: &[usize]| rows.iter().map(|&i| of[i]).collect::<Vec<f32>>();
         let classes = |rows: &[usize]| rows.iter().map(|&i| labels[i]).collect::<Vec<bool>>();
 
-        let single = bootstrap(&labels, |rows| auc(&take(&a, rows), &classes(rows)).value);
-        let hanley = auc(&a, &labels).standard_error;
-        assert!((hanley / single - 1.0).abs() < 0.15, "Hanley-McNeil {hanley} bootstrap {single}");
+        let single = bootstrap(&labels, |rows| area(&take(&a, rows), &classes(rows)).value);
+        let one = area(&a, &labels).standard_error;
+        assert!((one / single - 1.0).abs() < 0.15, "an area {one} bootstrap {single}");
 
         let paired = bootstrap(&labels, |rows| delong(&take(&a, rows), &take(&b, rows), &classes(rows)).value);
-        let lift = delong(&a, &b, &labels).standard_error;
-        assert!((lift / paired - 1.0).abs() < 0.12, "DeLong {lift} bootstrap {paired}");
-        assert!(lift < hanley, "pairing must pay");
+        let delong = delong(&a, &b, &labels).standard_error;
+        assert!((delong / paired - 1.0).abs() < 0.12, "DeLong {delong} bootstrap {paired}");
+        assert!(delong < one, "pairing must pay");
+        // Where each row is a user of its own both are DeLong's, but for the degrees of freedom.
+        let clustered = lift(&a, &b, &labels, &each(&labels)).standard_error;
+        assert!((clustered / delong - 1.0).abs() < 0.002, "{clustered} {delong}");
+    }
+
+    #[test]
+    fn clustered_errors_are_the_sums_of_influence_by_user() {
+        for (seed, steps) in [(1, 2.0), (2, 1e6), (3, 0.7)] {
+            let (a, labels) = draw(seed, 500, 0.6, steps);
+            let noise = Counter::new(seed, Stream::Ties);
+            let b: Vec<f32> =
+                a.iter().enumerate().map(|(i, s)| s + (noise.normal(i as u64) * steps / 4.0).round() as f32 / steps as f32).collect();
+            // Ids with gaps; some users have rows of one class only.
+            let users: Vec<u32> = (0..500).map(|i| 1_000 * noise.lane(9).below(i, 60) as u32).collect();
+            let (own, naive) = (auc(&b, &labels, &users), naive::clustered_area(&b, &labels, &users));
+            assert!((own.standard_error - naive).abs() < 1e-13, "{own:?} {naive}");
+            let (own, naive) = (lift(&a, &b, &labels, &users), naive::clustered(&a, &b, &labels, &users));
+            assert!((own.value - naive.value).abs() < 1e-13, "{own:?} {naive:?}");
+            assert!((own.standard_error - naive.standard_error).abs() < 1e-13, "{own:?} {naive:?}");
+        }
+        assert!(lift(&[0.1, 0.2], &[0.2, 0.1], &[true, false], &[4, 4]).standard_error.is_nan());
+    }
+
+    #[test]
+    fn a_model_against_itself_gains_exactly_nothing() {
+        let (a, labels) = draw(4, 800, 0.6, 3.0);
+        let users: Vec<u32> = (0..800).map(|i| i / 7).collect();
+        let same = lift(&a, &a, &labels, &users);
+        assert_eq!((same.value, same.standard_error), (0.0, 0.0));
+        let same = gauc_lift(&a, &a, &labels, &users);
+        assert_eq!((same.value, same.standard_error), (0.0, 0.0));
+    }
+
+    /// Test rows of users who differ, and two models' scores of them. A positive scores `shift + x + noise`, a negative
+    /// `y + noise`, with an `x` and a `y` for each user and model.
+    struct Population {
+        users: Vec<u32>,
+        labels: Vec<bool>,
+        models: [Vec<f32>; 2],
+    }
+
+    /// By how much positives are above negatives, and how much users differ, in each model.
+    const SHIFTS: [f64; 2] = [0.8, 1.1];
+    const SPREADS: [f64; 2] = [0.6, 0.9];
+
+    impl Population {
+        /// So many users with 1 to 24 positives, each with a negative.
+        fn draw(seed: u64, users: u32) -> Self {
+            let lane = |lane| Counter::new(seed, Stream::Choices).lane(lane);
+            let mut own = Self { users: Vec::new(), labels: Vec::new(), models: [Vec::new(), Vec::new()] };
+            for user in 0..users {
+                for _ in 0..=lane(0).below(user.into(), 24) {
+                    for label in [true, false] {
+                        let row = own.users.len() as u64;
+                        for (m, scores) in own.models.iter_mut().enumerate() {
+                            let taste = lane(1 + 2 * m as u64 + u64::from(label)).normal(user.into());
+                            let shift = if label { SHIFTS[m] } else { 0.0 };
+                            // Most of the noise is common to both models: they are trained on the same rows.
+                            let noise = 0.8 * lane(9).normal(row) + 0.6 * lane(10 + m as u64).normal(row);
+                            scores.push((shift + SPREADS[m] * taste + noise) as f32);
+                        }
+                        own.users.push(user);
+                        own.labels.push(label);
+                    }
+                }
+            }
+            own
+        }
+
+        /// The area of a model over all users that there could be: both scores have the variance `1 + spread^2`.
+        fn true_area(model: usize) -> f64 {
+            let z = SHIFTS[model] / (2.0 * (1.0 + SPREADS[model] * SPREADS[model])).sqrt();
+            0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
+        }
+
+        /// The rows of users drawn with replacement; a user drawn twice counts as two.
+        fn resample(&self, seed: u64) -> Self {
+            let starts: Vec<usize> = (0..self.users.len()).filter(|&i| i == 0 || self.users[i] != self.users[i - 1]).collect();
+            let pick = Counter::new(seed, Stream::Sample);
+            let mut own = Self { users: Vec::new(), labels: Vec::new(), models: [Vec::new(), Vec::new()] };
+            for user in 0..starts.len() {
+                let from = pick.below(user as u64, starts.len() as u64) as usize;
+                for row in starts[from]..starts.get(from + 1).copied().unwrap_or(self.users.len()) {
+                    own.users.push(user as u32);
+                    own.labels.push(self.labels[row]);
+                    own.models.iter_mut().zip(&self.models).for_each(|(own, scores)| own.push(scores[row]));
+                }
+            }
+            own
+        }
+
+        fn lift(&self) -> Lift {
+            lift(&self.models[0], &self.models[1], &self.labels, &self.users)
+        }
+
+        fn auc(&self) -> Auc {
+            auc(&self.models[1], &self.labels, &self.users)
+        }
+
+        fn gauc(&self) -> Gauc {
+            gauc(&self.models[1], &self.labels, &self.users)
+        }
+
+        fn gauc_lift(&self) -> Lift {
+            gauc_lift(&self.models[0], &self.models[1], &self.labels, &self.users)
+        }
+    }
+
+    #[test]
+    fn clustered_errors_agree_with_a_bootstrap_over_users() {
+        let population = Population::draw(11, 400);
+        let draws: Vec<Population> = (0..200).map(|draw| population.resample(draw)).collect();
+        let check = |name: &str, own: f64, of: &dyn Fn(&Population) -> f64| {
+            let values: Vec<f64> = draws.iter().map(of).collect();
+            let mean = values.iter().sum::<f64>() / 200.0;
+            let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 199.0).sqrt();
+            eprintln!("{name}: {own:.5}, bootstrap {deviation:.5}");
+            assert!((own / deviation - 1.0).abs() < 0.15, "{name} {own} bootstrap {deviation}");
+        };
+        check("area", population.auc().standard_error, &|draw| draw.auc().value);
+        check("difference", population.lift().standard_error, &|draw| draw.lift().value);
+        check("GAUC", population.gauc().standard_error, &|draw| draw.gauc().value);
+        check("difference of GAUC", population.gauc_lift().standard_error, &|draw| draw.gauc_lift().value);
+        // What clustering is for: rows held for independent say half of it.
+        let delong = delong(&population.models[0], &population.models[1], &population.labels).standard_error;
+        assert!(population.lift().standard_error > 1.3 * delong, "{} {delong}", population.lift().standard_error);
+    }
+
+    #[test]
+    fn the_95_percent_intervals_hold_the_truth_in_95_percent_of_the_draws() {
+        let [first, second] = [0, 1].map(Population::true_area);
+        let mut held = [0; 4];
+        // A large population stands for the truth of GAUC, which has no closed form.
+        let large = Population::draw(1_000, 30_000).gauc().value;
+        for seed in 0..200 {
+            let draw = Population::draw(seed, 120);
+            let delong = delong(&draw.models[0], &draw.models[1], &draw.labels);
+            let (auc, lift, gauc) = (draw.auc(), draw.lift(), draw.gauc());
+            let holds = |value: f64, error: f64, truth: f64| usize::from((value - truth).abs() <= 1.96 * error);
+            held[0] += holds(auc.value, auc.standard_error, second);
+            held[1] += holds(lift.value, lift.standard_error, second - first);
+            held[2] += holds(gauc.value, gauc.standard_error, large);
+            held[3] += holds(delong.value, delong.standard_error, second - first);
+        }
+        eprintln!("area, difference, GAUC and, not clustered, difference: {held:?} of 200");
+        assert!(held[..3].iter().all(|held| (184..=196).contains(held)), "{held:?}");
+        assert!(held[3] < 175, "rows held for independent hold it too rarely: {held:?}");
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Auc {
     /// The area; 0.5 is chance. NaN where one class is missing.
     pub value: f64,
-    /// Its standard error (Hanley and McNeil 1982).
+    /// Its standard error, clustered by user: see [`super::auc`]. NaN where one class is missing or all rows are one user's.
     pub standard_error: f64,
     /// Positives it was computed on.
     pub positives: u64,
@@ -20,8 +20,19 @@ pub struct Auc {
 pub struct Lift {
     /// This variant's area minus the baseline's.
     pub value: f64,
-    /// Standard error of the difference (DeLong et al. 1988).
+    /// Standard error of the difference, clustered by user: see [`super::lift`].
     pub standard_error: f64,
+}
+
+/// The mean of the users' own areas, weighted by their rows, with its uncertainty (GAUC).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gauc {
+    /// The mean. NaN where no user has rows of both classes.
+    pub value: f64,
+    /// Its standard error over users.
+    pub standard_error: f64,
+    /// Users with rows of both classes, whose areas it is the mean of.
+    pub users: u64,
 }
 
 /// One figure for all users, for low-active and for high-active users.
@@ -41,7 +52,9 @@ pub struct Score {
     /// Area under the curve of the reported task, by group.
     pub auc: ByGroup<Auc>,
     /// The mean of the users' own areas, weighted by their rows (GAUC).
-    pub gauc: f64,
+    pub gauc: Gauc,
+    /// Paired difference of GAUC from the first variant; none for the first itself.
+    pub gauc_lift: Option<Lift>,
     /// The area without positives that repeat an item of the user.
     pub auc_without_repeats: Auc,
     /// As [`Score::lift`], without those positives.
@@ -72,6 +85,8 @@ pub enum Slice {
     UserRows(Earlier),
     /// Rows whose item had so many rows before.
     ItemRows(Earlier),
+    /// Rows whose item was seen in training and is new to the user.
+    SeenAndNew,
 }
 
 /// How many rows came before, in the steps of A21.

@@ -20,7 +20,7 @@ use super::super::series::Point;
 use super::statistics::Estimate;
 
 /// Version of a cell's file and of what its figures mean. A cell of another version is computed again.
-pub const RESULT: u32 = 1;
+pub const RESULT: u32 = 2;
 
 /// The sources that compute a run and the versions of what they use, by their hash (`build.rs`).
 const PROGRAM: &str = env!("DUIA_SOURCES");

@@ -1,4 +1,4 @@
-//! Finished cells as charts. Bands and lines are the 95 % intervals that the test rows leave.
+//! Finished cells as charts. Bands and lines are the 95 % intervals that the test's users leave.
 
 use duia::config::Negatives;
 use duia::metrics::{Earlier, Slice};

@@ -1,5 +1,7 @@
 //! Figures over seeds: means, spreads and the two intervals of a difference.
 
+use duia::metrics::critical;
+
 use super::super::text::HALF_95;
 
 /// 97.5 % quantiles of Student's t with 1 to 30 degrees of freedom.
@@ -32,7 +34,7 @@ pub struct Summary {
     pub mean: f64,
     /// Standard deviation over the runs, `n - 1` below; none for fewer than two.
     pub sd: Option<f64>,
-    /// `sqrt(sum se²) / n`: the error of the mean that the test rows leave, if every run had rows of its own. None where
+    /// `sqrt(sum se²) / n`: the error of the mean that the test's users leave, if every run had users of its own. None where
     /// a run's figure has no error.
     pub standard_error: Option<f64>,
 }
@@ -53,9 +55,18 @@ impl Summary {
         }
     }
 
-    /// Half the 95 % interval that the test rows leave.
+    /// Half the 95 % interval that the test's users leave.
     pub fn half_rows(&self) -> Option<f64> {
         self.standard_error.map(|error| HALF_95 * error)
+    }
+
+    /// Whether zero is excluded by the test's users and by the spread over seeds, after Bonferroni among `family` figures. False
+    /// where there is no such interval.
+    pub fn excludes_zero(&self, family: usize) -> [bool; 2] {
+        let excludes =
+            |error: Option<f64>, degrees: Option<u32>| error.is_some_and(|error| self.mean.abs() > critical(family, degrees) * error);
+        let seeds = self.sd.map(|sd| sd / (self.n as f64).sqrt());
+        [excludes(self.standard_error, None), seeds.is_some() && excludes(seeds, Some(self.n as u32 - 1))]
     }
 
     /// Half the 95 % t interval that the spread over seeds leaves, `t sd / sqrt(n)`. Beyond 31 seeds t stays that of 31.
@@ -94,6 +105,19 @@ mod tests {
         assert!(none.n == 0 && none.mean.is_nan() && none.sd.is_none() && none.standard_error.is_none());
         let many = Summary::of((0..100).map(|i| run(f64::from(i % 2), None)));
         assert!(close(many.half_seeds(), 2.042 * (25.0_f64 / 99.0).sqrt() / 10.0));
+    }
+
+    #[test]
+    fn bonferroni_asks_more_of_a_family_and_of_few_seeds() {
+        let run = |value| Estimate { value, standard_error: Some(0.002) };
+        // Mean .003, errors .002 / sqrt 2 over users and .0005 over seeds, t of one degree of freedom.
+        let summary = Summary::of([run(0.0025), run(0.0035)]);
+        assert_eq!([1, 4].map(|family| summary.excludes_zero(family)), [[true, false], [false, false]]);
+        let steady = Summary::of([run(0.0299), run(0.0301)]);
+        assert_eq!([1, 40].map(|family| steady.excludes_zero(family)), [[true, true], [true, false]]);
+        assert_eq!(Summary::of([run(0.1)]).excludes_zero(1), [true, false]);
+        assert_eq!(Summary::of([Estimate { value: 1.0, standard_error: None }]).excludes_zero(1), [false, false]);
+        assert_eq!(Summary::of([]).excludes_zero(1), [false, false]);
     }
 
     #[test]

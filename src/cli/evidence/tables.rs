@@ -17,8 +17,8 @@ use super::table::{Fact, Row, Table};
 const AREA: &str = "Mean ± standard deviation over seeds.";
 
 /// How a difference is written, and how its errors are combined.
-pub const LIFT: &str = "Differences are paired on the same test rows: mean ± half the 95 % interval that the test rows leave (DeLong; over n \
-                        seeds 1.96 sqrt(sum se²) / n), in brackets half the 95 % t interval over seeds.";
+pub const LIFT: &str = "Differences are paired on the same test rows: mean ± half the 95 % interval that the test's users leave (errors \
+                        clustered by user; over n seeds 1.96 sqrt(sum se²) / n), in brackets half the 95 % t interval over seeds.";
 
 const PAPER: &str = "The paper's figures are of other data: compare the shape.";
 
@@ -113,6 +113,25 @@ fn lift(summary: Summary) -> String {
         text += &format!(" ({half:.4})");
     }
     text
+}
+
+/// Which of several figures exclude zero together, in a sentence; nothing where there are none.
+fn survivors(what: &str, figures: &[(Variant, Summary)]) -> String {
+    let figures: Vec<_> = figures.iter().filter(|(_, summary)| summary.n > 0).collect();
+    if figures.is_empty() {
+        return String::new();
+    }
+    let names = |over: usize| {
+        let survive = figures.iter().filter(|(_, summary)| summary.excludes_zero(figures.len())[over]);
+        let names: Vec<&str> = survive.map(|(variant, _)| variant.name()).collect();
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    };
+    format!(
+        "Zero is excluded for all {what} together (Bonferroni at 5 % over {}) by the test's users for: {}; by the seeds for: {}.",
+        figures.len(),
+        names(0),
+        names(1)
+    )
 }
 
 fn signed(value: f64) -> String {
@@ -246,21 +265,22 @@ impl Book {
 
     fn table_4(&mut self, runs: Runs<'_>) {
         let table = table_id("table-4", runs);
+        let mut rungs = Vec::new();
         let rows = by_variant(runs, |variant| {
             let key = variant.key();
             let (own, base) = (variant.row().paper.table_4, Variant::Ple.row().paper.table_4);
             let gain = own.zip(base).map(|(own, base)| own - base).filter(|_| variant != Variant::Ple);
             self.paper(At(&table, key, "all", "auc"), own);
-            vec![
-                variant.name().into(),
-                area(self.measure(At(&table, key, "all", "auc"), runs, |run| run.figure(variant, "test.auc.all"))),
-                lift(self.measure(At(&table, key, "all", "lift"), runs, |run| run.figure(variant, "test.lift.all"))),
-                lift(self.measure(At(&table, key, "all", "rung"), runs, |run| run.rung(variant, "all"))),
-                or_none(own, figure),
-                or_none(gain, signed),
-            ]
+            let auc = self.measure(At(&table, key, "all", "auc"), runs, |run| run.figure(variant, "test.auc.all"));
+            let gained = self.measure(At(&table, key, "all", "lift"), runs, |run| run.figure(variant, "test.lift.all"));
+            let rung = self.measure(At(&table, key, "all", "rung"), runs, |run| run.rung(variant, "all"));
+            if !is_sanity(variant) {
+                rungs.push((variant, rung));
+            }
+            vec![variant.name().into(), area(auc), lift(gained), lift(rung), or_none(own, figure), or_none(gain, signed)]
         });
-        let notes = format!("{AREA} {LIFT} The rung below is the model that this one adds something to. {PAPER}");
+        let notes =
+            format!("{AREA} {LIFT} The rung below is the model that this one adds something to. {} {PAPER}", survivors("rungs", &rungs));
         let header = ["model", "AUC", "minus PLE", "minus the rung below", "paper", "minus PLE"];
         self.push(runs, &table, "Table 4: AUC of all users", &notes, &header, rows);
     }
@@ -286,6 +306,7 @@ impl Book {
     /// Table 5's differences from PLE, and whether low-active users gain more.
     fn gains(&mut self, runs: Runs<'_>) {
         let table = table_id("table-5-gains", runs);
+        let mut contrasts = Vec::new();
         let rows = by_variant(runs, |variant| {
             let gain = |run: &Finished, group: &str| run.figure(variant, &format!("test.lift.{group}"));
             let mut cells = vec![variant.name().into()];
@@ -293,7 +314,11 @@ impl Book {
                 cells.push(lift(self.measure(At(&table, variant.key(), group, "lift"), runs, |run| gain(run, group))));
             }
             let of = |run: &Finished| Some(gain(run, "low")?.minus(gain(run, "high")?));
-            cells.push(lift(self.measure(At(&table, variant.key(), "low minus high", "lift"), runs, of)));
+            let contrast = self.measure(At(&table, variant.key(), "low minus high", "lift"), runs, of);
+            cells.push(lift(contrast));
+            if !is_sanity(variant) {
+                contrasts.push((variant, contrast));
+            }
             let (low, high) = paper_gains(variant);
             for (group, paper) in [("low", low), ("high", high), ("low minus high", low.zip(high).map(|(low, high)| low - high))] {
                 self.paper(At(&table, variant.key(), group, "lift"), paper);
@@ -301,7 +326,10 @@ impl Book {
             }
             cells
         });
-        let notes = format!("{LIFT} The groups have no row in common, so the errors of their gains add as squares. {PAPER}");
+        let notes = format!(
+            "{LIFT} The groups have no row in common, so the errors of their gains add as squares. {} {PAPER}",
+            survivors("differences of the groups' gains", &contrasts)
+        );
         let header = ["minus PLE", "low-active", "high-active", "low minus high", "paper, low", "paper, high", "low minus high"];
         self.push(runs, &table, "Table 5: gains of low-active and high-active users", &notes, &header, rows);
     }
@@ -672,10 +700,12 @@ mod tests {
     fn an_ablation_has_the_papers_tables_with_its_figures_beside() {
         let variants = [Variant::Ple, Variant::Popularity, Variant::Uie];
         let book = Book::of_ablation(&done(&variants, &[None]));
-        // UIE is the third: area .82 and .822, sd .002 / sqrt 2; lift .008 and .010, DeLong 1.96 sqrt(2) .0005 / 2,
+        // UIE is the third: area .82 and .822, sd .002 / sqrt 2; lift .008 and .010, users 1.96 sqrt(2) .0005 / 2,
         // t 12.706 * .002 / sqrt 2 / sqrt 2.
         let lift = "+0.0090 ± 0.0007 (0.0127)";
         assert_eq!(row(table(&book, "table-4-u1"), "UIE"), ["UIE", "0.8210 ± 0.0014", lift, lift, "0.8940", "+0.0104"]);
+        let notes = &table(&book, "table-4-u1").notes;
+        assert!(notes.contains("(Bonferroni at 5 % over 1) by the test's users for: UIE; by the seeds for: none."), "{notes}");
         // The gains of both groups are equal here; the error of their difference is sqrt 2 as large.
         let gains = row(table(&book, "table-5-gains-u1"), "UIE");
         assert_eq!(gains, ["UIE", lift, lift, "+0.0000 ± 0.0010 (0.0000)", "+0.0044", "+0.0025", "+0.0019"]);
