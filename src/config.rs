@@ -133,6 +133,9 @@ pub enum Negatives {
     Uniform,
     /// P1: one item for each positive, drawn in proportion to (rows of the item, test rows too) to the power of 0.75.
     Popular,
+    /// T1: for each row whose item is new to its user, the item of another such row, of another user and at most 256 rows later,
+    /// which the user never had. Repeats are no samples.
+    TimeMatched,
 }
 
 /// How the rows of a category of the synthetic stream spread over its items.

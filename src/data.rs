@@ -190,6 +190,16 @@ pub enum DataError {
         /// What is wrong.
         problem: String,
     },
+    /// More rows than can be numbered.
+    #[error("{name} has {rows} rows, more than the {most} that one run can go through. Use a part of them")]
+    TooMany {
+        /// The file, or the generator.
+        name: String,
+        /// Its rows.
+        rows: u64,
+        /// How many could be.
+        most: u64,
+    },
     /// Every row may be right, but there is nothing to train and test on.
     TooLittle {
         /// The file, or the generator.

@@ -3,7 +3,7 @@
 //! A run that does not fit otherwise ends in the middle of its work: the system kills it, or a browser's tab dies with a bare
 //! "unreachable". The figures are those of a run on the CPU; `tests/footprint.rs` holds them against what runs really take.
 
-use crate::config::{Config, ConfigError, Preset};
+use crate::config::{Config, ConfigError, Negatives, Preset};
 use crate::data::protocol::{ACTIVITY_BUCKETS, TASKS};
 use crate::data::{Origin, Source, Vocabulary};
 use crate::variants::{Variant, trained};
@@ -27,22 +27,17 @@ const STREAM_OF_ITEM: u64 = 4;
 /// A pass over the generator keeps the newest items of each user.
 const PASS_OF_USER: u64 = 72;
 
-/// A pass over the rows keeps counts of each user's behaviours and a place, and 8 bytes a place of the history.
-const HISTORY_OF_USER: u64 = 20;
-const HISTORY_PLACE: u64 = 8;
+/// A row in the index of all rows: user, place, item, behaviour, counts, the place by item and the row by item, and what moves
+/// them there.
+const INDEX_OF_ROW: u64 = 26;
+/// Under T1 also whether it is new to its user, and its number where it is a sample.
+const SAMPLE_OF_ROW: u64 = 5;
 /// Activity, planners' stamps and counts, for as long as the run goes.
-const PROTOCOL_OF_USER: u64 = 2 + 2 * 8;
-const PROTOCOL_OF_ITEM: u64 = 1 + 2 * 8 + 4 + 5;
-/// Counts of the first pass over the rows.
+const PROTOCOL_OF_USER: u64 = 2 + 2 * 8 + 4;
+const PROTOCOL_OF_ITEM: u64 = 1 + 2 * 8 + 4 + 8;
+/// Counts before the first batch.
 const COUNTS_OF_USER: u64 = 20;
 const COUNTS_OF_ITEM: u64 = 12;
-
-/// A slot of a set of pairs of a user and an item: the pair and a byte. At most seven of eight slots are taken.
-const PAIR_SLOT: u64 = 9;
-/// Share of the synthetic rows that do not come back to a recent item.
-const NEW_DRAWS: f64 = 0.76;
-/// How soon new draws meet an item that the user had: fitted to streams of 100 to 200,000 users, within 10 %.
-const MEETS: (f64, f64) = (4.15, 0.55);
 
 /// What is kept of a sample of the test: its flags and ids, and what scoring cuts and sorts.
 const TEST_SAMPLE: u64 = 12 + 8 + 16;
@@ -84,17 +79,6 @@ impl Shape {
     pub fn of(source: &dyn Source) -> Self {
         Self { vocabulary: source.vocabulary(), rows: source.rows(), is_synthetic: source.origin() == Origin::Synthetic }
     }
-
-    /// Distinct pairs of a user and an item.
-    fn pairs(self) -> u64 {
-        let possible = f64::from(self.vocabulary.users) * f64::from(self.vocabulary.items);
-        if !self.is_synthetic {
-            return self.rows.min(possible as u64);
-        }
-        let draws = NEW_DRAWS * self.rows as f64;
-        let (factor, power) = MEETS;
-        (draws / (1.0 + factor * libm::pow(draws / possible, power))) as u64
-    }
 }
 
 /// Bytes that a run takes at its fullest, by what takes them.
@@ -102,7 +86,7 @@ impl Shape {
 pub struct Footprint {
     /// The generator, where the rows are synthetic.
     pub stream: u64,
-    /// What is known of users, items and their pairs while the rows pass.
+    /// The index of all rows, and what is known of users and items.
     pub protocol: u64,
     /// Embeddings and personal vectors of all models, with their moments.
     pub tables: u64,
@@ -153,23 +137,13 @@ fn stream(shape: Shape) -> u64 {
     if shape.is_synthetic { STREAM_OF_USER * u64::from(users) + STREAM_OF_ITEM * u64::from(items) } else { 0 }
 }
 
-/// The rows pass twice: once to be counted, then to be trained and tested on. The second pass takes more, unless there are far more
-/// pairs than users.
+/// The rows pass once, into an index; then users and items are counted.
 fn protocol(config: &Config, shape: Shape) -> u64 {
     let (users, items) = (u64::from(shape.vocabulary.users), u64::from(shape.vocabulary.items));
+    let row = INDEX_OF_ROW + if config.negatives == Negatives::TimeMatched { SAMPLE_OF_ROW } else { 0 };
     let pass = if shape.is_synthetic { PASS_OF_USER * users } else { 0 };
-    let pairs = set_of(shape.pairs());
-    let kept = PROTOCOL_OF_USER * users + PROTOCOL_OF_ITEM * items;
-    let counting = pass + COUNTS_OF_USER * users + COUNTS_OF_ITEM * items + pairs + pairs / 2;
-    let met = users.min(shape.rows);
-    let training = pass + HISTORY_OF_USER * users + HISTORY_PLACE * config.history as u64 * met + pairs;
-    kept + counting.max(training)
-}
-
-/// A set of so many pairs. It doubles when it is full, and for a moment holds the old half beside the new whole.
-fn set_of(pairs: u64) -> u64 {
-    let slots = (pairs + pairs / 7).next_power_of_two() * PAIR_SLOT;
-    slots + slots / 2
+    let counting = COUNTS_OF_USER * users + COUNTS_OF_ITEM * items;
+    PROTOCOL_OF_USER * users + PROTOCOL_OF_ITEM * items + row * shape.rows + pass.max(counting)
 }
 
 fn tables(config: &Config, model: Variant, vocabulary: Vocabulary) -> u64 {

@@ -44,7 +44,7 @@ const FIELDS: &[(&str, Allowed)] = &[
     ("passes", Whole(1, 1_000)),
     ("history", Whole(1, 50)),
     ("recent", Whole(1, 50)),
-    ("negatives", OneOf(&["uniform", "popular"])),
+    ("negatives", OneOf(&["uniform", "popular", "time-matched"])),
     ("low_active_share", Number(0.01, 0.99)),
     ("batch", Even(8, 65_536)),
     ("learning_rate", Number(1e-7, 1.0)),

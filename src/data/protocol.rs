@@ -1,31 +1,48 @@
-//! Protocol UB-T80: rows in time order become fixed-shape batches of positives and negatives.
+//! Protocols UB-T80: rows in time order become fixed-shape batches of positives and negatives.
 //!
-//! UB-T80-U1 in full: rows sorted by (time, row), cut at the 80 % row quantile; every row is a positive of task A and,
-//! where it is a cart, favourite or buy, of task B; each positive comes with one uniformly drawn negative of the same
-//! user, an item that he never had up to then; features see what was strictly before the row. Negatives and the share
-//! that clusters are counter hashes of (seed, row), so that browser, server and reruns agree.
+//! Rows are sorted by (time, row) and cut at the 80 % row quantile. A positive is a row: of task A, and of task B where it is a
+//! cart, favourite or buy. Each comes with one negative of the same user, an item that they never had up to then; features see
+//! what was strictly before the row. Negatives and the share that clusters are counter hashes of (seed, row), so that browser,
+//! server and reruns agree, whoever builds which batch.
 //!
-//! UB-T80-P1 differs in one thing: a negative is drawn in proportion to `n^0.75`, `n` being the item's rows in the whole
-//! stream. Test rows count too: by training rows alone no negative could be an item that only the test has, and "never
-//! seen in training" would mean "positive". So P1 negatives know how popular items will be; no feature does.
+//! - **T1**, the primary one ([`Negatives::TimeMatched`]): a positive is a row whose user never had the item; repeats are no
+//!   samples, in training and in test, but fill histories and counts. The negative is the item of another such row, of another
+//!   user and at most 256 rows later. So positives and negatives are new to the user alike, as popular, as new and as unseen in
+//!   training as each other, and what tells them apart is the user. (Were negatives taken from any rows, other users' repeats would
+//!   bring popular items: on the 655 real users "rare, so a positive" would then score .587.) Training rows take no
+//!   negative from the test. A row without such a row after it, which only the last of a span can be, is no sample. (Where a few items are had by nearly
+//!   everybody a residue stays, as other users' rows are then less often the first of a popular item: popularity alone scores .514 in
+//!   a stream without preferences whose first item makes 7 % of the rows, and .501 on the real rows.)
+//! - **U1** ([`Negatives::Uniform`]): every row is a positive, repeats among them, and the negative is one of all items alike.
+//! - **P1** ([`Negatives::Popular`]): as U1, but a negative is drawn in proportion to `n^0.75`, `n` being the item's rows in the
+//!   whole stream. Test rows count too: by training rows alone no negative could be an item that only the test has, and "never
+//!   seen in training" would mean "positive". So P1 negatives know how popular items will be; no feature does.
 //!
 //! Where the training rows are gone through several times (`passes`), each pass begins with no history, no count and nobody's
 //! past, as the first did: were they to go on, a row would find itself and all that came after it in its own history. So a
 //! row has the same features in every pass, and its own negative and chance to cluster in each. The test is that of one pass.
+//!
+//! [`Dataset`] answers for any batch alone, from an index of all rows. [`Replay`] goes through them in order, on request with
+//! other threads building ahead.
 
 mod batch;
 mod counts;
+mod index;
 mod negatives;
-mod pairs;
+mod replay;
+#[cfg(test)]
+mod stateful;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use batch::{ACTIVITY_BUCKETS, Batch, Candidate, Histories, NO_ROW, TASKS, activity_bucket};
+pub use replay::Replay;
 
 use self::counts::Counts;
+use self::index::Index;
 use self::negatives::NegativeSampler;
-use self::pairs::{Pairs, pair};
-use super::{DataError, DataReport, Event, Interest, Source, Vocabulary};
+use super::{DataError, DataReport, Interest, Source, Vocabulary};
 use crate::config::{Config, Negatives};
 use crate::counter::{Counter, Stream};
 
@@ -41,8 +58,8 @@ pub fn cluster_sampling(share: f64, low_rows: f64) -> (f64, f64) {
     (give(share - high * high_rows, low_rows), high)
 }
 
-/// Rows under the protocol: where the test begins, who is low-active, how often a request clusters. Cheap to
-/// clone.
+/// Rows under a protocol: where the test begins, which rows are samples, who is low-active, how often a request clusters. Cheap to
+/// clone; any of its batches can be built at any time, by any thread.
 #[derive(Clone)]
 pub struct Dataset {
     inner: Arc<Inner>,
@@ -55,9 +72,11 @@ struct Inner {
     /// Requests of a batch.
     requests: usize,
     history: usize,
-    train_rows: u64,
+    train_rows: u32,
     /// Times that the training rows are gone through.
     passes: u32,
+    index: Index,
+    samples: Samples,
     negatives: NegativeSampler,
     /// `[users]`.
     low_active: Vec<bool>,
@@ -72,23 +91,76 @@ struct Inner {
     sampling: (f64, f64),
 }
 
+/// The rows that are positives with a negative, in time order.
+struct Samples {
+    /// None where every row is one.
+    rows: Option<Vec<u32>>,
+    train: u32,
+    all: u32,
+}
+
+impl Samples {
+    fn of(index: &Index, negatives: &NegativeSampler, protocol: Negatives, train_rows: u32) -> Self {
+        if protocol != Negatives::TimeMatched {
+            return Self { rows: None, train: train_rows, all: index.rows() };
+        }
+        let rows: Vec<u32> = (0..index.rows()).filter(|&row| negatives.is_sample(index, row)).collect();
+        Self { train: rows.partition_point(|&row| row < train_rows) as u32, all: rows.len() as u32, rows: Some(rows) }
+    }
+
+    /// The row of a sample.
+    fn row(&self, sample: u32) -> u32 {
+        self.rows.as_ref().map_or(sample, |rows| rows[sample as usize])
+    }
+
+    fn train(&self) -> Range<u32> {
+        0..self.train
+    }
+
+    fn test(&self) -> Range<u32> {
+        self.train..self.all
+    }
+}
+
+/// Which requests of a batch cluster (A9).
+#[derive(Clone, Copy)]
+enum Clustering {
+    /// A share, drawn for the pass.
+    Of { pass: u32 },
+    /// None: memories are frozen.
+    Never,
+}
+
 impl Dataset {
-    /// Reads the rows once to count them. Time grows with rows, memory with users and items, and until it returns with the
-    /// pairs of a user and an item or a category in the training rows, 9 to 21 bytes each.
+    /// Reads the rows once and indexes them, on all cores where there are threads. Keeps 21.5 bytes a row (T1: up to 26.5), 9 a
+    /// user and 9 an item, under P1 18.
     ///
     /// # Errors
-    /// [`DataError::TooLittle`] where the rows give no training batch, no test row or, for some user, no negative.
+    /// [`DataError::TooLittle`] where the rows give no training batch, no test row or, for some user, no negative;
+    /// [`DataError::TooMany`] where there are `2^32` rows or more.
     pub fn open(source: Arc<dyn Source>, config: &Config) -> Result<Self, DataError> {
         let vocabulary = source.vocabulary();
         let train_rows = (source.rows() as f64 * config.train_share) as u64;
-        require_enough(&*source, train_rows, config)?;
-        let counts = Counts::of(&source, train_rows);
-        require_negatives(&source, &counts.rows_of_user)?;
+        require_rows(&*source, train_rows, config)?;
+        let index = Index::of(&source, threads())?;
+        // As many as were indexed.
+        let train_rows = train_rows as u32;
+        if config.negatives != Negatives::TimeMatched {
+            require_negatives(&*source, &index)?;
+        }
+        let negatives = NegativeSampler::new(config.negatives, config.seed, &index, vocabulary.items, train_rows);
+        let samples = Samples::of(&index, &negatives, config.negatives, train_rows);
+        require_samples(&*source, &samples, config)?;
+        let counts = Counts::of(&index, vocabulary, train_rows);
         let by_activity = counts.by_activity(config.seed);
         let low_active = counts::low_active(&by_activity, config.low_active_share);
-        let interest = counts.interest(&low_active);
-        let low_active_row_share = counts.train_rows_of(true, &low_active) as f64 / train_rows as f64;
-        let unseen_test_share = counts.unseen_test_rows as f64 / (source.rows() - train_rows) as f64;
+        let share = |span: Range<u32>, is: &dyn Fn(u32) -> bool| {
+            let number = f64::from(span.len() as u32);
+            span.filter(|&sample| is(samples.row(sample))).count() as f64 / number
+        };
+        let is_low = |row: u32| low_active[index.user(row) as usize];
+        let is_unseen = |row: u32| index.rows_of(index.item(row))[0] >= train_rows;
+        let low_active_row_share = (0..train_rows).filter(|&row| is_low(row)).count() as f64 / f64::from(train_rows);
         Ok(Self {
             inner: Arc::new(Inner {
                 vocabulary,
@@ -97,17 +169,16 @@ impl Dataset {
                 history: config.history,
                 train_rows,
                 passes: config.passes,
-                negatives: match config.negatives {
-                    Negatives::Uniform => NegativeSampler::uniform(config.seed, vocabulary.items),
-                    Negatives::Popular => NegativeSampler::popular(config.seed, &counts.rows_of_item),
-                },
                 decile: counts::deciles(&by_activity),
                 tail: counts.tail_items(config.seed),
-                low_active,
-                interest,
+                interest: counts.interest(&low_active),
                 low_active_row_share,
-                unseen_test_share,
-                sampling: cluster_sampling(config.cluster_share, low_active_row_share),
+                unseen_test_share: share(samples.test(), &is_unseen),
+                sampling: cluster_sampling(config.cluster_share, share(samples.train(), &is_low)),
+                low_active,
+                samples,
+                negatives,
+                index,
                 source,
             }),
         })
@@ -125,8 +196,8 @@ impl Dataset {
             users: inner.vocabulary.users.into(),
             items: inner.vocabulary.items.into(),
             categories: inner.vocabulary.categories.into(),
-            train_rows: inner.train_rows,
-            test_rows: inner.source.rows() - inner.train_rows,
+            train_rows: inner.train_rows.into(),
+            test_rows: inner.source.rows() - u64::from(inner.train_rows),
             low_active_users: inner.low_active.iter().filter(|low| **low).count() as u64,
             low_active_row_share: inner.low_active_row_share,
             unseen_test_share: inner.unseen_test_share,
@@ -191,10 +262,15 @@ impl Dataset {
         self.inner.source.planted_group(user)
     }
 
-    /// Full batches of the training rows, over all passes. The rows after the last one of a pass train nothing, but histories
-    /// and counts of the test know them.
+    /// Full batches of the training samples, over all passes. The samples after the last one of a pass train nothing, but
+    /// histories and counts of the test know their rows.
     pub fn train_steps(&self) -> u64 {
-        self.inner.train_rows / self.inner.requests as u64 * u64::from(self.inner.passes)
+        self.inner.steps_of_a_pass() * u64::from(self.inner.passes)
+    }
+
+    /// Batches of the test, the last one padded.
+    pub fn test_steps(&self) -> u64 {
+        (self.inner.samples.test().len() as u64).div_ceil(self.inner.requests as u64)
     }
 
     /// The probabilities with which a training request of a low-active and of a high-active user clusters (A9).
@@ -202,60 +278,135 @@ impl Dataset {
         self.inner.sampling
     }
 
-    /// The batches from the first row on. See [`Replay`] for what it keeps in memory.
-    pub fn replay(&self) -> Replay {
-        Replay::new(self.inner.clone())
+    /// A training batch, always full: any of [`Dataset::train_steps`], without the ones before it.
+    ///
+    /// # Panics
+    /// Where there is no such step.
+    pub fn train_batch(&self, step: u64) -> Batch {
+        assert!(step < self.train_steps(), "training has {} batches", self.train_steps());
+        let steps = self.inner.steps_of_a_pass();
+        let (pass, first) = ((step / steps) as u32, (step % steps) as u32 * self.inner.requests as u32);
+        self.inner.batch(first..first + self.inner.requests as u32, pass, Clustering::Of { pass })
     }
 
-    /// A fixed part of the test for live curves: one row, chosen by hash, out of each of `positives` equal spans of the
-    /// test, with its negative; all rows where the test has no more. Reads the whole stream once.
+    /// A batch of the test with frozen memories: any of [`Dataset::test_steps`].
+    ///
+    /// # Panics
+    /// Where there is no such batch.
+    pub fn test_batch(&self, step: u64) -> Batch {
+        self.of_test(step, Clustering::Never)
+    }
+
+    /// A batch of a streaming test, which is trained on once it is scored: as [`Dataset::test_batch`] gives it, but its requests
+    /// cluster as those of training do.
+    ///
+    /// # Panics
+    /// Where there is no such batch.
+    pub fn streaming_batch(&self, step: u64) -> Batch {
+        // The test has the draws of the first pass, however many there were.
+        self.of_test(step, Clustering::Of { pass: 0 })
+    }
+
+    fn of_test(&self, step: u64, clustering: Clustering) -> Batch {
+        assert!(step < self.test_steps(), "the test has {} batches", self.test_steps());
+        let (test, requests) = (self.inner.samples.test(), self.inner.requests as u32);
+        let first = test.start + step as u32 * requests;
+        self.inner.batch(first..test.end.min(first + requests), self.inner.passes - 1, clustering)
+    }
+
+    /// The batches in their order.
+    pub fn replay(&self) -> Replay {
+        Replay::new(self.clone())
+    }
+
+    /// A fixed part of the test for live curves: one sample, chosen by hash, out of each of `positives` equal spans of the
+    /// test; all samples where the test has no more.
     pub fn panel(&self, positives: usize) -> Vec<Batch> {
-        let mut replay = self.replay();
-        replay.skip_training();
-        let hash = Counter::new(self.inner.seed, Stream::Sample).lane(1);
-        let test_rows = self.inner.source.rows() - self.inner.train_rows;
-        let spans = (positives as u64).min(test_rows);
-        let start = |span: u64| (u128::from(span) * u128::from(test_rows) / u128::from(spans)) as u64;
-        let mut batches = Vec::new();
-        let mut batch = self.inner.empty_batch();
-        for span in 0..spans {
-            let chosen = self.inner.train_rows + start(span) + hash.below(span, start(span + 1) - start(span));
-            while replay.row < chosen && replay.advance(None) {}
-            if batch.is_full() {
-                batches.push(std::mem::replace(&mut batch, self.inner.empty_batch()));
-            }
-            replay.advance(Some(&mut batch));
-        }
-        if batch.filled() > 0 {
-            batch.pad();
-            batches.push(batch);
-        }
-        batches
+        let inner = &self.inner;
+        let hash = Counter::new(inner.seed, Stream::Sample).lane(1);
+        let (test, number) = (inner.samples.test(), inner.samples.test().len() as u64);
+        let spans = (positives as u64).min(number);
+        let start = |span: u64| (u128::from(span) * u128::from(number) / u128::from(spans)) as u64;
+        let chosen = |span: u64| test.start + (start(span) + hash.below(span, start(span + 1) - start(span))) as u32;
+        let all: Vec<u32> = (0..spans).map(chosen).collect();
+        all.chunks(inner.requests).map(|samples| inner.batch(samples.iter().copied(), 0, Clustering::Never)).collect()
     }
 }
 
 impl Inner {
-    fn empty_batch(&self) -> Batch {
-        Batch::new(self.requests, CANDIDATES, self.history)
+    fn steps_of_a_pass(&self) -> u64 {
+        (self.samples.train().len() / self.requests) as u64
+    }
+
+    /// A batch of samples, padded where they do not fill it. `pass` is what the batch says; test samples have the draws of the first.
+    fn batch(&self, samples: impl IntoIterator<Item = u32>, pass: u32, clustering: Clustering) -> Batch {
+        let mut batch = Batch { pass, ..Batch::new(self.requests, CANDIDATES, self.history) };
+        samples.into_iter().for_each(|sample| self.request(&mut batch, self.samples.row(sample), pass, clustering));
+        batch.pad();
+        batch
+    }
+
+    /// The positive of a row and its negative, under what was known before the row.
+    fn request(&self, batch: &mut Batch, row: u32, pass: u32, clustering: Clustering) {
+        let index = &self.index;
+        let moment = index.before(row);
+        let low = self.low_active[moment.user as usize];
+        let item = index.item(row);
+        let labels = [1.0, f32::from(u8::from(index.behaviour(row).is_strong()))];
+        let positive = Candidate { labels, repeat: index.had(moment, item), ..self.candidate(item, row) };
+        let draws = if row < self.train_rows { pass } else { 0 };
+        let negative = self.candidate(self.negatives.draw(index, draws, row), row);
+        let newest = index.history(moment).iter().rev().map(|&item| (item, index.category(item)));
+        let clusters = match clustering {
+            Clustering::Of { pass } => self.clusters(row, pass, low),
+            Clustering::Never => false,
+        };
+        batch.push_known(moment.user, index.counts(moment), newest, [low, clusters], &[positive, negative]);
+    }
+
+    /// An item as a negative of a row.
+    fn candidate(&self, item: u32, row: u32) -> Candidate {
+        let rows = self.index.rows_of(item);
+        // Training rows come first.
+        let seen = rows.first().is_some_and(|&first| first < row.min(self.train_rows));
+        let item_rows = self.index.item_rows(item, row);
+        Candidate { item, category: self.index.category(item), labels: [0.0; TASKS], item_rows, repeat: false, seen }
+    }
+
+    /// Whether a row that is trained on is among the share that clusters (A9).
+    fn clusters(&self, row: u32, pass: u32, low_active: bool) -> bool {
+        let (low, high) = self.sampling;
+        let counter = Counter::new(self.seed, Stream::Clustered);
+        let counter = if pass == 0 { counter } else { counter.lane(pass.into()) };
+        counter.uniform(row.into()) < if low_active { low } else { high }
     }
 }
 
-fn require_enough(source: &dyn Source, train_rows: u64, config: &Config) -> Result<(), DataError> {
-    let too_little = |problem: String, advice: &str| Err(DataError::TooLittle { name: source.name(), problem, advice: advice.into() });
+/// Threads that this machine has for us: one in a browser.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn too_little(source: &dyn Source, problem: String, advice: &str) -> Result<(), DataError> {
+    Err(DataError::TooLittle { name: source.name(), problem, advice: advice.into() })
+}
+
+fn require_rows(source: &dyn Source, train_rows: u64, config: &Config) -> Result<(), DataError> {
     let positives = (config.batch / CANDIDATES) as u64;
     if train_rows < positives {
         let problem = format!("has {train_rows} training rows, fewer than the {positives} positives of one batch");
         // The smallest batch that a configuration may have is 8: four positives and four negatives.
         return match train_rows {
-            0..4 => too_little(problem, "Use more rows"),
+            0..4 => too_little(source, problem, "Use more rows"),
             _ => {
                 let fits = largest_batch(train_rows);
-                too_little(problem, &format!("Use more rows or a smaller batch: `batch={fits}` fits (in a terminal `--set batch={fits}`)"))
+                too_little(source, problem, &format!("Use more rows or a smaller batch: `batch={fits}` fits (in a terminal `--set batch={fits}`)"))
             }
         };
     }
     if train_rows >= source.rows() {
-        return too_little(format!("has {} rows, of which none is left to test", source.rows()), "Use more rows or a smaller train_share");
+        let problem = format!("has {} rows, of which none is left to test", source.rows());
+        return too_little(source, problem, "Use more rows or a smaller train_share");
     }
     Ok(())
 }
@@ -266,173 +417,40 @@ fn largest_batch(train_rows: u64) -> u64 {
     positives * CANDIDATES as u64
 }
 
-/// Refuses rows in which a user had every item: he has no negative. Only a user with as many rows as there are items can.
-fn require_negatives(source: &Arc<dyn Source>, rows_of_user: &[u32]) -> Result<(), DataError> {
+/// Refuses rows in which a user had every item, who has no negative.
+fn require_negatives(source: &dyn Source, index: &Index) -> Result<(), DataError> {
     let items = source.vocabulary().items;
-    let suspect = |user: u32| rows_of_user[user as usize] >= items;
-    if !(0..rows_of_user.len() as u32).any(suspect) {
+    let had_all = |(user, rows): (u32, u32)| rows >= items && index.distinct_items(user, rows) >= items;
+    if !(0..).zip(index.rows_of_users()).any(had_all) {
         return Ok(());
     }
-    let mut had = Pairs::default();
-    let mut distinct = vec![0u32; rows_of_user.len()];
-    for event in source.clone().events().filter(|event| suspect(event.user)) {
-        distinct[event.user as usize] += u32::from(had.insert(pair(event.user, event.item)));
-    }
-    if distinct.iter().all(|&n| n < items) {
-        return Ok(());
-    }
-    Err(DataError::TooLittle {
-        name: source.name(),
-        problem: format!("has {items} items and a user who had every one, so there is no negative for them"),
-        advice: "Use rows with more items".into(),
-    })
+    let problem = format!("has {items} items and a user who had every one, so there is no negative for them");
+    too_little(source, problem, "Use rows with more items")
 }
 
-/// The batches of a data set in time order: all of training, as often as there are passes, then the test. Histories, counts
-/// and past items begin anew with each pass and go on from the last one through the test; what a model has learned is the
-/// model's own affair.
-///
-/// Memory: that of the [`Histories`], 5 bytes an item, and 9 to 21 bytes for each pair of a user and an item that he had
-/// (the exact past, without which a negative might be none).
-pub struct Replay {
-    inner: Arc<Inner>,
-    events: Box<dyn Iterator<Item = Event> + Send>,
-    /// Passes that came before this one.
-    pass: u32,
-    /// The row that comes next.
-    row: u64,
-    clustered: Counter,
-    histories: Histories,
-    had: Pairs,
-    /// `[items]`: rows so far.
-    item_rows: Vec<u32>,
-    /// `[items]`: whether a training row had the item.
-    in_training: Vec<bool>,
-}
-
-impl Replay {
-    fn new(inner: Arc<Inner>) -> Self {
-        let items = inner.vocabulary.items as usize;
-        Self {
-            events: inner.source.clone().events(),
-            pass: 0,
-            row: 0,
-            clustered: Counter::new(inner.seed, Stream::Clustered),
-            histories: Histories::new(inner.vocabulary.users as usize, inner.history),
-            had: Pairs::default(),
-            item_rows: vec![0; items],
-            in_training: vec![false; items],
-            inner,
-        }
+/// Refuses rows of which too few are positives with a negative (T1).
+fn require_samples(source: &dyn Source, samples: &Samples, config: &Config) -> Result<(), DataError> {
+    let (train, test, positives) = (samples.train().len(), samples.test().len(), config.batch / CANDIDATES);
+    if train < positives {
+        let problem =
+            format!("has {train} training rows of items that are new to their user, fewer than the {positives} positives of one batch");
+        return too_little(source, problem, "Use more rows, a smaller batch or negatives=uniform");
     }
-
-    /// The next training batch, always full; none once fewer rows of the last pass are left than one needs.
-    pub fn next_train(&mut self) -> Option<Batch> {
-        if self.row + self.inner.requests as u64 > self.inner.train_rows {
-            if self.pass + 1 >= self.inner.passes {
-                self.skip_training();
-                return None;
-            }
-            *self = Self { pass: self.pass + 1, ..Self::new(self.inner.clone()) };
-        }
-        self.next_batch(self.inner.train_rows)
+    if test == 0 {
+        let problem = "has no test row of an item that is new to its user with another user's within 256 rows after it".into();
+        return too_little(source, problem, "Use more rows, a smaller train_share or negatives=uniform");
     }
-
-    /// The next test batch; the last one is padded. Training rows that are left are passed over first.
-    pub fn next_test(&mut self) -> Option<Batch> {
-        self.skip_training();
-        self.next_batch(self.inner.source.rows())
-    }
-
-    /// The next test batch of a streaming test, which is trained on once it is scored: as [`Replay::next_test`] gives it, but
-    /// its requests cluster as those of training do.
-    pub fn next_streaming(&mut self) -> Option<Batch> {
-        self.skip_training();
-        let first = self.row;
-        let mut batch = self.next_test()?;
-        for r in 0..batch.valid {
-            batch.clustered[r] = f32::from(u8::from(self.clusters(first + r as u64, batch.low_active[r])));
-        }
-        Some(batch)
-    }
-
-    /// Ends training: every pass leaves the same, so that further ones need not be gone through.
-    fn skip_training(&mut self) {
-        while self.row < self.inner.train_rows && self.advance(None) {}
-        self.pass = self.inner.passes;
-    }
-
-    /// Which pass a row is drawn for: the test has the draws of the first, however many there were.
-    fn draws(&self, row: u64) -> u32 {
-        if row < self.inner.train_rows { self.pass } else { 0 }
-    }
-
-    /// Whether a row that is trained on is among the share that clusters (A9).
-    fn clusters(&self, row: u64, low_active: bool) -> bool {
-        let (low, high) = self.inner.sampling;
-        let counter = match self.draws(row) {
-            0 => self.clustered,
-            later => self.clustered.lane(later.into()),
-        };
-        counter.uniform(row) < if low_active { low } else { high }
-    }
-
-    fn next_batch(&mut self, end: u64) -> Option<Batch> {
-        let mut batch = Batch { pass: self.pass.min(self.inner.passes - 1), ..self.inner.empty_batch() };
-        while !batch.is_full() && self.row < end && self.advance(Some(&mut batch)) {}
-        (batch.filled() > 0).then(|| {
-            batch.pad();
-            batch
-        })
-    }
-
-    /// One row: its request into `batch`, if any, and then the row into what later rows see. False at the end.
-    fn advance(&mut self, batch: Option<&mut Batch>) -> bool {
-        let Some(event) = self.events.next() else { return false };
-        let repeat = !self.had.insert(pair(event.user, event.item));
-        if let Some(batch) = batch {
-            self.request(batch, &event, repeat);
-        }
-        self.histories.add(&event);
-        self.item_rows[event.item as usize] += 1;
-        if self.row < self.inner.train_rows {
-            self.in_training[event.item as usize] = true;
-        }
-        self.row += 1;
-        true
-    }
-
-    /// The positive of a row and its negative, under the state before the row.
-    fn request(&self, batch: &mut Batch, event: &Event, repeat: bool) {
-        let low = self.inner.low_active[event.user as usize];
-        let clustered = self.row < self.inner.train_rows && self.clusters(self.row, low);
-        let labels = [1.0, f32::from(u8::from(event.behaviour.is_strong()))];
-        let positive = Candidate { labels, repeat, ..self.candidate(event.item, event.category) };
-        let negative = self.negative(event.user);
-        let negative = self.candidate(negative, self.inner.source.category(negative));
-        batch.push(&self.histories, event.user, low, clustered, &[positive, negative]);
-    }
-
-    /// An item as a negative.
-    fn candidate(&self, item: u32, category: u32) -> Candidate {
-        let (item_rows, seen) = (self.item_rows[item as usize], self.in_training[item as usize]);
-        Candidate { item, category, labels: [0.0; TASKS], item_rows, repeat: false, seen }
-    }
-
-    /// An item that the user never had up to and including this row. There is one, as no user has had every item
-    /// ([`require_negatives`]).
-    fn negative(&self, user: u32) -> u32 {
-        self.inner.negatives.draw(self.draws(self.row), self.row, |item| self.had.contains(&pair(user, item)))
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
+    use super::stateful::Stateful;
     use super::*;
-    use crate::data::Behaviour;
     use crate::data::generator::Generator;
+    use crate::data::{Behaviour, Event, Origin};
 
     fn small() -> Config {
         Config { users: 60, items: 300, categories: 20, rows: 5_000, batch: 64, history: 7, item_groups: 6, ..Config::default() }
@@ -451,6 +469,231 @@ mod tests {
     fn test_batches(dataset: &Dataset) -> Vec<Batch> {
         let mut replay = dataset.replay();
         std::iter::from_fn(|| replay.next_test()).collect()
+    }
+
+    /// Rows at random: users and items unequal, items with many repeats, times that only rise.
+    struct Random {
+        events: Vec<Event>,
+        vocabulary: Vocabulary,
+    }
+
+    impl Random {
+        fn draw(seed: u64, rows: usize, users: u32, items: u32) -> Arc<Self> {
+            let lane = |lane| Counter::new(seed, Stream::Choices).lane(lane);
+            let square = |lane_of, row, n: u32| (lane(lane_of).uniform(row) * lane(lane_of + 1).uniform(row) * f64::from(n)) as u32;
+            let kinds = [Behaviour::View, Behaviour::Cart, Behaviour::Favourite, Behaviour::Buy];
+            let event = |row: u64| {
+                let item = square(2, row, items);
+                let kind = kinds[lane(4).below(row, 4) as usize];
+                Event { user: square(0, row, users), item, category: item % 7, behaviour: kind, time: row as i64 }
+            };
+            Arc::new(Self { events: (0..rows as u64).map(event).collect(), vocabulary: Vocabulary { users, items, categories: 7 } })
+        }
+    }
+
+    impl Source for Random {
+        fn origin(&self) -> Origin {
+            Origin::File
+        }
+
+        fn name(&self) -> String {
+            "random.csv".into()
+        }
+
+        fn vocabulary(&self) -> Vocabulary {
+            self.vocabulary
+        }
+
+        fn category(&self, item: u32) -> u32 {
+            item % 7
+        }
+
+        fn rows(&self) -> u64 {
+            self.events.len() as u64
+        }
+
+        fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = Event> + Send> {
+            Box::new((0..self.events.len()).map(move |row| self.events[row]))
+        }
+    }
+
+    const PROTOCOLS: [Negatives; 3] = [Negatives::TimeMatched, Negatives::Uniform, Negatives::Popular];
+
+    /// The index against what a replay that remembers everything finds, for every protocol and on streams of all shapes: few users
+    /// with long histories, many with short ones, catalogues that users nearly exhaust.
+    #[test]
+    fn every_batch_of_the_index_is_that_of_a_replay_row_by_row() {
+        let shapes = [(1, 900, 12, 200), (2, 1_500, 200, 90), (3, 700, 3, 450), (4, 1_201, 60, 60), (5, 600, 500, 500), (6, 64, 9, 40)];
+        for (seed, rows, users, items) in shapes {
+            let source = Random::draw(seed, rows, users, items);
+            let categories: Vec<u32> = (0..items).map(|item| source.category(item)).collect();
+            for negatives in PROTOCOLS {
+                let config =
+                    Config { seed, negatives, batch: 16, history: 1 + seed as usize, passes: 2, train_share: 0.7, ..Config::default() };
+                let dataset = Dataset::open(source.clone(), &config).unwrap();
+                let stateful = Stateful {
+                    events: &source.events,
+                    users,
+                    categories: &categories,
+                    config: &config,
+                    low_active: (0..users).map(|user| dataset.is_low_active(user)).collect(),
+                    sampling: dataset.sampling(),
+                };
+                let train = stateful.train();
+                assert_eq!(train_batches(&dataset), train, "{negatives:?}, shape {seed}");
+                assert_eq!(test_batches(&dataset), stateful.test(false), "{negatives:?}, shape {seed}");
+                let mut replay = dataset.replay();
+                let streamed: Vec<Batch> = std::iter::from_fn(|| replay.next_streaming()).collect();
+                assert_eq!(streamed, stateful.test(true), "{negatives:?}, shape {seed}");
+                // Any batch alone, in any order.
+                for step in (0..dataset.train_steps()).rev() {
+                    assert_eq!(dataset.train_batch(step), train[step as usize]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn batches_are_the_same_whoever_builds_them_and_wherever_a_replay_begins() {
+        let (_, dataset) = open(&Config { passes: 2, ..small() });
+        let (train, test) = (train_batches(&dataset), test_batches(&dataset));
+        for threads in [1, 2, 5] {
+            for from in [0, 1, 130, 249, 250, 1_000] {
+                let mut replay = dataset.replay().from_step(from).ahead(threads);
+                let rest: Vec<Batch> = std::iter::from_fn(|| replay.next_train()).collect();
+                assert_eq!(rest, train[(from as usize).min(250)..], "{threads} threads from step {from}");
+                assert_eq!(replay.next_test().as_ref(), test.first());
+                assert!(replay.next_train().is_none());
+            }
+        }
+        // A replay that nobody goes on with leaves no thread that waits.
+        let weak = Arc::downgrade(&dataset.inner);
+        let mut replay = dataset.replay().ahead(3);
+        assert!(replay.next_train().is_some());
+        drop((replay, dataset));
+        let waited = (0..1_000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            weak.strong_count() == 0
+        });
+        assert!(waited, "threads ended with the replay");
+    }
+
+    #[test]
+    fn the_index_is_the_same_on_any_number_of_threads() {
+        let source: Arc<dyn Source> = Random::draw(9, 3_000, 37, 400);
+        let one = Index::of(&source, 1).unwrap();
+        for threads in [2, 3, 16, 100] {
+            assert!(Index::of(&source, threads).unwrap() == one, "{threads}");
+        }
+    }
+
+    /// What T1 is for: a positive and its negative are new to the user, from the same time and from the same span.
+    #[test]
+    fn a_time_matched_negative_is_new_to_its_user_and_from_the_next_rows_of_others() {
+        let source = Random::draw(8, 4_000, 80, 300);
+        let config = Config { negatives: Negatives::TimeMatched, batch: 64, passes: 2, ..Config::default() };
+        let dataset = Dataset::open(source.clone(), &config).unwrap();
+        let (events, train) = (&source.events, 3_200);
+        let mut had = HashSet::new();
+        let firsts: Vec<bool> = events.iter().map(|event| had.insert((event.user, event.item))).collect();
+        assert!(firsts.iter().filter(|first| !**first).count() > 400, "there are repeats to leave out");
+        let (mut had, mut row, mut distances) = (HashSet::new(), 0, Vec::new());
+        let batches = train_batches(&dataset);
+        let once = &batches[..batches.len() / 2];
+        let requests = |batches: &[Batch]| -> Vec<[u32; 3]> {
+            let of =
+                |batch: &Batch| (0..batch.valid).map(|r| [batch.user[r], batch.item[2 * r], batch.item[2 * r + 1]]).collect::<Vec<_>>();
+            batches.iter().flat_map(of).collect()
+        };
+        for (end, requests) in [(train, requests(once)), (4_000, requests(&test_batches(&dataset)))] {
+            for [user, positive, negative] in requests {
+                // The row of the sample: the next one of that user and item that is no repeat.
+                while !(firsts[row] && (events[row].user, events[row].item) == (user, positive)) {
+                    had.insert((events[row].user, events[row].item));
+                    row += 1;
+                }
+                had.insert((user, positive));
+                assert!(!had.contains(&(user, negative)), "row {row}: a negative that the user had");
+                let window = row + 1..end.min(row + 257);
+                let from =
+                    window.into_iter().filter(|&other| firsts[other] && events[other].user != user && events[other].item == negative);
+                distances.extend(from.take(1).map(|other| other - row));
+                row += 1;
+            }
+            // The rest of the span fills no batch but is had.
+            while row < end {
+                had.insert((events[row].user, events[row].item));
+                row += 1;
+            }
+        }
+        let samples: usize = once.iter().chain(&test_batches(&dataset)).map(|batch| batch.valid).sum();
+        assert_eq!(distances.len(), samples, "each negative is such a row's");
+        assert!(distances.iter().any(|&distance| distance > 200) && distances.iter().any(|&distance| distance < 50));
+        let [first, second] = [once, &batches[batches.len() / 2..]].map(requests);
+        let same = first.iter().zip(&second).filter(|(a, b)| a[2] == b[2]).count();
+        assert!(first.iter().zip(&second).all(|(a, b)| a[..2] == b[..2]) && same < first.len() / 10, "a pass has draws of its own");
+        assert_eq!(dataset.test_steps(), test_batches(&dataset).len() as u64);
+    }
+
+    #[test]
+    fn rows_without_a_time_matched_negative_are_no_samples() {
+        let event = |user, item, time| Event { user, item, category: item % 7, behaviour: Behaviour::View, time };
+        // Training: the second row has two later rows of another user, one a repeat and one an item that user 0 had; test: the last
+        // row has none after it, the one before has.
+        let rows = [(0, 1), (0, 2), (1, 1), (1, 1), (0, 3), (1, 4), (0, 5), (1, 6)];
+        let events: Vec<Event> = (0..).zip(rows).map(|(time, (user, item))| event(user, item, time)).collect();
+        let source = Arc::new(Random { events, vocabulary: Vocabulary { users: 2, items: 16, categories: 7 } });
+        let config = Config { negatives: Negatives::TimeMatched, batch: 2, train_share: 0.5, ..Config::default() };
+        let refused = Dataset::open(source.clone(), &config).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains("0 training rows of items that are new to their user"), "{refused}");
+        let dataset = Dataset::open(source, &Config { train_share: 0.8, ..config }).unwrap();
+        let pairs = |batches: Vec<Batch>| batches.iter().map(|batch| [batch.user[0], batch.item[0], batch.item[1]]).collect::<Vec<_>>();
+        // Rows 0 and 1 find item 4 alone, row 2 (user 1 has had item 1 only) item 3, row 4 item 4; row 5 ends the training.
+        assert_eq!(pairs(train_batches(&dataset)), [[0, 1, 4], [0, 2, 4], [1, 1, 3], [0, 3, 4]]);
+        assert_eq!(pairs(test_batches(&dataset)), [[0, 5, 6]]);
+    }
+
+    /// With labels that nothing tells apart, nothing does: no feature of an item ranks positives above negatives.
+    #[test]
+    fn without_preferences_popularity_and_novelty_tell_no_time_matched_positive() {
+        // Items come up and fade, and a quarter of the rows are repeats: what positives of a user are must not matter.
+        let lane = |lane| Counter::new(17, Stream::Choices).lane(lane);
+        let (users, items, rows) = (400u32, 20_000u32, 60_000u64);
+        let mut last: Vec<Vec<u32>> = vec![Vec::new(); users as usize];
+        let mut events = Vec::new();
+        for row in 0..rows {
+            let user = (lane(0).uniform(row) * lane(1).uniform(row) * f64::from(users)) as u32;
+            let own = &mut last[user as usize];
+            let item = if !own.is_empty() && lane(2).uniform(row) < 0.25 {
+                own[lane(3).below(row, own.len() as u64) as usize]
+            } else {
+                // A window of the catalogue that moves on, its first items far more popular.
+                let moved = 10_000 * row / rows;
+                (moved as f64 + 10_000.0 * lane(4).uniform(row).powi(2)) as u32
+            };
+            own.push(item);
+            events.push(Event { user, item, category: item % 7, behaviour: Behaviour::View, time: row as i64 });
+        }
+        let source = Arc::new(Random { events, vocabulary: Vocabulary { users, items, categories: 7 } });
+        let area = |negatives: Negatives| {
+            let dataset = Dataset::open(source.clone(), &Config { negatives, ..Config::default() }).unwrap();
+            let (mut popularity, mut unseen, mut labels, mut users) = (Vec::new(), [0.0; 2], Vec::new(), Vec::new());
+            for batch in test_batches(&dataset) {
+                for sample in 0..2 * batch.valid {
+                    popularity.push(batch.item_rows[sample] as f32);
+                    labels.push(sample % 2 == 0);
+                    users.push(batch.user[sample / 2]);
+                    unseen[sample % 2] += f64::from(u8::from(batch.item_rows[sample] == 0));
+                }
+            }
+            (crate::metrics::auc(&popularity, &labels, &users), unseen.map(|count| count / (labels.len() / 2) as f64))
+        };
+        let (matched, unseen) = area(Negatives::TimeMatched);
+        eprintln!("popularity alone: {matched:?}, unseen {unseen:?}");
+        assert!((matched.value - 0.5).abs() < 1.96 * matched.standard_error, "{matched:?}");
+        assert!(matched.standard_error < 0.01 && (unseen[0] - unseen[1]).abs() < 0.01, "{matched:?} {unseen:?}");
+        let (uniform, _) = area(Negatives::Uniform);
+        assert!(uniform.value > 0.55, "which uniform negatives give away: {uniform:?}");
     }
 
     /// Checks a request, one positive and its negative, against the rows before `row`, searched from scratch.

@@ -19,7 +19,7 @@ const MOST_SEEDS: usize = 1_000;
 pub struct Ablate {
     #[command(flatten)]
     pub common: Common,
-    /// Negatives: u1 draws them uniformly, p1 by popularity. Without it: both.
+    /// Negatives: u1 draws them uniformly, p1 by popularity, t1 from other users' next rows. Without it: u1 and p1.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "u1,p1")]
     pub protocols: Vec<Protocol>,
 }
@@ -35,7 +35,7 @@ pub struct Sweep {
     pub values: Vec<u64>,
     #[command(flatten)]
     pub common: Common,
-    /// Negatives: u1 draws them uniformly, p1 by popularity. Without it: as the configuration says.
+    /// Negatives: u1 draws them uniformly, p1 by popularity, t1 from other users' next rows. Without it: as the configuration says.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "u1,p1")]
     pub protocols: Vec<Protocol>,
 }
@@ -175,6 +175,8 @@ pub enum Protocol {
     U1,
     /// UB-T80-P1: negatives in proportion to their rows to the power of 0.75.
     P1,
+    /// UB-T80-T1: items new to their user, negatives from other users' next rows.
+    T1,
 }
 
 impl From<Protocol> for Negatives {
@@ -182,6 +184,7 @@ impl From<Protocol> for Negatives {
         match protocol {
             Protocol::U1 => Self::Uniform,
             Protocol::P1 => Self::Popular,
+            Protocol::T1 => Self::TimeMatched,
         }
     }
 }

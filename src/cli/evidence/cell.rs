@@ -46,6 +46,7 @@ pub fn protocol(negatives: Negatives) -> &'static str {
     match negatives {
         Negatives::Uniform => "U1",
         Negatives::Popular => "P1",
+        Negatives::TimeMatched => "T1",
     }
 }
 

@@ -56,7 +56,7 @@ impl<'a> Runs<'a> {
 /// The protocols that there are cells of, in their order.
 pub fn protocols(done: &[Done]) -> Vec<Negatives> {
     let has = |negatives: &Negatives| done.iter().any(|done| done.cell.config.negatives == *negatives);
-    [Negatives::Uniform, Negatives::Popular].into_iter().filter(has).collect()
+    [Negatives::TimeMatched, Negatives::Uniform, Negatives::Popular].into_iter().filter(has).collect()
 }
 
 /// The values that there are cells of, ascending.

@@ -1,5 +1,7 @@
 //! Requests with their candidates in fixed shapes, and what is known of each user when one is made.
 
+use std::sync::LazyLock;
+
 use crate::data::{Behaviour, Event};
 
 /// "No row here": pads a history that is shorter than the window.
@@ -81,7 +83,29 @@ pub struct Candidate {
 impl Batch {
     /// An empty batch with room for `requests` of `candidates` each and a window of `history` behaviours.
     pub fn new(requests: usize, candidates: usize, history: usize) -> Self {
-        Self { requests, candidates, history, labels: vec![0.0; TASKS * requests * candidates], ..Self::default() }
+        let (samples, window) = (requests * candidates, requests * history);
+        Self {
+            requests,
+            candidates,
+            valid: 0,
+            history,
+            pass: 0,
+            user: Vec::with_capacity(requests),
+            activity: Vec::with_capacity(requests),
+            history_items: Vec::with_capacity(window),
+            history_categories: Vec::with_capacity(window),
+            counts: Vec::with_capacity(requests * Behaviour::COUNT),
+            clustered: Vec::with_capacity(requests),
+            low_active: Vec::with_capacity(requests),
+            user_rows: Vec::with_capacity(requests),
+            item: Vec::with_capacity(samples),
+            category: Vec::with_capacity(samples),
+            item_count: Vec::with_capacity(samples),
+            item_rows: Vec::with_capacity(samples),
+            repeat: Vec::with_capacity(samples),
+            seen: Vec::with_capacity(samples),
+            labels: vec![0.0; TASKS * samples],
+        }
     }
 
     /// Samples, padding included.
@@ -119,12 +143,40 @@ impl Batch {
     /// # Panics
     /// Where the batch is full, the number of candidates is another or the user is unknown to `histories`.
     pub fn push(&mut self, histories: &Histories, user: u32, low_active: bool, clustered: bool, candidates: &[Candidate]) {
+        assert_eq!(self.history, histories.history, "behaviours of the history window");
+        let (counts, newest) = (histories.counts[user as usize], histories.newest(user));
+        self.push_known(user, counts, newest, [low_active, clustered], candidates);
+    }
+
+    /// Adds a request of a user whose behaviours so far are `counts` by kind, with items and categories of the `newest` first;
+    /// no more of these are taken than the window holds.
+    ///
+    /// # Panics
+    /// Where the batch is full or the number of candidates is another.
+    pub(super) fn push_known(
+        &mut self,
+        user: u32,
+        counts: [u32; Behaviour::COUNT],
+        newest: impl Iterator<Item = (u32, u32)>,
+        [low_active, clustered]: [bool; 2],
+        candidates: &[Candidate],
+    ) {
         assert!(!self.is_full(), "no room in a batch of {} requests", self.requests);
         assert_eq!(candidates.len(), self.candidates, "candidates of a request");
         for candidate in candidates {
             self.push_candidate(candidate);
         }
-        histories.write(self, user);
+        let before = counts.iter().sum();
+        self.user_rows.push(before);
+        self.activity.push(activity_bucket(before));
+        self.counts.extend(counts.map(log_count));
+        let end = self.history_items.len() + self.history;
+        for (item, category) in newest.take(self.history) {
+            self.history_items.push(item);
+            self.history_categories.push(category);
+        }
+        self.history_items.resize(end, NO_ROW);
+        self.history_categories.resize(end, NO_ROW);
         self.user.push(user);
         self.low_active.push(low_active);
         self.clustered.push(f32::from(u8::from(clustered)));
@@ -189,7 +241,14 @@ pub fn activity_bucket(n: u32) -> u32 {
     (u32::BITS - n.leading_zeros()).min(ACTIVITY_BUCKETS - 1)
 }
 
+/// Small counts are nearly all counts, and a logarithm is a large part of a request.
+static SMALL_LOG_COUNTS: LazyLock<Vec<f32>> = LazyLock::new(|| (0..1_024).map(computed_log_count).collect());
+
 fn log_count(n: u32) -> f32 {
+    SMALL_LOG_COUNTS.get(n as usize).copied().unwrap_or_else(|| computed_log_count(n))
+}
+
+fn computed_log_count(n: u32) -> f32 {
     (libm::log1p(f64::from(n)) / COUNT_SCALE) as f32
 }
 
@@ -235,25 +294,13 @@ impl Histories {
         self.counts[user][event.behaviour as usize] += 1;
     }
 
-    /// Counts, activity and history of a request.
-    fn write(&self, batch: &mut Batch, user: u32) {
-        assert_eq!(batch.history, self.history, "behaviours of the history window");
-        let before = self.behaviours(user);
-        batch.user_rows.push(before);
-        batch.activity.push(activity_bucket(before));
-        batch.counts.extend(self.counts[user as usize].map(log_count));
-        let known = (before as usize).min(self.history);
-        let end = batch.history_items.len() + self.history;
-        if known > 0 {
-            let start = self.ring_of_user[user as usize] as usize * self.history;
-            let (wrapped, older) = self.rings[start..start + known].split_at(before as usize % self.history);
-            for &(item, category) in wrapped.iter().rev().chain(older.iter().rev()) {
-                batch.history_items.push(item);
-                batch.history_categories.push(category);
-            }
-        }
-        batch.history_items.resize(end, NO_ROW);
-        batch.history_categories.resize(end, NO_ROW);
+    /// Items and categories of the user's last behaviours, newest first.
+    fn newest(&self, user: u32) -> impl Iterator<Item = (u32, u32)> {
+        let before = self.behaviours(user) as usize;
+        let known = before.min(self.history);
+        let start = if known > 0 { self.ring_of_user[user as usize] as usize * self.history } else { 0 };
+        let (wrapped, older) = self.rings[start..start + known].split_at(if known > 0 { before % self.history } else { 0 });
+        wrapped.iter().rev().chain(older.iter().rev()).copied()
     }
 }
 

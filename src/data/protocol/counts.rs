@@ -1,11 +1,10 @@
-//! What the first pass over the rows tells of users and items.
+//! What the rows tell of users and items before any is a sample.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 
-use super::pairs::{Pairs, pair};
+use super::index::Index;
 use crate::counter::{Counter, Stream};
-use crate::data::{GroupInterest, Interest, Source};
+use crate::data::{GroupInterest, Interest, Vocabulary};
 
 /// Parts of the users by activity, of the same size but for rounding.
 const DECILES: usize = 10;
@@ -13,11 +12,8 @@ const DECILES: usize = 10;
 /// Share of the items that are not tail items (A20).
 const HEAD_SHARE: f64 = 0.1;
 
-/// What the first pass counts.
+/// What the rows say of users and items.
 pub(super) struct Counts {
-    pub(super) rows_of_user: Vec<u32>,
-    pub(super) rows_of_item: Vec<u32>,
-    pub(super) unseen_test_rows: u64,
     train_rows_of_user: Vec<u32>,
     train_rows_of_item: Vec<u32>,
     /// Distinct ones in the training rows.
@@ -26,35 +22,18 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn of(source: &Arc<dyn Source>, train_rows: u64) -> Self {
-        let vocabulary = source.vocabulary();
-        let by_user = || vec![0; vocabulary.users as usize];
-        let mut counts = Self {
-            rows_of_user: by_user(),
-            rows_of_item: vec![0; vocabulary.items as usize],
-            unseen_test_rows: 0,
-            train_rows_of_user: Vec::new(),
-            train_rows_of_item: Vec::new(),
-            items_of_user: by_user(),
-            categories_of_user: by_user(),
-        };
-        let (mut items, mut categories) = (Pairs::default(), Pairs::default());
-        let mut events = source.clone().events();
-        for event in events.by_ref().take(usize::try_from(train_rows).unwrap_or(usize::MAX)) {
-            let user = event.user as usize;
-            counts.rows_of_user[user] += 1;
-            counts.rows_of_item[event.item as usize] += 1;
-            counts.items_of_user[user] += u32::from(items.insert(pair(event.user, event.item)));
-            counts.categories_of_user[user] += u32::from(categories.insert(pair(event.user, event.category)));
+    /// Counts users, items and pairs of them among the first `train_rows` rows.
+    pub(super) fn of(index: &Index, vocabulary: Vocabulary, train_rows: u32) -> Self {
+        let mut train_rows_of_user = vec![0; vocabulary.users as usize];
+        (0..train_rows).for_each(|row| train_rows_of_user[index.user(row) as usize] += 1);
+        let by_user = |of: &mut dyn FnMut(u32, u32) -> u32| (0..).zip(&train_rows_of_user).map(|(user, &rows)| of(user, rows)).collect();
+        let mut scratch = Vec::new();
+        Self {
+            train_rows_of_item: (0..vocabulary.items).map(|item| index.item_rows(item, train_rows)).collect(),
+            items_of_user: by_user(&mut |user, rows| index.distinct_items(user, rows)),
+            categories_of_user: by_user(&mut |user, rows| index.distinct_categories(user, rows, &mut scratch)),
+            train_rows_of_user,
         }
-        counts.train_rows_of_user.clone_from(&counts.rows_of_user);
-        counts.train_rows_of_item.clone_from(&counts.rows_of_item);
-        for event in events {
-            counts.rows_of_user[event.user as usize] += 1;
-            counts.rows_of_item[event.item as usize] += 1;
-            counts.unseen_test_rows += u64::from(counts.train_rows_of_item[event.item as usize] == 0);
-        }
-        counts
     }
 
     /// Users from the least active on by training rows, ties by hash (A22).
@@ -76,11 +55,6 @@ impl Counts {
         let mut tail = vec![true; rows.len()];
         order.iter().take(head).for_each(|&item| tail[item as usize] = false);
         tail
-    }
-
-    /// Training rows of the low-active users, or of the others.
-    pub(super) fn train_rows_of(&self, low: bool, low_active: &[bool]) -> u64 {
-        total(&self.train_rows_of_user, low, low_active)
     }
 
     /// Means of both activity groups over the training rows; NaN where a group has no user.
