@@ -191,7 +191,6 @@ pub enum DataError {
         problem: String,
     },
     /// More rows than can be numbered.
-    #[error("{name} has {rows} rows, more than the {most} that one run can go through. Use a part of them")]
     TooMany {
         /// The file, or the generator.
         name: String,
@@ -219,6 +218,7 @@ impl DataError {
             Self::Foreign { name, what, .. } => format!("{name} is {what}, not rows"),
             Self::Line { name, line, problem, value, .. } => format!("{name}, line {line}: {problem}, found \"{value}\""),
             Self::Sample { name, problem } => format!("{name} is not a usable sample: {problem}"),
+            Self::TooMany { name, rows, most } => format!("{name} has {rows} rows, more than the {most} that one run can go through"),
             Self::TooLittle { name, problem, .. } => format!("{name} {problem}"),
         }
     }
@@ -228,6 +228,7 @@ impl DataError {
         match self {
             Self::Unreadable { .. } => "Check that the file is there, whole and readable, then try again",
             Self::Sample { .. } => "Make it again with `duia sample`",
+            Self::TooMany { .. } => "Use a part of them",
             Self::Foreign { advice, .. } | Self::Line { advice, .. } | Self::TooLittle { advice, .. } => advice,
         }
     }
