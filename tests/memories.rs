@@ -631,7 +631,7 @@ fn touched(trained: &Trained, side: Side) -> Vec<usize> {
 
 /// Items of which a consumer is known.
 fn consumed(trained: &Trained) -> Vec<usize> {
-    let places = rows(&block_on(read(last_consumers(&trained).rows())), 2 * trained.config.consumers);
+    let places = rows(&block_on(read(last_consumers(trained).rows())), 2 * trained.config.consumers);
     (0..places.len()).filter(|&item| places[item][1] >= 0.0).collect()
 }
 

@@ -136,7 +136,7 @@ impl Allowed {
                 let models = Variant::ALL.map(Variant::key);
                 let stranger = value.split(',').find(|key| !models.contains(key));
                 match stranger {
-                    Some(stranger) => format!("{self}; `{}` is none of them{}", super::shortened(stranger), meant(&models, stranger)),
+                    Some(stranger) => format!("{self}; `{}` is not a model{}", super::shortened(stranger), meant(&models, stranger)),
                     None => self.to_string(),
                 }
             }
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(said("rho", "much"), "rho = much cannot be used: it must be a number from 0 to 0.5");
         assert_eq!(said("similarity", "dott"), "similarity = dott cannot be used: it must be cosine or dot (did you mean dot?)");
         assert_eq!(said("reseed", "yes"), "reseed = yes cannot be used: it must be true or false");
-        assert!(said("variants", "ple,duai").ends_with("; `duai` is none of them (did you mean duia?)"));
+        assert!(said("variants", "ple,duai").ends_with("; `duai` is not a model (did you mean duia?)"));
         assert!(said("variants", "ple,ple").contains("each once"));
         assert_eq!(nearest("learning-rate", keys()), Some("learning_rate"));
         assert_eq!(nearest("centers", keys()), Some("centres"));

@@ -400,7 +400,11 @@ fn require_rows(source: &dyn Source, train_rows: u64, config: &Config) -> Result
             0..4 => too_little(source, problem, "Use more rows"),
             _ => {
                 let fits = largest_batch(train_rows);
-                too_little(source, problem, &format!("Use more rows or a smaller batch: `batch={fits}` fits (in a terminal `--set batch={fits}`)"))
+                too_little(
+                    source,
+                    problem,
+                    &format!("Use more rows or a smaller batch: `batch={fits}` fits (in a terminal `--set batch={fits}`)"),
+                )
             }
         };
     }

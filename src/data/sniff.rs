@@ -170,11 +170,14 @@ impl Kind {
     }
 }
 
+/// A reader whose first bytes were looked at and are still to come.
+pub type Peeked<R> = Chain<Cursor<Vec<u8>>, R>;
+
 /// What a reader's bytes are, and the reader with all of them still to come.
 ///
 /// # Errors
 /// Where reading fails.
-pub fn peek<R: Read>(mut reader: R) -> io::Result<(Kind, Chain<Cursor<Vec<u8>>, R>)> {
+pub fn peek<R: Read>(mut reader: R) -> io::Result<(Kind, Peeked<R>)> {
     let mut first = Vec::new();
     reader.by_ref().take(LOOK).read_to_end(&mut first)?;
     Ok((Kind::of(&first), Cursor::new(first).chain(reader)))

@@ -64,7 +64,7 @@ pub fn loss_terms(variants: &[Variant]) -> Vec<LossTerm> {
     for term in all {
         let has = |variant: &Variant| {
             let own = |kind: &&Kind| kind.losses.iter().any(|own| own.names == term.names);
-            term.names == RANKING.names || of(*variant).iter().any(|kind| own(&kind))
+            term.names == RANKING.names || of(*variant).iter().any(own)
         };
         let variants: Vec<Variant> = trained(variants).filter(has).collect();
         if !variants.is_empty() && !terms.iter().any(|known| known.title == term.title) {

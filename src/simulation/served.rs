@@ -45,6 +45,9 @@ pub async fn simulate(
     choice: DeviceChoice,
     mut sink: impl FnMut(Notice),
 ) -> Result<SimulationReport, Failure> {
+    if run.variants.0.is_empty() {
+        return Err(Failure::from(&SimulationError::<TrainError>::NoArms));
+    }
     let (simulation, mut arms) = prepare(run, sizes, choice, &mut sink).await.map_err(|error| Failure::from(&error))?;
     simulation.run(&mut arms, |progress| sink(Notice::Served(progress))).await.map_err(|error| Failure::from(&error))
 }

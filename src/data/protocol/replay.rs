@@ -91,9 +91,12 @@ impl Ahead {
             let (send, receive) = sync_channel(READY);
             let dataset = dataset.clone();
             let build = move || {
-                let mine = (first + thread..dataset.train_steps()).step_by(threads);
-                // Nobody waits for more where sending fails.
-                let _ = mine.into_iter().try_for_each(|step| send.send(dataset.train_batch(step)));
+                for step in (first + thread..dataset.train_steps()).step_by(threads) {
+                    // Nobody waits for more where sending fails.
+                    if send.send(dataset.train_batch(step)).is_err() {
+                        break;
+                    }
+                }
             };
             // A browser has no threads: then the caller builds.
             thread::Builder::new().name(format!("batches {thread}")).spawn(build).ok()?;
