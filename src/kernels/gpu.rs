@@ -5,6 +5,7 @@
 //! a browser guarantees eight and the runtime takes one.
 
 use burn::tensor::{DType, Shape};
+use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -49,8 +50,12 @@ pub fn output_of<const D: usize>(like: &CubeTensor, shape: [usize; D], dtype: DT
     empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), Shape::new(shape), dtype)
 }
 
-/// The tensor itself where nobody else holds it, else a copy.
+/// The tensor itself where nobody else holds it, else a copy, its rows without gaps.
+///
+/// CUDA lays what comes from the host out with padded rows. Kernels count rows without padding, so that writing into such a table
+/// put every row elsewhere: on an H200 losses were not numbers from the second step on.
 pub fn writable(tensor: CubeTensor) -> CubeTensor {
+    let tensor = into_contiguous(tensor);
     if tensor.can_mut() { tensor } else { tensor.copy() }
 }
 
