@@ -209,7 +209,8 @@ class Peer:
         of_user = torch.cat([user.detach(), activity.detach(), history, counts], 1)
         v_user = self.apply_perceptron("user", of_user[None], len(s["auxiliary"]), False)[0]
         v_item = self.apply_perceptron("item", torch.cat([item, category], 1).detach()[None], len(s["auxiliary"]), False)[0]
-        vu, vi, n = v_user.detach(), v_item.detach(), len(b["user"])
+        # Copies: a compiled function may not give two names to one output.
+        vu, vi, n = v_user.detach().clone(), v_item.detach().clone(), len(b["user"])
         with torch.no_grad():
             parent, child = self.nearest(vu - self.user_mean, self.user_centres, self.user_mean, s["centres"], s["children"])
             mu = self.user_centres[torch.stack([parent, s["centres"] + child])]
@@ -262,7 +263,8 @@ class Peer:
         logits = self.ple(request, candidate)
         loss = F.binary_cross_entropy_with_logits(logits, b["labels"]) * TASKS
         if self.duia:
-            score = (seen["v_user"].repeat_interleave(2, 0) * seen["v_item"]).sum(1, keepdim=True).clamp(-15, 15)
+            v_user, v_item = seen.pop("v_user"), seen.pop("v_item")
+            score = (v_user.repeat_interleave(2, 0) * v_item).sum(1, keepdim=True).clamp(-15, 15)
             label = b["labels"][0]
             weight = 1 + torch.sigmoid(torch.sigmoid(logits.detach()).sum(0))
             loss = loss + F.binary_cross_entropy_with_logits(score, label, weight=label * weight + 1 - label)
@@ -339,7 +341,7 @@ class Peer:
             self.steps += 1
             dense = list(self.dense.values())
             for parameter, gradient in zip(dense, gradients):
-                parameter.grad = gradient
+                parameter.grad = gradient.contiguous()  # As the fused Adam wants it; compiled gradients may lie otherwise.
             self.adam_rows(self.table, b["touched"], gathered, gradients[len(dense)])
             if self.duia:
                 self.adam_rows(self.personal, b["own"], own, gradients[len(dense) + 1])
