@@ -59,7 +59,7 @@ fn scores_title(record: &Record, evaluation: &Evaluation) -> String {
     let synthetic = record.data.as_ref().is_some_and(|data| data.origin == Origin::Synthetic);
     let stream = if synthetic { " of the synthetic stream" } else { "" };
     let Auc { positives, negatives, .. } = evaluation.scores.first().map(|score| score.auc.all).unwrap_or_default();
-    format!("AUC on {set}{stream}, {} positives and {} negatives, with 95 % intervals over users", whole(positives), whole(negatives))
+    format!("AUC on {set}{stream}, {} positives, {} negatives, 95 % intervals by user", whole(positives), whole(negatives))
 }
 
 /// Names in lines that a terminal holds.
