@@ -9,10 +9,10 @@
 //! | [`enhancement`] | the gate, the norm and the fit of enhancement vectors (A11, A12) |
 //! | [`attention`] | target attention over a window of behaviours |
 //! | [`activation`] | DIN's activation unit over a window of behaviours |
-//! | [`dots`] | the dot product of a user with each of their candidates (Eq. 1) |
+//! | [`mod@dots`] | the dot product of a user with each of their candidates (Eq. 1) |
 //!
 //! The functions take and give burn tensors; their device decides which side runs. Both sides walk samples in the same order and
-//! use no float atomics, so a step is deterministic. [`cpu`] and [`gpu`] state how a loop gets its slices and how a kernel is
+//! use no float atomics, so a step is deterministic. `cpu` and `gpu` state how a loop gets its slices and how a kernel is
 //! launched.
 
 pub mod activation;
