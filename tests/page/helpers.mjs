@@ -94,7 +94,10 @@ export function seeded(seed) {
 export const hasTerminal = () => access(terminal).then(() => true, () => false);
 
 /** What the terminal's program prints. */
-export const askTerminal = async (...args) => (await promisify(execFile)(terminal, args)).stdout;
+export async function askTerminal(...args) {
+  const { stdout, stderr } = await promisify(execFile)(terminal, args);
+  return stdout + stderr;
+}
 
 /** Trains in the terminal with these settings, and gives the bytes of a model's weights. */
 export async function trainInTerminal(settings, model) {
