@@ -52,8 +52,8 @@ pub fn output_of<const D: usize>(like: &CubeTensor, shape: [usize; D], dtype: DT
 
 /// The tensor itself where nobody else holds it, else a copy, its rows without gaps.
 ///
-/// CUDA lays what comes from the host out with padded rows. Kernels count rows without padding, so that writing into such a table
-/// put every row elsewhere: on an H200 losses were not numbers from the second step on.
+/// CUDA lays what comes from the host out with padded rows (192 bytes in 256). Kernels count rows without padding, so that writing into
+/// such a table would put every row elsewhere. On an H200 losses were not numbers from the second step on, most likely for this.
 pub fn writable(tensor: CubeTensor) -> CubeTensor {
     let tensor = into_contiguous(tensor);
     if tensor.can_mut() { tensor } else { tensor.copy() }
