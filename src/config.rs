@@ -69,6 +69,10 @@ pub enum Preset {
     Browser,
     /// A stream long enough to see the curves settle, with the browser's model.
     Long,
+    /// The browser's sizes and a stream like the paper's users and the real file's rows: users mix interests that drift, come in
+    /// sessions and on the way, items appear, and profiles are incomplete. Its low-active users have .41 of the others' behaviours and
+    /// .54 of their known profile fields (Table 2 of the paper).
+    Calibrated,
     /// Table 3 of the paper: 512 x 10 user centres, 64 wide.
     Paper,
 }
@@ -186,6 +190,26 @@ pub struct Config {
     pub item_groups: u32,
     /// Synthetic stream: how unequal items are.
     pub item_popularity: ItemPopularity,
+    /// Synthetic stream: user groups that a user's taste mixes, the main one first; 1 gives each user one hard group.
+    pub interests: u32,
+    /// Synthetic stream: share of a user's new choices that follow their main group, where they have several; the others share
+    /// the rest.
+    pub interest_share: f64,
+    /// Synthetic stream: probability, at the end of each of the nine days, that a user's main group is drawn anew.
+    pub drift: f64,
+    /// Synthetic stream: share of the catalogue that appears on the way, evenly over the nine days.
+    pub new_items: f64,
+    /// Synthetic stream: mean rows of a session, in which a user's rows follow each other within minutes; 1 knows no sessions.
+    pub session_rows: f64,
+    /// Synthetic stream: share of the users who come for the first time on the way, evenly over the nine days.
+    pub newcomers: f64,
+    /// Synthetic stream: how unequal users' activities are, 1 being as in the real file (on a logarithmic scale) and 0 all alike.
+    pub activity_spread: f64,
+    /// Synthetic stream: profile fields of a user, some of which are missing.
+    pub profile_fields: u32,
+    /// Synthetic stream: share of the profile fields that are missing for the least active user, falling to none for the most
+    /// active one.
+    pub profile_missing: f64,
 
     /// Share of the rows, in time order, that trains; the rest tests.
     pub train_share: f64,
@@ -326,6 +350,15 @@ impl Config {
             user_groups: 16,
             item_groups: 24,
             item_popularity: ItemPopularity::Mild,
+            interests: 1,
+            interest_share: 0.6,
+            drift: 0.0,
+            new_items: 0.0,
+            session_rows: 1.0,
+            newcomers: 0.0,
+            activity_spread: 1.0,
+            profile_fields: 0,
+            profile_missing: 0.7,
             train_share: 0.8,
             passes: 1,
             history: 50,
@@ -380,6 +413,18 @@ impl Config {
             Preset::Long => {
                 Self { users: 20_000, items: 84_000, categories: 800, rows: 2_000_000, evaluate_every: 250, panel: 4_096, ..browser }
             }
+            Preset::Calibrated => Self {
+                interests: 3,
+                drift: 0.05,
+                new_items: 0.2,
+                session_rows: 6.0,
+                newcomers: 0.08,
+                activity_spread: 0.22,
+                profile_fields: 8,
+                profile_missing: 1.0,
+                negatives: Negatives::TimeMatched,
+                ..browser
+            },
             Preset::Paper => Self {
                 users: 1_000_000,
                 items: 4_160_000,

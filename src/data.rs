@@ -122,13 +122,39 @@ pub trait Source: Send + Sync {
     fn planted_group(&self, _user: u32) -> Option<u32> {
         None
     }
+    /// The planted group of a user when a row comes, where there is one: it may drift. A row beyond the last stands for the end.
+    fn planted_group_at(&self, user: u32, _row: u64) -> Option<u32> {
+        self.planted_group(user)
+    }
+    /// Planted groups of users; 0 where there are none.
+    fn planted_groups(&self) -> u32 {
+        0
+    }
+    /// Planted groups of items; 0 where there are none.
+    fn planted_item_groups(&self) -> u32 {
+        0
+    }
     /// The planted group of an item, where there is one.
     fn planted_item_group(&self, _item: u32) -> Option<u32> {
         None
     }
-    /// The probability with which the source itself would give this item as the user's next row, after a history of items
-    /// (newest first; what is no item ends it). None where the source is no model of its rows or has no such user or item.
-    fn probability(&self, _user: u32, _item: u32, _history: &[u32]) -> Option<f64> {
+    /// Fields of a user's profile.
+    fn profile_fields(&self) -> u32 {
+        0
+    }
+    /// The value of a profile field; none where it is missing.
+    fn profile(&self, _user: u32, _field: u32) -> Option<u32> {
+        None
+    }
+    /// The probability with which the source itself would give this item as the user's next row at `row` of the stream, after a
+    /// history of items (newest first; what is no item ends it). None where the source is no model of its rows or has no such user
+    /// or item.
+    fn probability(&self, _row: u64, _user: u32, _item: u32, _history: &[u32]) -> Option<f64> {
+        None
+    }
+    /// What a history of items (newest first; what is no item ends it) tells of the planted group of its user at `row`: the source's
+    /// own probability of each group. None where the source is no model of its rows.
+    fn group_posterior(&self, _row: u64, _history: &[u32]) -> Option<Vec<f64>> {
         None
     }
     /// The rows, sorted by time and then by row.

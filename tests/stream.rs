@@ -99,8 +99,8 @@ impl Source for Changed {
         self.stream.rows()
     }
 
-    fn probability(&self, user: u32, item: u32, history: &[u32]) -> Option<f64> {
-        Some(self.stream.probability(user, item, history))
+    fn probability(&self, row: u64, user: u32, item: u32, history: &[u32]) -> Option<f64> {
+        Some(self.stream.probability(row, user, item, history))
     }
 
     fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = duia::data::Event> + Send> {

@@ -154,6 +154,8 @@ pub enum PresetName {
     Browser,
     /// 20,000 users, the same model: long enough for the curves to settle.
     Long,
+    /// The browser's sizes, users like the paper's and rows like the real file's, protocol T1.
+    Calibrated,
     /// Table 3 of the paper: 512 x 10 user centres, 100 million rows.
     Paper,
 }
@@ -162,6 +164,7 @@ impl From<PresetName> for Preset {
     fn from(name: PresetName) -> Self {
         match name {
             PresetName::Browser => Self::Browser,
+            PresetName::Calibrated => Self::Calibrated,
             PresetName::Long => Self::Long,
             PresetName::Paper => Self::Paper,
         }

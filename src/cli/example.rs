@@ -29,7 +29,8 @@ pub fn health(variant: Variant, side: Side) -> ClusterHealth {
 
 /// A synthetic stream.
 pub fn data() -> DataReport {
-    let group = |users, of: f64| GroupInterest { users, behaviours: 100.0 * of, items: 80.0 * of, categories: 20.0 * of };
+    let group =
+        |users, of: f64| GroupInterest { users, behaviours: 100.0 * of, items: 80.0 * of, categories: 20.0 * of, profile: 8.0 * of };
     DataReport {
         origin: Origin::Synthetic,
         name: "generator".into(),

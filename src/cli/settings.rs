@@ -99,7 +99,8 @@ fn from_file(path: &Path, base: impl Fn(Preset) -> Config) -> Result<(Config, Ve
     let given: Map<String, Value> = serde_json::from_str(&text).map_err(|error| refuse(format!("it is not a JSON object ({error})")))?;
     let preset = match given.get("preset") {
         None => Preset::Browser,
-        Some(name) => serde_json::from_value(name.clone()).map_err(|_| refuse(format!("preset = {name} is not browser, long or paper")))?,
+        Some(name) => serde_json::from_value(name.clone())
+            .map_err(|_| refuse(format!("preset = {name} is not browser, long, calibrated or paper")))?,
     };
     let mut fields = match serde_json::to_value(base(preset)) {
         Ok(Value::Object(fields)) => fields,

@@ -30,7 +30,7 @@ use Allowed::{Even, Layers, Models, Number, OneOf, Switch, Whole};
 /// Every field in the order of [`Config`].
 const FIELDS: &[(&str, Allowed)] = &[
     ("version", Whole(VERSION as u64, VERSION as u64)),
-    ("preset", OneOf(&["browser", "long", "paper"])),
+    ("preset", OneOf(&["browser", "long", "calibrated", "paper"])),
     ("seed", Whole(0, u64::MAX)),
     ("variants", Models),
     ("users", Whole(2, 100_000_000)),
@@ -40,6 +40,15 @@ const FIELDS: &[(&str, Allowed)] = &[
     ("user_groups", Whole(1, 100_000_000)),
     ("item_groups", Whole(1, 1_000_000_000)),
     ("item_popularity", OneOf(&["mild", "taobao"])),
+    ("interests", Whole(1, 16)),
+    ("interest_share", Number(0.0, 1.0)),
+    ("drift", Number(0.0, 1.0)),
+    ("new_items", Number(0.0, 0.95)),
+    ("session_rows", Number(1.0, 1_000.0)),
+    ("newcomers", Number(0.0, 0.95)),
+    ("activity_spread", Number(0.0, 1.5)),
+    ("profile_fields", Whole(0, 32)),
+    ("profile_missing", Number(0.0, 1.0)),
     ("train_share", Number(0.05, 0.99)),
     ("passes", Whole(1, 1_000)),
     ("history", Whole(1, 50)),
@@ -227,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_table_names_every_field_in_order_and_allows_what_the_presets_have() {
-        for preset in [Preset::Browser, Preset::Long, Preset::Paper] {
+        for preset in [Preset::Browser, Preset::Long, Preset::Calibrated, Preset::Paper] {
             let pairs = Config::preset(preset).pairs();
             assert!(pairs.iter().map(|(key, _)| key.as_str()).eq(keys()));
             pairs.iter().for_each(|(key, value)| allowed(key).unwrap().check(key, value).unwrap());

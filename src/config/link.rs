@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn every_preset_survives_a_link_and_a_file() {
-        for preset in [Preset::Browser, Preset::Long, Preset::Paper] {
+        for preset in [Preset::Browser, Preset::Long, Preset::Calibrated, Preset::Paper] {
             let config = Config {
                 seed: 11,
                 rho: 0.125,
@@ -276,7 +276,7 @@ mod tests {
             [
                 "rho = much cannot be used: it must be a number from 0 to 0.5. Instead, 0.05 is used.",
                 "similarity = dott cannot be used: it must be cosine or dot (did you mean dot?). Instead, cosine is used.",
-                "preset = huge cannot be used: it must be browser, long or paper. Instead, browser is used.",
+                "preset = huge cannot be used: it must be browser, long, calibrated or paper. Instead, browser is used.",
                 "evaluate_every =  cannot be used: it must be a whole number from 1 to 1000000. Instead, 25 is used.",
                 "`usres` is not a setting and is ignored: did you mean `users`?",
                 "`nonsense` is not a setting and is ignored.",

@@ -12,15 +12,25 @@
 //!   the item's id tells them. A group's style in one theme says nothing about its style in another.
 //! - Activity is independent of the group, so low-active users share exactly the groups of the others.
 //!
+//! Off by default, each a setting of its own (`Config`), and all of them in [`Preset::Calibrated`](crate::config::Preset):
+//! - *interests*: a user mixes several groups; each new choice follows one of them, the main one most often.
+//! - *drift*: at the end of a day a user's main group may be drawn anew. Their favourite categories stay.
+//! - *new items*: a share of the catalogue appears on the way, and cannot be chosen before.
+//! - *sessions*: a user's rows come in runs, a minute or so apart.
+//! - *newcomers* and *activity spread*: users who come on the way, and how unequal users are.
+//! - *profile*: fields of a user that tell of their group, missing more often the less active they are ([`profile`]).
+//!
 //! Memory grows with users and items, never with rows. Only `libm` and IEEE arithmetic are used: a browser and a server
 //! see the same bytes.
 
+mod profile;
 mod truth;
 
 use std::sync::Arc;
 
+use self::profile::Profile;
 use super::alias::Alias;
-use super::{Behaviour, Event, Origin, Source, Vocabulary, WINDOW_START};
+use super::{Behaviour, Event, Origin, Source, Vocabulary, WINDOW_END, WINDOW_START};
 use crate::config::{Config, ItemPopularity};
 use crate::counter::{Counter, Stream};
 
@@ -36,6 +46,8 @@ const ACTIVITY_CUT: f64 = 3.0;
 
 /// Themes that a user group prefers, with the share of each; what is left spreads over all themes by popularity.
 const MAIN_THEMES: [f64; 3] = [0.35, 0.25, 0.15];
+/// The first of `g` groups has `g^(-1 / GROUP_SKEW)` of the users: groups are unequal.
+const GROUP_SKEW: f64 = 1.3;
 /// Styles of items inside a category.
 const STYLES: u32 = 4;
 /// Share of the draws inside a category that look for the group's style; the rest takes any.
@@ -64,6 +76,14 @@ const STRONG_ELSEWHERE: f64 = 0.052;
 const CART: f64 = 5.45 / 10.3;
 const FAVOURED: f64 = 2.75 / 10.3;
 
+/// Seconds from a row of a session to the next, in the mean: 77 is the median of the 655 users.
+const SESSION_PAUSE: f64 = 77.0;
+/// Draws of a user who has come yet, or of an item that has appeared yet, before the next best is taken. With the least share
+/// of either, .05, one in 30,000 needs more.
+const ATTEMPTS: u64 = 200;
+/// Days of the window: how often a main group may drift, less one.
+const WINDOW_DAYS: u64 = 9;
+
 /// Rows by hour of the day in Beijing, relative: rounded figures of 655 whole users from a prefix of Tianchi data set 649.
 const HOURS: [u32; 24] = [35, 15, 9, 4, 5, 7, 17, 27, 31, 40, 47, 45, 43, 50, 53, 58, 53, 44, 45, 62, 77, 87, 84, 62];
 /// Rows by day, relative, from the same users: the last two days are a weekend.
@@ -76,8 +96,16 @@ pub struct Generator {
     vocabulary: Vocabulary,
     item_groups: u32,
     popularity: ItemPopularity,
+    user_groups: u32,
+    interests: u32,
+    interest_share: f64,
+    drift: f64,
+    new_items: f64,
+    session_rows: f64,
+    newcomers: f64,
+    profile: Profile,
     activity: Alias,
-    /// `[users]`.
+    /// `[users]`: main group at the start.
     user_group: Vec<u32>,
     /// `[user_groups]`: themes that the group prefers.
     main_themes: Vec<[u32; MAIN_THEMES.len()]>,
@@ -106,8 +134,9 @@ impl Generator {
         });
         let traits = Counter::new(config.seed, Stream::Users);
         let groups = f64::from(config.user_groups);
-        let user_group = (0..u64::from(config.users)).map(|u| (groups * libm::pow(traits.lane(1).uniform(u), 1.3)) as u32).collect();
-        let weights: Vec<f64> = (0..u64::from(config.users)).map(|u| activity(traits.lane(2).normal(u))).collect();
+        let user_group = (0..u64::from(config.users)).map(|u| (groups * libm::pow(traits.lane(1).uniform(u), GROUP_SKEW)) as u32).collect();
+        let spread = config.activity_spread;
+        let weights: Vec<f64> = (0..u64::from(config.users)).map(|u| activity(spread, traits.lane(2).normal(u))).collect();
         let tastes = Counter::new(config.seed, Stream::Items).lane(1);
         Self {
             seed: config.seed,
@@ -115,6 +144,14 @@ impl Generator {
             vocabulary: Vocabulary { users: config.users, items, categories },
             item_groups: themes,
             popularity: config.item_popularity,
+            user_groups: config.user_groups,
+            interests: config.interests.min(config.user_groups),
+            interest_share: config.interest_share,
+            drift: config.drift,
+            new_items: config.new_items,
+            session_rows: config.session_rows,
+            newcomers: config.newcomers,
+            profile: Profile::new(config, &weights),
             activity: Alias::new(&weights),
             user_group,
             main_themes: (0..config.user_groups).map(|g| distinct_themes(tastes.lane(g.into()), themes)).collect(),
@@ -135,6 +172,75 @@ impl Generator {
     pub fn planted_style(&self, item: u32) -> u32 {
         let category = self.item_category[item as usize];
         (item - self.category_start[category as usize] + category) % STYLES
+    }
+
+    /// The part of the window that has passed when a row comes, 0 to 1.
+    fn passed(&self, row: u64) -> f64 {
+        row.min(self.rows) as f64 / self.rows as f64
+    }
+
+    /// When something that comes on the way is there for the first time: a share comes on the way, the rest is there at 0.
+    fn arrival(share: f64, uniform: f64) -> f64 {
+        if uniform < share { uniform / share } else { 0.0 }
+    }
+
+    /// The part of the window after which a user comes for the first time.
+    fn user_arrival(&self, user: u32) -> f64 {
+        Self::arrival(self.newcomers, Counter::new(self.seed, Stream::Users).lane(6).uniform(user.into()))
+    }
+
+    /// The part of the window after which an item appears. The most popular of each style of a category are always there.
+    fn item_arrival(&self, item: u32) -> f64 {
+        if self.new_items == 0.0 || item - self.category_start[self.item_category[item as usize] as usize] < STYLES {
+            return 0.0;
+        }
+        Self::arrival(self.new_items, Counter::new(self.seed, Stream::Items).lane(3).uniform(item.into()))
+    }
+
+    /// A user's main group when a row comes.
+    ///
+    /// # Panics
+    /// Where there is no such user.
+    pub fn main_group(&self, user: u32, row: u64) -> u32 {
+        let mut group = self.user_group[user as usize];
+        if self.drift == 0.0 {
+            return group;
+        }
+        let traits = Counter::new(self.seed, Stream::Users).lane(7);
+        let days = row.min(self.rows - 1) * WINDOW_DAYS / self.rows;
+        for day in 0..days {
+            let index = u64::from(user) * WINDOW_DAYS + day;
+            if traits.uniform(index) < self.drift {
+                group = traits.lane(1).below(index, self.user_groups.into()) as u32;
+            }
+        }
+        group
+    }
+
+    /// The groups that a user's taste mixes when a row comes, with their shares, the main one first. A further group may be the
+    /// main one too: their shares then add.
+    pub fn mixture(&self, user: u32, row: u64) -> impl Iterator<Item = (u32, f64)> {
+        let main = self.main_group(user, row);
+        let others = self.interests - 1;
+        let share = if others == 0 { 1.0 } else { self.interest_share };
+        let rest = (1.0 - share) / f64::from(others.max(1));
+        std::iter::once((main, share)).chain((0..others).map(move |other| (self.further_group(user, other), rest)))
+    }
+
+    /// One of the groups beside the main one, which do not drift.
+    fn further_group(&self, user: u32, other: u32) -> u32 {
+        let index = u64::from(user) * u64::from(self.interests) + u64::from(other);
+        Counter::new(self.seed, Stream::Users).lane(8).below(index, self.user_groups.into()) as u32
+    }
+
+    /// The group that a choice follows.
+    fn chosen_group(&self, user: u32, row: u64, draw: f64) -> u32 {
+        if self.interests > 1 && draw >= self.interest_share {
+            let rest = (draw - self.interest_share) / (1.0 - self.interest_share);
+            let others = self.interests - 1;
+            return self.further_group(user, ((f64::from(others) * rest) as u32).min(others - 1));
+        }
+        self.main_group(user, row)
     }
 
     /// The style that a user group likes in a theme.
@@ -168,7 +274,9 @@ impl Generator {
     fn favourite_category(&self, user: u32, place: u32) -> u32 {
         let traits = Counter::new(self.seed, Stream::Users);
         let index = u64::from(user) * FAVOURITES + u64::from(place);
-        self.category_of_group(self.user_group[user as usize], traits.lane(3).uniform(index), traits.lane(4).uniform(index))
+        // Of the tastes that the user began with.
+        let group = self.chosen_group(user, 0, traits.lane(5).uniform(index));
+        self.category_of_group(group, traits.lane(3).uniform(index), traits.lane(4).uniform(index))
     }
 
     /// An item of a category: of the group's style more often than not, and popular ones first.
@@ -225,19 +333,46 @@ impl Source for Generator {
         self.user_group.get(user as usize).copied()
     }
 
+    fn planted_group_at(&self, user: u32, row: u64) -> Option<u32> {
+        (user < self.vocabulary.users).then(|| self.main_group(user, row))
+    }
+
+    fn planted_groups(&self) -> u32 {
+        self.user_groups
+    }
+
+    fn planted_item_groups(&self) -> u32 {
+        self.item_groups
+    }
+
+    fn profile_fields(&self) -> u32 {
+        self.profile.fields()
+    }
+
+    fn profile(&self, user: u32, field: u32) -> Option<u32> {
+        self.profile.value(user, self.user_group[user as usize], field)
+    }
+
     fn planted_item_group(&self, item: u32) -> Option<u32> {
         Some(Self::planted_item_group(self, item))
     }
 
-    fn probability(&self, user: u32, item: u32, history: &[u32]) -> Option<f64> {
+    fn probability(&self, row: u64, user: u32, item: u32, history: &[u32]) -> Option<f64> {
         let known = user < self.vocabulary.users && item < self.vocabulary.items;
-        known.then(|| self.probability(user, item, history))
+        known.then(|| self.probability(row, user, item, history))
+    }
+
+    fn group_posterior(&self, row: u64, history: &[u32]) -> Option<Vec<f64>> {
+        Some(self.group_posterior(row, history))
     }
 
     fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = Event> + Send> {
         let users = vec![UserState::default(); self.vocabulary.users as usize];
         let choices = Counter::new(self.seed, Stream::Choices);
-        Box::new(Events { lanes: std::array::from_fn(|lane| choices.lane(lane as u64)), generator: self, row: 0, hour: 0, users })
+        // As many as send a row each pause.
+        let seconds = (WINDOW_END - WINDOW_START) as f64;
+        let open = vec![None; ((self.rows as f64 * SESSION_PAUSE / seconds) as usize).max(1)];
+        Box::new(Events { lanes: std::array::from_fn(|lane| choices.lane(lane as u64)), generator: self, row: 0, hour: 0, users, open })
     }
 }
 
@@ -257,9 +392,12 @@ enum Choice {
     Recent,
     Strength,
     Kind,
+    Interest,
+    Session,
+    Open,
 }
 
-const CHOICES: usize = Choice::Kind as usize + 1;
+const CHOICES: usize = Choice::Open as usize + 1;
 
 /// What the stream remembers of a user: a ring of recent items and the last one.
 #[derive(Clone, Default)]
@@ -293,6 +431,8 @@ struct Events {
     row: u64,
     hour: usize,
     users: Vec<UserState>,
+    /// Users in a session, whose rows come in turns; empty without sessions.
+    open: Vec<Option<u32>>,
 }
 
 impl Events {
@@ -315,6 +455,52 @@ impl Events {
         WINDOW_START + 3_600 * self.hour as i64 + ((3_600.0 * inside) as i64).clamp(0, 3_599)
     }
 
+    /// Whose row it is: someone in a session, or someone by their activity who then has one.
+    fn user(&mut self) -> u32 {
+        if self.generator.session_rows <= 1.0 {
+            return self.visitor();
+        }
+        let place = self.below(Choice::Open, self.open.len() as u64) as usize;
+        let goes_on = self.draw(Choice::Session) >= 1.0 / self.generator.session_rows;
+        let user = self.open[place].filter(|_| goes_on).unwrap_or_else(|| self.visitor());
+        self.open[place] = Some(user);
+        user
+    }
+
+    /// A user in proportion to their activity, of those who have come yet.
+    fn visitor(&self) -> u32 {
+        let (columns, alias) = (self.lanes[Choice::User as usize], self.lanes[Choice::UserAlias as usize]);
+        let pick = |columns: Counter, alias: Counter| {
+            let column = columns.below(self.row, self.users.len() as u64) as usize;
+            self.generator.activity.pick(column, alias.bits(self.row))
+        };
+        let first = pick(columns, alias);
+        if self.generator.newcomers == 0.0 {
+            return first;
+        }
+        let passed = self.generator.passed(self.row);
+        let has_come = |user: &u32| self.generator.user_arrival(*user) <= passed;
+        let again = (1..ATTEMPTS).map(|attempt| pick(columns.lane(attempt), alias.lane(attempt)));
+        std::iter::once(first).chain(again).find(has_come).unwrap_or(first)
+    }
+
+    /// An item of a category that has appeared yet, as a group chooses.
+    fn item_of_category(&self, category: u32, group: u32) -> u32 {
+        let generator = &self.generator;
+        let (styles, items) = (self.lanes[Choice::Style as usize], self.lanes[Choice::Item as usize]);
+        let pick = |styles: Counter, items: Counter| {
+            generator.item_of_category(category, group, styles.uniform(self.row), items.uniform(self.row))
+        };
+        let first = pick(styles, items);
+        if generator.new_items == 0.0 {
+            return first;
+        }
+        let passed = generator.passed(self.row);
+        let has_appeared = |item: &u32| generator.item_arrival(*item) <= passed;
+        let again = (1..ATTEMPTS).map(|attempt| pick(styles.lane(attempt), items.lane(attempt)));
+        std::iter::once(first).chain(again).find(has_appeared).unwrap_or(generator.category_start[category as usize])
+    }
+
     fn item(&self, user: u32, group: u32) -> (u32, bool) {
         let state = &self.users[user as usize];
         let filled = u32::from(state.filled);
@@ -333,7 +519,7 @@ impl Events {
                 generator.category_of_group(group, self.draw(Choice::Theme), self.draw(Choice::Category))
             }
         };
-        (generator.item_of_category(category, group, self.draw(Choice::Style), self.draw(Choice::Item)), false)
+        (self.item_of_category(category, group), false)
     }
 }
 
@@ -345,9 +531,8 @@ impl Iterator for Events {
             return None;
         }
         let time = self.time();
-        let column = self.below(Choice::User, self.users.len() as u64) as usize;
-        let user = self.generator.activity.pick(column, self.lanes[Choice::UserAlias as usize].bits(self.row));
-        let group = self.generator.user_group[user as usize];
+        let user = self.user();
+        let group = self.generator.chosen_group(user, self.row, self.draw(Choice::Interest));
         let (item, again) = self.item(user, group);
         let behaviour = self.generator.behaviour(item, group, self.draw(Choice::Strength), self.draw(Choice::Kind));
         self.users[user as usize].remember(item, again);
@@ -361,9 +546,9 @@ impl Iterator for Events {
     }
 }
 
-/// A user's activity from a standard normal: lognormal with one width below the median and another above it.
-fn activity(normal: f64) -> f64 {
-    let z = normal.clamp(-ACTIVITY_CUT, ACTIVITY_CUT);
+/// A user's activity from a standard normal: lognormal with one width below the median and another above it, both times a spread.
+fn activity(spread: f64, normal: f64) -> f64 {
+    let z = spread * normal.clamp(-ACTIVITY_CUT, ACTIVITY_CUT);
     let ratio = if z < 0.0 { MEDIAN_ACTIVITY / LOW_ACTIVITY } else { HIGH_ACTIVITY / MEDIAN_ACTIVITY };
     MEDIAN_ACTIVITY * libm::exp(z * libm::log(ratio) / NORMAL_P90)
 }
@@ -607,6 +792,180 @@ mod tests {
                 generator.main_themes[stranger as usize].contains(&generator.planted_item_group(e.item))
             });
             assert!(other < main - 0.2, "another group's themes {other}");
+        }
+    }
+
+    /// Seconds from each row of a user to the next one.
+    fn gaps(events: &[Event]) -> Vec<i64> {
+        let mut last = HashMap::new();
+        events.iter().filter_map(|e| last.insert(e.user, e.time).map(|before| e.time - before)).collect()
+    }
+
+    #[test]
+    fn a_user_of_several_interests_follows_the_main_one_most() {
+        let config = Config { interests: 3, interest_share: 0.6, rows: 100_000, ..Config::default() };
+        let (generator, events) = stream(&config);
+        let mixture: Vec<(u32, f64)> = generator.mixture(5, 0).collect();
+        assert_eq!((mixture.len(), mixture[0]), (3, (generator.planted_group(5).unwrap(), 0.6)));
+        assert!((mixture.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-12);
+        // The style says which group an item was chosen for; the share that is of the main one's taste falls with it.
+        let in_style = |events: &[Event], generator: &Generator, which: usize| {
+            let of = |e: &&Event| {
+                let group = generator.mixture(e.user, 0).nth(which).map_or(0, |(group, _)| group);
+                generator.planted_style(e.item) == generator.liked_style(group, generator.planted_item_group(e.item))
+                    && generator.main_themes[group as usize].contains(&generator.planted_item_group(e.item))
+            };
+            events.iter().filter(of).count() as f64 / events.len() as f64
+        };
+        let (hard, hard_events) = stream(&Config { interests: 1, ..config });
+        let (main, further, alone) = (in_style(&events, &generator, 0), in_style(&events, &generator, 1), in_style(&hard_events, &hard, 0));
+        eprintln!("in main theme and style: main {main:.3}, further {further:.3}, alone {alone:.3}");
+        assert!(main > further + 0.05 && alone > main + 0.1, "{main} {further} {alone}");
+    }
+
+    #[test]
+    fn main_groups_drift_from_day_to_day_and_rows_follow_them() {
+        let config = Config { drift: 0.1, rows: 100_000, ..Config::default() };
+        let (generator, events) = stream(&config);
+        let changed = |day: u64| {
+            let row = day * config.rows / 9 + 1;
+            let is_other = |user: &u32| Some(generator.main_group(*user, row)) != generator.planted_group(*user);
+            (0..config.users).filter(is_other).count() as f64 / f64::from(config.users)
+        };
+        for day in 0..9 {
+            // One in sixteen is drawn again as it was.
+            let expected = (1.0 - 0.9f64.powi(day)) * 15.0 / 16.0;
+            assert!((changed(day as u64) - expected).abs() < 0.03, "day {day}: {}, not {expected}", changed(day as u64));
+        }
+        assert_eq!(generator.planted_group_at(3, u64::MAX), Some(generator.main_group(3, config.rows - 1)));
+        let last = &events[90_000..];
+        let moved: Vec<&Event> =
+            last.iter().filter(|e| Some(generator.main_group(e.user, 95_000)) != generator.planted_group(e.user)).collect();
+        let share = |group: &dyn Fn(u32) -> u32| {
+            let of = |e: &&&Event| generator.main_themes[group(e.user) as usize].contains(&generator.planted_item_group(e.item));
+            moved.iter().filter(of).count() as f64 / moved.len() as f64
+        };
+        let (now, then) = (share(&|user| generator.main_group(user, 95_000)), share(&|user| generator.planted_group(user).unwrap()));
+        assert!(now > then + 0.1, "themes of the group now {now}, of the group then {then}");
+    }
+
+    #[test]
+    fn new_items_come_every_day() {
+        let config = Config { new_items: 0.4, rows: 100_000, ..Config::default() };
+        let (generator, events) = stream(&config);
+        let late = (0..config.items).filter(|&item| generator.item_arrival(item) > 0.0).count() as f64 / f64::from(config.items);
+        assert!((0.3..0.4).contains(&late), "{late}: the first items of each category are always there");
+        let unseen = |events: &[Event]| {
+            let seen: HashSet<u32> = events[..80_000].iter().map(|e| e.item).collect();
+            events[80_000..].iter().filter(|e| !seen.contains(&e.item)).count() as f64 / 20_000.0
+        };
+        let (_, still) = stream(&Config { new_items: 0.0, ..config.clone() });
+        assert!(unseen(&events) > unseen(&still) + 0.02, "{} {}", unseen(&events), unseen(&still));
+        let mut first_rows = HashMap::new();
+        events.iter().enumerate().for_each(|(row, e)| {
+            first_rows.entry(e.item).or_insert(row);
+        });
+        for day in 1..9 {
+            let rows = day * 100_000 / 9..(day + 1) * 100_000 / 9;
+            let new = |item: &u32| generator.item_arrival(*item) > 0.0 && rows.contains(&first_rows[item]);
+            assert!(first_rows.keys().filter(|item| new(item)).count() > 100, "day {day}");
+        }
+    }
+
+    #[test]
+    fn rows_of_a_session_follow_each_other_within_minutes() {
+        let config = Config { session_rows: 6.0, rows: 100_000, ..Config::default() };
+        let (_, events) = stream(&config);
+        assert!(events.windows(2).all(|pair| pair[0].time <= pair[1].time));
+        let within = |events: &[Event]| {
+            let gaps = gaps(events);
+            gaps.iter().filter(|gap| **gap < 1_800).count() as f64 / gaps.len() as f64
+        };
+        // Of six rows in a session five follow another one of it; 84 % of the real rows do within half an hour.
+        let (_, apart) = stream(&Config { session_rows: 1.0, ..config.clone() });
+        let (together, alone) = (within(&events), within(&apart));
+        eprintln!("rows within half an hour of the user's last: {together:.3}, without sessions {alone:.3} (real .839)");
+        assert!((0.78..0.90).contains(&together) && alone < 0.3, "{together} {alone}");
+        let mut pauses: Vec<i64> = gaps(&events).into_iter().filter(|gap| *gap < 1_800).collect();
+        pauses.sort_unstable();
+        assert!((20..120).contains(&pauses[pauses.len() / 2]), "median pause {}", pauses[pauses.len() / 2]);
+        // Users are as active as they were.
+        let rows = |events: &[Event]| {
+            let mut rows = vec![0u32; 2_000];
+            events.iter().for_each(|e| rows[e.user as usize] += 1);
+            rows.sort_unstable();
+            rows[1_000]
+        };
+        assert!((f64::from(rows(&events)) / f64::from(rows(&apart)) - 1.0).abs() < 0.15);
+    }
+
+    #[test]
+    fn newcomers_have_no_row_before_they_come() {
+        let config = Config { newcomers: 0.5, rows: 100_000, ..Config::default() };
+        let (generator, events) = stream(&config);
+        let late = (0..2_000).filter(|&user| generator.user_arrival(user) > 0.0).count();
+        assert!((940..1_060).contains(&late), "{late}");
+        assert!(events.iter().enumerate().all(|(row, e)| generator.user_arrival(e.user) <= generator.passed(row as u64)));
+        let users = |events: &[Event]| events.iter().map(|e| e.user).collect::<HashSet<_>>().len();
+        assert!(users(&events[..11_000]) < 1_250 && users(&events[89_000..]) > 1_700);
+    }
+
+    #[test]
+    fn the_spread_of_activity_goes_from_none_to_the_real_files() {
+        let ratio = |activity_spread: f64| {
+            let mut rows = vec![0u32; 2_000];
+            stream(&Config { activity_spread, ..Config::default() }).1.iter().for_each(|e| rows[e.user as usize] += 1);
+            rows.sort_unstable();
+            f64::from(rows[1_800]) / f64::from(rows[200])
+        };
+        let (none, half, all) = (ratio(0.0), ratio(0.5), ratio(1.0));
+        assert!(none < 1.4 && half > 2.5 && half < 5.0 && all > 9.0, "{none} {half} {all}");
+    }
+
+    #[test]
+    fn profiles_tell_of_the_group_and_are_emptier_the_less_active_a_user_is() {
+        let config = Config { profile_fields: 8, profile_missing: 0.7, ..Config::default() };
+        let (generator, events) = stream(&config);
+        let mut rows = vec![0u32; 2_000];
+        events.iter().for_each(|e| rows[e.user as usize] += 1);
+        let mut order: Vec<u32> = (0..2_000).collect();
+        order.sort_by_key(|&user| rows[user as usize]);
+        let known = |users: &[u32]| {
+            let of = |&user: &u32| (0..8).filter(|&field| generator.profile(user, field).is_some()).count();
+            users.iter().map(of).sum::<usize>() as f64 / (8.0 * users.len() as f64)
+        };
+        // The mean rank of the first tenth is .05, so 66 % are missing; of the last tenth 4 %.
+        near("known fields of the least active tenth", known(&order[..200]), 0.335, 0.04);
+        near("known fields of the most active tenth", known(&order[1_800..]), 0.965, 0.02);
+        let values: Vec<u32> = (0..2_000).filter_map(|user| generator.profile(user, 3)).collect();
+        assert!(values.iter().all(|&value| value < profile::PROFILE_VALUES));
+        // Half of the values are the group's own, an eighth of the others by chance.
+        let mut by_group: HashMap<u32, [u32; 8]> = HashMap::new();
+        for user in 0..2_000 {
+            if let Some(value) = generator.profile(user, 3) {
+                by_group.entry(generator.planted_group(user).unwrap()).or_default()[value as usize] += 1;
+            }
+        }
+        let most: u32 = by_group.values().map(|counts| counts.iter().max().unwrap()).sum();
+        near("values that are their group's most frequent", f64::from(most) / values.len() as f64, 0.5625, 0.05);
+        assert_eq!((generator.profile(7, 8), generator.profile_fields()), (None, 8));
+        assert_eq!(Generator::new(&Config::default()).profile(7, 0), None);
+    }
+
+    /// Table 2's ratios of low-active to high-active users, and their share of the test.
+    #[test]
+    fn the_calibrated_preset_is_like_the_papers_users() {
+        use crate::data::protocol::Dataset;
+        for seed in [7, 8] {
+            let config = Config { seed, ..Config::preset(Preset::Calibrated) };
+            let dataset = Dataset::open(Arc::new(Generator::new(&config)), &config).unwrap();
+            let (low, high) = (dataset.interest().low, dataset.interest().high);
+            near("behaviours, low over high", low.behaviours / high.behaviours, 0.41, 0.03);
+            near("known profile fields, low over high", low.profile / high.profile, 0.54, 0.03);
+            let mut replay = dataset.replay();
+            let rows: Vec<bool> =
+                std::iter::from_fn(|| replay.next_test()).flat_map(|batch| batch.low_active[..batch.valid].to_vec()).collect();
+            near("low-active share of the test", rows.iter().filter(|low| **low).count() as f64 / rows.len() as f64, 0.3, 0.03);
         }
     }
 

@@ -36,7 +36,7 @@ mod stateful;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use batch::{ACTIVITY_BUCKETS, Batch, Candidate, Histories, NO_ROW, TASKS, activity_bucket};
+pub use batch::{ACTIVITY_BUCKETS, Batch, Candidate, Histories, NO_ROW, TASKS, Truth, activity_bucket};
 pub use replay::Replay;
 
 use self::counts::Counts;
@@ -63,6 +63,8 @@ pub fn cluster_sampling(share: f64, low_rows: f64) -> (f64, f64) {
 #[derive(Clone)]
 pub struct Dataset {
     inner: Arc<Inner>,
+    /// Behaviours that batches are told the truth by; none where they are told nothing.
+    told_window: Option<usize>,
 }
 
 struct Inner {
@@ -158,6 +160,7 @@ impl Dataset {
             let number = f64::from(span.len() as u32);
             span.filter(|&sample| is(samples.row(sample))).count() as f64 / number
         };
+        let known_fields = |user| (0..source.profile_fields()).filter(|&field| source.profile(user, field).is_some()).count() as u32;
         let is_low = |row: u32| low_active[index.user(row) as usize];
         let is_unseen = |row: u32| index.rows_of(index.item(row))[0] >= train_rows;
         let low_active_row_share = (0..train_rows).filter(|&row| is_low(row)).count() as f64 / f64::from(train_rows);
@@ -171,7 +174,7 @@ impl Dataset {
                 passes: config.passes,
                 decile: counts::deciles(&by_activity),
                 tail: counts.tail_items(config.seed),
-                interest: counts.interest(&low_active),
+                interest: counts.interest(&low_active, known_fields),
                 low_active_row_share,
                 unseen_test_share: share(samples.test(), &is_unseen),
                 sampling: cluster_sampling(config.cluster_share, share(samples.train(), &is_low)),
@@ -181,6 +184,7 @@ impl Dataset {
                 index,
                 source,
             }),
+            told_window: None,
         })
     }
 
@@ -247,9 +251,43 @@ impl Dataset {
         self.inner.source.category(item)
     }
 
-    /// The generator's own probability of an item as a user's next row ([`Source::probability`]); none on real rows.
-    pub fn probability(&self, user: u32, item: u32, history: &[u32]) -> Option<f64> {
-        self.inner.source.probability(user, item, history)
+    /// The generator's own probability of an item as a user's next row at `row` of the stream ([`Source::probability`]); none on real
+    /// rows.
+    pub fn probability(&self, row: u32, user: u32, item: u32, history: &[u32]) -> Option<f64> {
+        self.inner.source.probability(row.into(), user, item, history)
+    }
+
+    /// What the generator knows of a batch, with the newest `window` behaviours of each request as evidence; none on real rows, and
+    /// for requests of no row, as in a simulation.
+    pub fn truth(&self, batch: &Batch, window: usize) -> Option<Truth> {
+        let source = &self.inner.source;
+        let (groups, item_groups) = self.planted_groups();
+        let windows = batch.history_items.chunks(batch.history).map(|items| &items[..window.min(batch.history)]);
+        let posteriors: Vec<Vec<f64>> =
+            windows.zip(&batch.row).map(|(items, &row)| source.group_posterior(row.into(), items)).collect::<Option<_>>()?;
+        Some(Truth {
+            groups: groups as usize,
+            item_groups: item_groups as usize,
+            group: batch
+                .user
+                .iter()
+                .zip(&batch.row)
+                .map(|(&user, &row)| source.planted_group_at(user, row.into()))
+                .collect::<Option<_>>()?,
+            item_group: batch.item.iter().map(|&item| source.planted_item_group(item)).collect::<Option<_>>()?,
+            posterior: posteriors.into_iter().flatten().map(|probability| probability as f32).collect(),
+        })
+    }
+
+    /// The same rows, their batches with what the generator knows of them ([`Dataset::truth`], [`Batch::truth`]).
+    #[must_use]
+    pub fn telling(self, window: usize) -> Self {
+        Self { told_window: Some(window), ..self }
+    }
+
+    /// Planted groups of users and of items; 0 where there are none.
+    pub fn planted_groups(&self) -> (u32, u32) {
+        (self.inner.source.planted_groups(), self.inner.source.planted_item_groups())
     }
 
     /// The planted group of an item; none on real rows.
@@ -286,7 +324,7 @@ impl Dataset {
         assert!(step < self.train_steps(), "training has {} batches", self.train_steps());
         let steps = self.inner.steps_of_a_pass();
         let (pass, first) = ((step / steps) as u32, (step % steps) as u32 * self.inner.requests as u32);
-        self.inner.batch(first..first + self.inner.requests as u32, pass, Clustering::Of { pass })
+        self.told(self.inner.batch(first..first + self.inner.requests as u32, pass, Clustering::Of { pass }))
     }
 
     /// A batch of the test with frozen memories: any of [`Dataset::test_steps`].
@@ -311,7 +349,12 @@ impl Dataset {
         assert!(step < self.test_steps(), "the test has {} batches", self.test_steps());
         let (test, requests) = (self.inner.samples.test(), self.inner.requests as u32);
         let first = test.start + step as u32 * requests;
-        self.inner.batch(first..test.end.min(first + requests), self.inner.passes - 1, clustering)
+        self.told(self.inner.batch(first..test.end.min(first + requests), self.inner.passes - 1, clustering))
+    }
+
+    fn told(&self, batch: Batch) -> Batch {
+        let truth = self.told_window.and_then(|window| self.truth(&batch, window)).map(Box::new);
+        Batch { truth, ..batch }
     }
 
     /// The batches in their order.
@@ -329,7 +372,7 @@ impl Dataset {
         let start = |span: u64| (u128::from(span) * u128::from(number) / u128::from(spans)) as u64;
         let chosen = |span: u64| test.start + (start(span) + hash.below(span, start(span + 1) - start(span))) as u32;
         let all: Vec<u32> = (0..spans).map(chosen).collect();
-        all.chunks(inner.requests).map(|samples| inner.batch(samples.iter().copied(), 0, Clustering::Never)).collect()
+        all.chunks(inner.requests).map(|samples| self.told(inner.batch(samples.iter().copied(), 0, Clustering::Never))).collect()
     }
 }
 
@@ -340,7 +383,8 @@ impl Inner {
 
     /// A batch of samples, padded where they do not fill it. `pass` is what the batch says; test samples have the draws of the first.
     fn batch(&self, samples: impl IntoIterator<Item = u32>, pass: u32, clustering: Clustering) -> Batch {
-        let mut batch = Batch { pass, ..Batch::new(self.requests, CANDIDATES, self.history) };
+        let profile_fields = self.source.profile_fields() as usize;
+        let mut batch = Batch { pass, profile_fields, ..Batch::new(self.requests, CANDIDATES, self.history) };
         samples.into_iter().for_each(|sample| self.request(&mut batch, self.samples.row(sample), pass, clustering));
         batch.pad();
         batch
@@ -361,7 +405,8 @@ impl Inner {
             Clustering::Of { pass } => self.clusters(row, pass, low),
             Clustering::Never => false,
         };
-        batch.push_known(moment.user, index.counts(moment), newest, [low, clusters], &[positive, negative]);
+        batch.profile.extend((0..batch.profile_fields as u32).map(|field| self.source.profile(moment.user, field).unwrap_or(NO_ROW)));
+        batch.push_known([row, moment.user], index.counts(moment), newest, [low, clusters], &[positive, negative]);
     }
 
     /// An item as a negative of a row.
@@ -928,6 +973,42 @@ mod tests {
         let (events, dataset) = open(&Config { items: 100_000, rows: 1_000, ..small() });
         let trained: HashSet<u32> = events[..800].iter().map(|e| e.item).collect();
         assert!((0..100_000).all(|item| dataset.is_tail(item) != trained.contains(&item)));
+    }
+
+    /// What rows that are told the truth need: groups at the row, not at the start, and what the window tells of them.
+    #[test]
+    fn a_batch_can_be_told_the_planted_groups_and_what_its_windows_reveal() {
+        let config = Config { drift: 0.3, user_groups: 5, profile_fields: 3, ..small() };
+        let generator = Arc::new(Generator::new(&config));
+        let dataset = Dataset::open(generator.clone(), &config).unwrap();
+        assert_eq!(dataset.planted_groups(), (5, 6));
+        let batch = dataset.test_batch(dataset.test_steps() - 1);
+        assert_eq!(batch.truth, None);
+        let told = dataset.clone().telling(4);
+        let Truth { group: groups, item_group: items, posterior: posteriors, .. } = dataset.truth(&batch, 4).unwrap();
+        assert_eq!((groups.len(), items.len(), posteriors.len()), (32, 64, 32 * 5));
+        assert_eq!(told.test_batch(dataset.test_steps() - 1).truth.map(|truth| *truth), dataset.truth(&batch, 4));
+        assert_eq!(told.train_batch(3).truth.map(|truth| *truth), dataset.truth(&dataset.train_batch(3), 4));
+        assert_ne!(dataset.truth(&batch, 7).unwrap().posterior, posteriors, "more behaviours tell more");
+        let events: Vec<Event> = generator.clone().events().collect();
+        let mut right = 0;
+        for r in 0..batch.requests {
+            let row = batch.row[r];
+            assert_eq!((events[row as usize].user, events[row as usize].item), (batch.user[r], batch.item[2 * r]));
+            assert_eq!(groups[r], generator.main_group(batch.user[r], row.into()));
+            assert_eq!(items[2 * r + 1], generator.planted_item_group(batch.item[2 * r + 1]));
+            let own = &posteriors[5 * r..5 * r + 5];
+            assert!((own.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+            right += usize::from(own.iter().all(|p| *p <= own[groups[r] as usize]));
+            let profile: Vec<u32> = (0..3).map(|field| generator.profile(batch.user[r], field).unwrap_or(NO_ROW)).collect();
+            assert_eq!(batch.profile[3 * r..3 * r + 3], profile);
+        }
+        assert!(right > 8, "{right} of 32 found, where one in five would be by chance");
+        let moved = (0..60).filter(|&user| generator.main_group(user, 4_999) != generator.main_group(user, 0)).count();
+        assert!(moved > 30, "{moved} of 60 users drifted");
+        let real = Dataset::open(Random::draw(1, 900, 12, 200), &Config { batch: 16, ..config }).unwrap();
+        let batch = real.test_batch(0);
+        assert_eq!((real.planted_groups(), real.truth(&batch, 4)), ((0, 0), None));
     }
 
     #[test]

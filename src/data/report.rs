@@ -66,6 +66,8 @@ pub struct GroupInterest {
     pub behaviours: f64,
     /// Distinct items.
     pub items: f64,
-    /// Distinct categories: the nearest that the data have to the paper's profile features.
+    /// Distinct categories: where there is no profile, the nearest that the data have to the paper's profile features.
     pub categories: f64,
+    /// Profile fields whose value is known; 0 where there is no profile.
+    pub profile: f64,
 }

@@ -34,6 +34,11 @@ impl KnownUsers {
         self.counter.uniform(user.into()) < self.share
     }
 
+    /// About the row of the whole stream that a row of ours is: those left out lie evenly between.
+    fn row_of_generator(&self, row: u64) -> u64 {
+        (u128::from(row) * u128::from(self.generator.rows()) / u128::from(self.rows.max(1))) as u64
+    }
+
     /// The generator of all users.
     pub fn generator(&self) -> &Arc<Generator> {
         &self.generator
@@ -65,8 +70,36 @@ impl Source for KnownUsers {
         self.generator.planted_group(user)
     }
 
-    fn probability(&self, user: u32, item: u32, history: &[u32]) -> Option<f64> {
-        Source::probability(&*self.generator, user, item, history)
+    fn planted_group_at(&self, user: u32, row: u64) -> Option<u32> {
+        self.generator.planted_group_at(user, self.row_of_generator(row))
+    }
+
+    fn planted_groups(&self) -> u32 {
+        self.generator.planted_groups()
+    }
+
+    fn planted_item_groups(&self) -> u32 {
+        self.generator.planted_item_groups()
+    }
+
+    fn planted_item_group(&self, item: u32) -> Option<u32> {
+        Some(self.generator.planted_item_group(item))
+    }
+
+    fn profile_fields(&self) -> u32 {
+        self.generator.profile_fields()
+    }
+
+    fn profile(&self, user: u32, field: u32) -> Option<u32> {
+        self.generator.profile(user, field)
+    }
+
+    fn probability(&self, row: u64, user: u32, item: u32, history: &[u32]) -> Option<f64> {
+        Source::probability(&*self.generator, self.row_of_generator(row), user, item, history)
+    }
+
+    fn group_posterior(&self, row: u64, history: &[u32]) -> Option<Vec<f64>> {
+        Some(self.generator.group_posterior(self.row_of_generator(row), history))
     }
 
     fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = Event> + Send> {

@@ -32,6 +32,9 @@ const TEST_CHUNK: usize = 16;
 /// Time between two words on how far training or a test is.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
+/// Threads that build training batches while the device works.
+const BATCHES_AHEAD: usize = 1;
+
 /// A rate that evaluation and waiting do not count in.
 #[derive(Default)]
 struct Pace {
@@ -79,7 +82,7 @@ impl Comparison {
         let learner = Learner::new(&config, &variants, dataset.vocabulary(), device, steps).in_parallel(watch.is_cpu());
         Ok(Self {
             categories: (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect(),
-            replay: dataset.replay(),
+            replay: dataset.replay().ahead(BATCHES_AHEAD),
             panel: dataset.panel(config.panel).into_iter().map(Arc::new).collect(),
             steps,
             learner,
@@ -318,7 +321,7 @@ impl ScoredRows {
 /// Refuses the row that knows the truth where there is none to know.
 fn require_truth(config: &Config, dataset: &Dataset) -> Result<(), ConfigError> {
     let wanted = config.variants.0.iter().any(|variant| variant.rule() == Some(Rule::Truth));
-    if wanted && dataset.probability(0, 0, &[]).is_none() {
+    if wanted && dataset.probability(0, 0, 0, &[]).is_none() {
         return Err(ConfigError::new("variants", Variant::Truth.key(), "left out on real rows: only the generator knows true preferences"));
     }
     Ok(())

@@ -177,7 +177,9 @@ pub fn score_by_rule(rule: Rule, batch: &Batch, dataset: &Dataset) -> Vec<f32> {
         match rule {
             Rule::Popularity => batch.item_rows[sample] as f32,
             Rule::CategoryRepeat => batch.history_categories[window].iter().filter(|&&c| c == batch.category[sample]).count() as f32,
-            Rule::Truth => dataset.probability(batch.user[request], batch.item[sample], &batch.history_items[window]).unwrap_or(0.0) as f32,
+            Rule::Truth => dataset
+                .probability(batch.row[request], batch.user[request], batch.item[sample], &batch.history_items[window])
+                .unwrap_or(0.0) as f32,
         }
     };
     (0..batch.valid * batch.candidates).map(score).collect()

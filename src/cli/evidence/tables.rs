@@ -224,11 +224,12 @@ impl Book {
     fn interest(&mut self, runs: Runs<'_>) {
         const TABLE: &str = "table-2";
         type Part = (&'static str, fn(&GroupInterest) -> f64);
-        const PARTS: [Part; 4] = [
+        const PARTS: [Part; 5] = [
             ("users", |group| group.users as f64),
             ("behaviours", |group| group.behaviours),
             ("items", |group| group.items),
             ("categories", |group| group.categories),
+            ("profile", |group| group.profile),
         ];
         let exact = |value| Some(Estimate { value, standard_error: None });
         let mut rows = Vec::new();
@@ -251,15 +252,15 @@ impl Book {
         }
         rows.push(Row::Cells(cells));
         let [profile, behaviours] = paper::TABLE_2;
-        self.paper(At(TABLE, "low over high", "", "categories"), Some(profile));
+        self.paper(At(TABLE, "low over high", "", "profile"), Some(profile));
         self.paper(At(TABLE, "low over high", "", "behaviours"), Some(behaviours));
         rows.push(Row::Rule("the paper, industrial data".into()));
-        let last = ["low over high".into(), NONE.into(), format!("{behaviours:.2}"), NONE.into(), format!("{profile:.2}")];
+        let last = ["low over high".into(), NONE.into(), format!("{behaviours:.2}"), NONE.into(), NONE.into(), format!("{profile:.2}")];
         rows.push(Row::Cells(last.into()));
         let notes = format!(
-            "Means a user over the training rows. The paper's last column counts profile features, to which distinct categories come nearest. {PAPER}"
+            "Means a user over the training rows. The paper's last column counts profile features; without a profile distinct categories come nearest to them. {PAPER}"
         );
-        let header = ["users", "number", "behaviours", "distinct items", "distinct categories"];
+        let header = ["users", "number", "behaviours", "distinct items", "distinct categories", "profile fields"];
         self.push(runs, TABLE, "Table 2: interest of low-active and high-active users", &notes, &header, rows);
     }
 
@@ -336,10 +337,11 @@ impl Book {
 
     /// Differences from PLE over parts of the test; PLE's own row shows its areas.
     fn parts(&mut self, runs: Runs<'_>) {
-        let items = [("tail", Slice::TailItems), ("head", Slice::HeadItems)].map(|(name, slice)| (name.to_owned(), slice));
+        let items = [("tail", Slice::TailItems), ("head", Slice::HeadItems), ("seen in training, new to the user", Slice::SeenAndNew)];
+        let items = items.map(|(name, slice)| (name.to_owned(), slice));
         let earlier = |of: fn(Earlier) -> Slice| EARLIER.map(|step| (earlier_key(step).to_owned(), of(step)));
         let head = "The head is the top tenth of the items by training rows.";
-        self.part_table(runs, "items", "Tail and head items", head, &items);
+        self.part_table(runs, "items", "Tail, head and known items", head, &items);
         let deciles: Vec<(String, Slice)> = (0..10).map(|decile| ((decile + 1).to_string(), Slice::Decile(decile))).collect();
         self.part_table(runs, "deciles", "Users by tenths of activity", "1 is the least active tenth.", &deciles);
         let counted = "Test rows by how many rows of the user came before.";

@@ -30,6 +30,12 @@ pub struct Batch {
     pub history: usize,
     /// Passes over the training rows that came before; the test belongs to the last one.
     pub pass: u32,
+    /// Fields of a user's profile.
+    pub profile_fields: usize,
+    /// `[requests]`: the row of the stream that the request is, counted from 0; [`NO_ROW`] in a simulation, which comes after all.
+    pub row: Vec<u32>,
+    /// `[requests, profile_fields]`: values of the user's profile, [`NO_ROW`] where one is missing.
+    pub profile: Vec<u32>,
     /// `[requests]`: user.
     pub user: Vec<u32>,
     /// `[requests]`: the user's activity bucket, see [`activity_bucket`].
@@ -61,6 +67,24 @@ pub struct Batch {
     pub seen: Vec<bool>,
     /// `[TASKS, requests, candidates]`: labels, task A first.
     pub labels: Vec<f32>,
+    /// What the generator knows of these requests, where the data set [tells](super::Dataset::telling) it.
+    pub truth: Option<Box<Truth>>,
+}
+
+/// What the generator knows of the requests of a batch, padding included: for rows that are told the truth, as ceilings are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Truth {
+    /// Planted groups of users.
+    pub groups: usize,
+    /// Planted groups of items.
+    pub item_groups: usize,
+    /// `[requests]`: the planted group of the user when the row comes, below [`Truth::groups`].
+    pub group: Vec<u32>,
+    /// `[requests, candidates]`: the planted group of the item, below [`Truth::item_groups`].
+    pub item_group: Vec<u32>,
+    /// `[requests, groups]`: the generator's own probability of each group of users, given the newest behaviours: the most that can
+    /// be known from them. Sums to 1.
+    pub posterior: Vec<f32>,
 }
 
 /// An item that a request ranks.
@@ -90,6 +114,9 @@ impl Batch {
             valid: 0,
             history,
             pass: 0,
+            profile_fields: 0,
+            row: Vec::with_capacity(requests),
+            profile: Vec::new(),
             user: Vec::with_capacity(requests),
             activity: Vec::with_capacity(requests),
             history_items: Vec::with_capacity(window),
@@ -105,6 +132,7 @@ impl Batch {
             repeat: Vec::with_capacity(samples),
             seen: Vec::with_capacity(samples),
             labels: vec![0.0; TASKS * samples],
+            truth: None,
         }
     }
 
@@ -145,17 +173,17 @@ impl Batch {
     pub fn push(&mut self, histories: &Histories, user: u32, low_active: bool, clustered: bool, candidates: &[Candidate]) {
         assert_eq!(self.history, histories.history, "behaviours of the history window");
         let (counts, newest) = (histories.counts[user as usize], histories.newest(user));
-        self.push_known(user, counts, newest, [low_active, clustered], candidates);
+        self.push_known([NO_ROW, user], counts, newest, [low_active, clustered], candidates);
     }
 
-    /// Adds a request of a user whose behaviours so far are `counts` by kind, with items and categories of the `newest` first;
+    /// Adds a request at a row, of a user whose behaviours so far are `counts` by kind, with items and categories of the `newest` first;
     /// no more of these are taken than the window holds.
     ///
     /// # Panics
     /// Where the batch is full or the number of candidates is another.
     pub(super) fn push_known(
         &mut self,
-        user: u32,
+        [row, user]: [u32; 2],
         counts: [u32; Behaviour::COUNT],
         newest: impl Iterator<Item = (u32, u32)>,
         [low_active, clustered]: [bool; 2],
@@ -177,6 +205,7 @@ impl Batch {
         }
         self.history_items.resize(end, NO_ROW);
         self.history_categories.resize(end, NO_ROW);
+        self.row.push(row);
         self.user.push(user);
         self.low_active.push(low_active);
         self.clustered.push(f32::from(u8::from(clustered)));
@@ -223,7 +252,8 @@ impl Batch {
         self.counts.extend_from_within(from * Behaviour::COUNT..(from + 1) * Behaviour::COUNT);
         self.clustered.extend_from_within(one.clone());
         self.low_active.extend_from_within(one.clone());
-        for column in [&mut self.user, &mut self.activity, &mut self.user_rows] {
+        self.profile.extend_from_within(from * self.profile_fields..(from + 1) * self.profile_fields);
+        for column in [&mut self.row, &mut self.user, &mut self.activity, &mut self.user_rows] {
             column.extend_from_within(one.clone());
         }
         for column in [&mut self.item, &mut self.category, &mut self.item_rows] {

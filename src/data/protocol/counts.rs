@@ -58,7 +58,10 @@ impl Counts {
     }
 
     /// Means of both activity groups over the training rows; NaN where a group has no user.
-    pub(super) fn interest(&self, low_active: &[bool]) -> Interest {
+    ///
+    /// `profile` says how many fields of a user's profile are known.
+    pub(super) fn interest(&self, low_active: &[bool], profile: impl Fn(u32) -> u32) -> Interest {
+        let profile_of_user: Vec<u32> = (0..low_active.len() as u32).map(profile).collect();
         let group = |low: bool| {
             let users = low_active.iter().filter(|&&active| active == low).count() as u64;
             let mean = |of_user: &[u32]| total(of_user, low, low_active) as f64 / users as f64;
@@ -67,6 +70,7 @@ impl Counts {
                 behaviours: mean(&self.train_rows_of_user),
                 items: mean(&self.items_of_user),
                 categories: mean(&self.categories_of_user),
+                profile: mean(&profile_of_user),
             }
         };
         Interest { low: group(true), high: group(false) }

@@ -73,6 +73,8 @@ impl Stateful<'_> {
                 let clusters = clustering && self.clusters(row, pass, low);
                 if let Some(batch) = batches.last_mut() {
                     batch.push(&histories, event.user, low, clusters, &[positive, negative]);
+                    batch.row.pop();
+                    batch.row.push(row as u32);
                 }
             }
             histories.add(event);
