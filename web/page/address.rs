@@ -4,6 +4,8 @@
 use duia::config::{Config, link_pairs};
 use duia::wire::DeviceChoice;
 
+use crate::panels;
+
 /// Light, dark, or what the system says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
@@ -35,7 +37,7 @@ impl Theme {
 const THEMES: [(&str, Theme); 3] = [("system", Theme::System), ("light", Theme::Light), ("dark", Theme::Dark)];
 const DEVICES: [(&str, DeviceChoice); 3] = [("auto", DeviceChoice::Auto), ("gpu", DeviceChoice::Gpu), ("cpu", DeviceChoice::Cpu)];
 /// The page's own keys.
-const KEYS: [&str; 5] = ["theme", "device", "sample", "autoplay", "watchdog"];
+const KEYS: [&str; 6] = ["theme", "device", "sample", "autoplay", "watchdog", "hide"];
 const SWITCH: [(&str, bool); 2] = [("on", true), ("off", false)];
 const WATCHDOG_SECONDS: std::ops::RangeInclusive<u32> = 5..=120;
 
@@ -54,11 +56,21 @@ pub struct Address {
     pub autoplay: bool,
     /// Seconds of a playing trainer's silence before the page says so.
     pub watchdog: u32,
+    /// Panels that are left out.
+    pub hide: Vec<&'static str>,
 }
 
 impl Default for Address {
     fn default() -> Self {
-        Self { config: Config::default(), theme: Theme::System, device: DeviceChoice::Auto, sample: true, autoplay: true, watchdog: 20 }
+        Self {
+            config: Config::default(),
+            theme: Theme::System,
+            device: DeviceChoice::Auto,
+            sample: true,
+            autoplay: true,
+            watchdog: 20,
+            hide: Vec::new(),
+        }
     }
 }
 
@@ -70,13 +82,14 @@ impl Address {
         let mut notices: Vec<String> = said.iter().map(ToString::to_string).collect();
         let default = Self::default();
         let last = |key: &str| pairs.iter().rfind(|(k, _)| k == key).map(|(_, value)| value.clone());
-        let [theme, device, sample, autoplay, watchdog] = KEYS.map(last);
+        let [theme, device, sample, autoplay, watchdog, hide] = KEYS.map(last);
         let address = Self {
             theme: choice("theme", theme, &THEMES, default.theme, &mut notices),
             device: choice("device", device, &DEVICES, default.device, &mut notices),
             sample: choice("sample", sample, &SWITCH, default.sample, &mut notices),
             autoplay: choice("autoplay", autoplay, &SWITCH, default.autoplay, &mut notices),
             watchdog: seconds(watchdog, default.watchdog, &mut notices),
+            hide: hidden(hide, &mut notices),
             config,
         };
         (address, notices)
@@ -84,7 +97,7 @@ impl Address {
 
     /// Whether every setting is as the page comes, the look aside.
     pub fn is_default(&self) -> bool {
-        *self == Self { theme: self.theme, ..Self::default() }
+        *self == Self { theme: self.theme, hide: self.hide.clone(), ..Self::default() }
     }
 
     /// The part of the address after `#`: the configuration, then the page's keys that are not at their defaults.
@@ -101,6 +114,7 @@ impl Address {
         add(self.sample != default.sample, "sample", word_of(&SWITCH, self.sample));
         add(self.autoplay != default.autoplay, "autoplay", word_of(&SWITCH, self.autoplay));
         add(self.watchdog != default.watchdog, "watchdog", &self.watchdog.to_string());
+        add(self.hide != default.hide, "hide", &self.hide.join(","));
         text
     }
 }
@@ -139,6 +153,25 @@ fn choice<T: Copy>(key: &str, given: Option<String>, words: &[(&str, T)], defaul
     let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     notices.push(format!("{key} = {given} cannot be used: it must be one of {}. The default is used.", allowed.join(", ")));
     default
+}
+
+/// Panels by their keys, `hide=losses,data`.
+fn hidden(given: Option<String>, notices: &mut Vec<String>) -> Vec<&'static str> {
+    let given = given.unwrap_or_default();
+    let known = |word: &str| panels::keys().find(|key| *key == word);
+    let (mut hide, mut strangers) = (Vec::new(), Vec::new());
+    for word in given.split(',').filter(|word| !word.is_empty()) {
+        match known(word) {
+            Some(key) if !hide.contains(&key) => hide.push(key),
+            Some(_) => {}
+            None => strangers.push(word),
+        }
+    }
+    if !strangers.is_empty() {
+        let all: Vec<&str> = panels::keys().collect();
+        notices.push(format!("hide = {} names no panel: the panels are {}.", strangers.join(","), all.join(", ")));
+    }
+    hide
 }
 
 fn seconds(given: Option<String>, default: u32, notices: &mut Vec<String>) -> u32 {

@@ -563,3 +563,24 @@ pub fn Swatch(
         </svg>
     }
 }
+
+/// A legend entry with the newest figure.
+#[component]
+pub fn Key(
+    /// The line's name.
+    name: &'static str,
+    /// How it looks.
+    style: Style,
+    /// Its newest figure.
+    #[prop(into)]
+    value: Signal<String>,
+) -> impl IntoView {
+    view! {
+        <span class="entry">
+            <Swatch style />
+            {name}
+            " "
+            <b>{move || value.get()}</b>
+        </span>
+    }
+}

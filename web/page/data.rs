@@ -1,11 +1,10 @@
-//! Where the rows come from: the badge in the bar, where others can be asked for, and the panel with the figures and the refusals.
+//! Where the rows come from: the badge in the bar, where others can be asked for.
 
 use duia::data::{DataReport, Origin};
 use leptos::prelude::*;
 
 use crate::card::Card;
 use crate::session::Session;
-use crate::text;
 
 fn title(origin: Origin) -> &'static str {
     match origin {
@@ -24,7 +23,8 @@ fn short(origin: Origin) -> &'static str {
     }
 }
 
-fn explanation(origin: Origin) -> &'static str {
+/// What kind of rows they are, in words.
+pub fn explanation(origin: Origin) -> &'static str {
     match origin {
         Origin::Synthetic => {
             "Made up by a seeded generator in the shape of a shop's click stream, with planted groups of users and items. \
@@ -75,82 +75,11 @@ fn to_panel(_: web_sys::MouseEvent) {
     }
 }
 
-/// The figures of the data.
-#[component]
-pub fn Data() -> impl IntoView {
-    let run = expect_context::<Session>().run;
-    view! {
-        <section class="panel data" aria-labelledby="data-title">
-            <h2 id="data-title">"The data"</h2>
-            {move || match run.data.get() {
-                Some(data) => figures(&data).into_any(),
-                None => view! { <p class="how">"Nothing is read yet."</p> }.into_any(),
-            }}
-        </section>
-    }
-}
-
-fn figures(data: &DataReport) -> impl IntoView + use<> {
-    let facts = [
-        ("rows", text::count(data.rows)),
-        ("that train", text::count(data.train_rows)),
-        ("that test", text::count(data.test_rows)),
-        ("users", text::count(data.users)),
-        ("items", text::count(data.items)),
-        ("categories", text::count(data.categories)),
-        ("low-active users", text::count(data.low_active_users)),
-        ("their share of training rows", text::percent(data.low_active_row_share)),
-        ("test positives of unseen items", text::percent(data.unseen_test_share)),
-    ];
-    let facts = facts.map(|(name, value)| {
-        view! {
-            <div>
-                <dt>{name}</dt>
-                <dd>{value}</dd>
-            </div>
-        }
-    });
-    view! {
-        <p>
-            <strong>{full_name(data)}</strong>
-            ". "
-            {explanation(data.origin)}
-        </p>
-        <dl class="facts">{facts}</dl>
-        {refusals(&data.refused)}
-        {notes(&data.notes)}
-    }
-}
-
 /// The title and the name, or the title alone where the name begins with it.
-fn full_name(data: &DataReport) -> String {
+pub fn full_name(data: &DataReport) -> String {
     let title = title(data.origin);
     match data.name.get(..title.len()).filter(|begin| begin.eq_ignore_ascii_case(title)) {
         Some(_) => format!("{title}{}", &data.name[title.len()..]),
         None => format!("{title}: {}", data.name),
-    }
-}
-
-/// What the reader put right.
-fn notes(notes: &[String]) -> impl IntoView + use<> {
-    let lines: Vec<_> = notes.iter().map(|note| view! { <li>{note.clone()}</li> }).collect();
-    (!lines.is_empty()).then(|| {
-        view! {
-            <p>"Put right on reading:"</p>
-            <ul class="refused" data-testid="notes">{lines}</ul>
-        }
-    })
-}
-
-fn refusals(refused: &[(String, u64)]) -> impl IntoView + use<> {
-    let rows: Vec<_> = refused.iter().map(|(reason, rows)| view! { <li>{format!("{} rows: {reason}", text::count(*rows))}</li> }).collect();
-    if rows.is_empty() {
-        view! { <p class="how">"No row was refused."</p> }.into_any()
-    } else {
-        view! {
-            <p>"Refused rows, by reason:"</p>
-            <ul class="refused">{rows}</ul>
-        }
-        .into_any()
     }
 }

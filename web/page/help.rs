@@ -72,7 +72,7 @@ pub fn Help(dialog: HelpDialog) -> impl IntoView {
             <h3>"Links"</h3>
             <p>
                 "The address bar holds the whole experiment. " <code>"seed=11"</code>", "<code>"centres=64"</code>", " <code>"device=cpu"</code>
-                ", " <code>"sample=off"</code> ", " <code>"autoplay=off"</code> " and " <code>"theme=dark"</code>
+                ", " <code>"sample=off"</code> ", " <code>"autoplay=off"</code> ", " <code>"theme=dark"</code> " and " <code>"hide=losses,data"</code>
                 " are keys; a value that does not fit is refused with a sentence."
             </p>
             <form method="dialog">

@@ -4,18 +4,16 @@ mod address;
 mod bar;
 mod card;
 mod chart;
+mod contest;
 mod data;
 mod device;
 mod failure;
-mod field;
 mod frame;
-mod health;
 mod help;
 mod look;
 mod models;
-mod race;
+mod panels;
 mod run;
-mod scene;
 mod series;
 mod session;
 mod speech;
@@ -43,12 +41,7 @@ fn Page() -> impl IntoView {
     view! {
         <bar::Bar />
         <failure::Banners />
-        <div class="stage-row">
-            <field::Field />
-            <race::Race />
-        </div>
-        <health::Health />
-        <data::Data />
+        <panels::Panels />
         <speech::Speech />
     }
 }

@@ -195,10 +195,15 @@ impl Session {
     /// Everything as the page comes, the look aside.
     pub fn set_defaults(self) {
         self.notices.set(Vec::new());
-        self.address.update(|address| *address = Address { theme: address.theme, ..Address::default() });
+        self.address.update(|address| *address = Address { theme: address.theme, hide: address.hide.clone(), ..Address::default() });
         self.wants_play.set(true);
         self.write_link(Entry::New);
         self.renew();
+    }
+
+    /// Whether the link leaves out this panel.
+    pub fn hides(self, panel: &str) -> bool {
+        self.address.with(|address| address.hide.contains(&panel))
     }
 
     /// Sets the speed of this and later runs.

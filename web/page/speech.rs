@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
-use crate::race;
+use crate::contest;
 use crate::run::Phase;
 use crate::session::Session;
 
@@ -18,7 +18,7 @@ pub fn Speech() -> impl IntoView {
     let said = RwSignal::new(String::new());
     let say = move || {
         let progress = session.run.progress.get_untracked();
-        said.set(format!("Step {} of {}. {}", progress.step, progress.steps, untrack(|| race::spoken(session.run))));
+        said.set(format!("Step {} of {}. {}", progress.step, progress.steps, untrack(|| contest::spoken(session.run))));
     };
     // Without a timer nothing is said on the way; changes of state still are.
     let _ = set_interval_with_handle(

@@ -1,90 +1,42 @@
 //! The race: areas under the curve by step for each model and group, the paired difference, and the figures as a table.
-//!
-//! Curves are of the probe set, a part of the test; the final test is of the whole test set. Wherever a figure of one stands where
-//! the other could be meant, it says which it is.
 
-use duia::metrics::{Auc, ByGroup, Evaluation, Lift, Score, TestKind};
+use duia::metrics::{Evaluation, Score, TestKind};
 use duia::variants::Variant;
 use leptos::prelude::*;
 
-use crate::chart::{Chart, Dash, Figure, Ink, Line, Marker, Style, Swatch, Unit};
+use super::{Panel, Place};
+use crate::chart::{Chart, Figure, Line, Style, Swatch, Unit};
+use crate::contest::{Group, WIDTH_95, interval, lift_of, lines, newest, rival, standing, style, total, verdict};
 use crate::run::{Role, Run};
-use crate::session::Session;
-use crate::table::Scroll;
+use crate::table::{Scroll, Unfold};
 use crate::text;
 
-/// Standard errors of a 95 % interval.
-const WIDTH_95: f64 = 1.96;
+/// Its row.
+pub const PANEL: Panel = Panel {
+    key: "race",
+    title: "The race: with and without clusters",
+    place: Place::Stage,
+    body: |session| view! { <Race run=session.run /> }.into_any(),
+};
 
-/// A group of users that the race is shown for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Group {
-    All,
-    Low,
-    High,
-}
-
-impl Group {
-    const ALL: [Self; 3] = [Self::Low, Self::High, Self::All];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::All => "All users",
-            Self::Low => "Low-active users",
-            Self::High => "High-active users",
-        }
-    }
-
-    fn key(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Low => "low",
-            Self::High => "high",
-        }
-    }
-
-    fn ink(self) -> Ink {
-        match self {
-            Self::All => Ink::Plain,
-            Self::Low => Ink::Low,
-            Self::High => Ink::High,
-        }
-    }
-
-    fn of<T: Copy>(self, by_group: &ByGroup<T>) -> T {
-        match self {
-            Self::All => by_group.all,
-            Self::Low => by_group.low,
-            Self::High => by_group.high,
-        }
-    }
-}
-
-/// The whole part.
 #[component]
-pub fn Race() -> impl IntoView {
-    let run = expect_context::<Session>().run;
+fn Race(run: Run) -> impl IntoView {
     let choice = move || {
         let is_in_background = |(_, role): &(Variant, Role)| matches!(role, Role::Other(_));
         run.roles().iter().any(is_in_background).then_some(" Press a name below a chart to set that model against the baseline.")
     };
     view! {
-        <section class="panel race" aria-labelledby="race-title">
-            <div class="panel-head">
-                <h2 id="race-title">"The race: with and without clusters"</h2>
-                <p class="how">
-                    "AUC: how often the model scores an item that was taken above one drawn at random; 0.5 is chance. Curves are of a probe set "
-                    "of the test rows, bands are 95 % intervals by these rows. This is one training: another seed may differ by more."
-                    {choice}
-                </p>
-            </div>
-            <div class="lanes">
-                <Lane run group=Group::Low />
-                <Lane run group=Group::High />
-            </div>
-            <Standing run />
-            <History run />
-        </section>
+        <p class="how">
+            "AUC: how often the model scores an item that was taken above one drawn at random; 0.5 is chance. Curves are of a probe set "
+            "of the test rows, bands are 95 % intervals by these rows. This is one training: another seed may differ by more."
+            {choice}
+        </p>
+        <div class="lanes">
+            <Lane run group=Group::Low />
+            <Lane run group=Group::High />
+        </div>
+        <Standing run />
+        <Unfold summary="The curves as a table" body=move || history_table(run).into_any() />
     }
 }
 
@@ -156,32 +108,6 @@ fn Entry(run: Run, group: Group, variant: Variant, role: Role) -> impl IntoView 
     }
 }
 
-/// The baseline is plain and dashed, what is set against it has the group's hue and is drawn through, and each of the others has
-/// a hue, a dash and a marker that only together repeat.
-pub fn style(role: Role, front: Ink) -> Style {
-    match role {
-        Role::Baseline => Style::dashed(Ink::Plain),
-        Role::Rival => Style::solid(front),
-        Role::Other(n) => Style {
-            ink: Ink::Model(n),
-            dash: [Dash::Long, Dash::Dotted, Dash::Short][n % 3],
-            marker: [Marker::Diamond, Marker::Triangle, Marker::Cross, Marker::Square][n % 4],
-        },
-    }
-}
-
-/// A line of each model: those of the background first and thin, then the baseline, and what is set against it in front.
-pub fn lines(models: impl Iterator<Item = (usize, Role)>, line: impl Fn(usize, Role) -> Line) -> Vec<Line> {
-    let mut lines: Vec<(Role, Line)> = models.map(|(at, role)| (role, line(at, role))).collect();
-    lines.sort_by_key(|(role, _)| match role {
-        Role::Other(_) => 0,
-        Role::Baseline => 1,
-        Role::Rival => 2,
-    });
-    let weigh = |(role, line): (Role, Line)| if matches!(role, Role::Other(_)) { line.thin() } else { line };
-    lines.into_iter().map(weigh).collect()
-}
-
 fn areas(run: Run, group: Group) -> Figure {
     let names = run.variants.get();
     let line = |at: usize, role: Role| {
@@ -226,87 +152,6 @@ fn curve(run: Run, style: Style, name: Option<&'static str>, figure: impl Fn(&Ev
         let tested = series.iter().rfind(|evaluation| evaluation.kind == TestKind::Whole).and_then(&figure);
         Line::banded(style, points).ending(name, tested)
     })
-}
-
-/// The newest figures that a verdict may rest on. A streaming test scores models that train on it, so it is none.
-fn newest(run: Run) -> Option<Evaluation> {
-    run.evaluations.with(|series| series.iter().rfind(|evaluation| evaluation.kind != TestKind::Streaming).cloned())
-}
-
-fn total(run: Run) -> f64 {
-    run.progress.with(|progress| progress.steps) as f64
-}
-
-/// The place in the race of what is set against the baseline.
-fn rival(run: Run) -> Option<usize> {
-    run.roles().iter().position(|(_, role)| *role == Role::Rival)
-}
-
-/// A model against the baseline.
-fn lift_of(evaluation: &Evaluation, at: usize, group: Group) -> Option<Lift> {
-    evaluation.scores.get(at)?.lift.as_ref().map(|lift| group.of(lift))
-}
-
-#[derive(Clone, Default, PartialEq)]
-struct Verdict {
-    text: String,
-    judgement: &'static str,
-    measured_on: String,
-    is_final: bool,
-}
-
-/// The newest difference with its interval, what may be said of it, and on which rows it was measured.
-fn verdict(run: Run, group: Group) -> Verdict {
-    let rival = rival(run);
-    let measured = newest(run).and_then(|evaluation| {
-        let lift = lift_of(&evaluation, rival?, group).filter(|lift| lift.value.is_finite())?;
-        Some((lift, evaluation))
-    });
-    let Some((lift, evaluation)) = measured else {
-        return Verdict { text: "not measured yet".into(), ..Verdict::default() };
-    };
-    let half = WIDTH_95 * lift.standard_error;
-    let (low, high) = (lift.value - half, lift.value + half);
-    let judgement = match (low > 0.0, high < 0.0) {
-        (true, _) => "higher in this run",
-        (_, true) => "lower in this run",
-        _ => "no difference shown yet",
-    };
-    Verdict {
-        text: format!("{} [{}, {}]", text::signed(lift.value), text::signed(low), text::signed(high)),
-        judgement,
-        measured_on: measured_on(&evaluation, group),
-        is_final: evaluation.kind == TestKind::Whole,
-    }
-}
-
-/// Which rows figures are of.
-fn measured_on(evaluation: &Evaluation, group: Group) -> String {
-    let positives = evaluation.scores.first().map_or(0, |score| group.of(&score.auc).positives);
-    let positives = text::count(positives);
-    match evaluation.kind {
-        TestKind::Panel => format!("probe set at step {}, {positives} positives", text::count(evaluation.step)),
-        TestKind::Whole => format!("final test: whole test set, {positives} positives"),
-        TestKind::Streaming => format!("streaming test, {positives} positives"),
-    }
-}
-
-/// A group's figures in words.
-fn standing(run: Run, group: Group) -> String {
-    let names = run.variants.get();
-    let Some(newest) = newest(run) else { return "Nothing is measured yet.".into() };
-    let parts = names.iter().zip(&newest.scores).map(|(variant, score)| format!("{} {}", variant.name(), interval(group.of(&score.auc))));
-    format!("{} ({})", parts.collect::<Vec<_>>().join(", "), measured_on(&newest, group))
-}
-
-/// What a screen reader is told now and then.
-pub fn spoken(run: Run) -> String {
-    let groups = [Group::Low, Group::High].map(|group| format!("{}: {}.", group.name(), standing(run, group)));
-    groups.join(" ")
-}
-
-fn interval(auc: Auc) -> String {
-    format!("{} ± {}", text::area(auc.value), text::area(WIDTH_95 * auc.standard_error))
 }
 
 /// The newest figures.
@@ -370,17 +215,6 @@ fn Standing(run: Run) -> impl IntoView {
 }
 
 /// Every evaluation kept, newest first: the charts for those who do not see them.
-#[component]
-fn History(run: Run) -> impl IntoView {
-    let open = RwSignal::new(false);
-    view! {
-        <details on:toggle=move |event| open.set(crate::field::is_open(&event))>
-            <summary>"The curves as a table"</summary>
-            {move || open.get().then(|| history_table(run))}
-        </details>
-    }
-}
-
 fn history_table(run: Run) -> impl IntoView {
     let names = run.variants.get();
     let heads: Vec<_> = names

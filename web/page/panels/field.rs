@@ -1,5 +1,7 @@
 //! The moving picture: users, the centres they belong to, and how both move while the stream comes in.
 
+mod scene;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,13 +12,22 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, PointerEvent};
 
+use super::{Panel, Place};
 use crate::frame::{self, now};
 use crate::look::{Colour, Look, Palette, wants_stillness};
 use crate::run::{Phase, Run};
-use crate::scene::{MEMORY, Scene, User};
 use crate::session::Session;
-use crate::table::Scroll;
+use crate::table::{Scroll, Unfold};
 use crate::text;
+use scene::{MEMORY, Scene, User};
+
+/// Its row.
+pub const PANEL: Panel = Panel {
+    key: "field",
+    title: "Users finding their clusters",
+    place: Place::Stage,
+    body: |session| view! { <Field session /> }.into_any(),
+};
 
 /// Least milliseconds between two drawings: without a GPU one costs a quarter of a frame and more of the main thread.
 const PAUSE: f64 = 30.0;
@@ -167,34 +178,31 @@ fn next(places: &[(usize, (f64, f64))], from: usize, (right, down): (f64, f64)) 
 
 /// The field with its legend, its explanation and its table.
 #[component]
-pub fn Field() -> impl IntoView {
-    let session = expect_context::<Session>();
+fn Field(session: Session) -> impl IntoView {
     let run = session.run;
     let stage = Stage::new(expect_context::<Look>());
     let outside = RwSignal::new(0);
     feed(&stage, run, outside);
     view! {
-        <section class="panel field" aria-labelledby="field-title">
-            <div class="panel-head">
-                <h2 id="field-title">"Users finding their clusters"</h2>
-                <p class="how">
-                    "Each small mark is a user. It flies past the nearest centre (ring) to its place; a thin line ties it to a child of that centre "
-                    "(dot). Near means alike. Point at a centre, tap it or walk with the arrow keys to see who is there."
-                </p>
-            </div>
-            <div class="stage">
-                <Map stage=stage.clone() run />
-                <Waiting session />
-                <Tip named=stage.named />
-            </div>
-            <Legend />
-            <p class="caption">
-                <Reseeded run />
-                " This is the plane in which the centres differ most."
-                {move || outside_words(outside.get())}
-            </p>
-            <Occupancy run />
-        </section>
+        <p class="how">
+            "Each small mark is a user. It flies past the nearest centre (ring) to its place; a thin line ties it to a child of that centre "
+            "(dot). Near means alike. Point at a centre, tap it or walk with the arrow keys to see who is there."
+        </p>
+        <div class="stage">
+            <Map stage=stage.clone() run />
+            <Waiting session />
+            <Tip named=stage.named />
+        </div>
+        <Legend />
+        <p class="caption">
+            <Reseeded run />
+            " This is the plane in which the centres differ most."
+            {move || outside_words(outside.get())}
+        </p>
+        <Unfold
+            summary="The centres as a table"
+            body=move || run.field.with(|frame| frame.as_deref().map(occupancy_table)).into_any()
+        />
     }
 }
 
@@ -372,17 +380,6 @@ fn Reseeded(run: Run) -> impl IntoView {
 }
 
 /// The same in figures.
-#[component]
-fn Occupancy(run: Run) -> impl IntoView {
-    let open = RwSignal::new(false);
-    view! {
-        <details on:toggle=move |event| open.set(is_open(&event))>
-            <summary>"The centres as a table"</summary>
-            {move || open.get().then(|| run.field.with(|frame| frame.as_deref().map(occupancy_table)))}
-        </details>
-    }
-}
-
 fn occupancy_table(frame: &FieldFrame) -> impl IntoView + use<> {
     let parents = frame.centres as usize;
     let children = frame.children as usize;
@@ -420,11 +417,6 @@ fn occupancy_table(frame: &FieldFrame) -> impl IntoView + use<> {
             </table>
         </Scroll>
     }
-}
-
-/// Whether the `<details>` of a toggle event is open.
-pub fn is_open(event: &web_sys::Event) -> bool {
-    event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok()).is_some_and(|element| element.has_attribute("open"))
 }
 
 /// Feeds the scene from the run's signals.

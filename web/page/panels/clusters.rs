@@ -1,15 +1,24 @@
-//! Whether the clustering works and the models learn: hit rates, spread, stops and losses, each as a small chart.
+//! Whether the clustering works: hit rates, spread and stops, each as a small chart, and a sentence where it does not.
 
 use duia::data::{Origin, Side};
-use duia::metrics::{ClusterHealth, LossTerm, Losses, collapse};
-use duia::variants::Variant;
+use duia::metrics::{ClusterHealth, collapse};
 use leptos::prelude::*;
 
-use crate::chart::{Chart, Figure, Ink, Line, Style, Swatch, Unit};
-use crate::run::{Clusters, Role, Run};
+use super::{Panel, Place};
+use crate::chart::{Chart, Figure, Ink, Key, Line, Style, Unit};
+use crate::contest::total;
+use crate::run::{Clusters, Run};
 use crate::session::Session;
-use crate::table::Scroll;
-use crate::{race, text};
+use crate::table::{Unfold, by_step};
+use crate::text;
+
+/// Its row.
+pub const PANEL: Panel = Panel {
+    key: "clusters",
+    title: "Are the clusters healthy?",
+    place: Place::Below,
+    body: |session| view! { <Health session /> }.into_any(),
+};
 
 /// A line of a card about the clusters.
 #[derive(Clone, Copy)]
@@ -95,44 +104,24 @@ const CARDS: [Card; 5] = [
     },
 ];
 
-/// Every loss is a cross entropy or a squared distance: none is below 0.
-const LOSSES: (f64, f64) = (0.0, f64::INFINITY);
-
-/// The whole part.
 #[component]
-pub fn Health() -> impl IntoView {
-    let session = expect_context::<Session>();
+fn Health(session: Session) -> impl IntoView {
     let run = session.run;
     let synthetic = Memo::new(move |_| run.data.with(|data| data.as_ref().is_none_or(|data| data.origin == Origin::Synthetic)));
     let positives = Memo::new(move |_| run.with_health(|series| series.last().map(|health| health.positives)));
     view! {
-        <section class="panel health" aria-labelledby="health-title">
-            <div class="panel-head">
-                <h2 id="health-title">"Are the clusters healthy, are the models learning?"</h2>
-                <ClusterChoice run />
-                <p class="how" data-testid="clusters-shown">
-                    {move || match run.shown_clusters().zip(positives.get()) {
-                        Some((clusters, positives)) => {
-                            format!(
-                                "Clusters of {}, measured on {} test positives with memories frozen; losses are those of the training batch.",
-                                name(clusters),
-                                text::count(positives),
-                            )
-                        }
-                        None => "The first figures come with the first evaluation after the centres are filled.".into(),
-                    }}
-                </p>
-                <Collapse session />
-            </div>
-            <div class="cards">
-                {CARDS
-                    .map(|card| {
-                        move || (!card.planted || synthetic.get()).then(|| view! { <ClusterCard run card /> })
-                    })
-                    } {move || run.terms.get().into_iter().map(|term| view! { <LossCard run term /> }).collect::<Vec<_>>()}
-            </div>
-            <Table run />
-        </section>
+        <ClusterChoice run />
+        <p class="how" data-testid="clusters-shown">
+            {move || match run.shown_clusters().zip(positives.get()) {
+                Some((clusters, positives)) => {
+                    format!("Clusters of {}, measured on {} test positives with memories frozen.", name(clusters), text::count(positives))
+                }
+                None => "The first figures come with the first evaluation after the centres are filled.".into(),
+            }}
+        </p>
+        <Collapse session />
+        <div class="cards">{CARDS.map(|card| move || (!card.planted || synthetic.get()).then(|| view! { <ClusterCard run card /> }))}</div>
+        <Unfold summary="The clusters' curves as a table" body=move || cluster_table(run).into_any() />
     }
 }
 
@@ -203,7 +192,7 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
         };
         Figure {
             lines: card.traces.iter().map(line).collect(),
-            steps: steps(run),
+            steps: total(run),
             least_span: 0.2,
             include: card.include.to_vec(),
             bounds: (0.0, card.greatest),
@@ -229,92 +218,7 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
     }
 }
 
-#[component]
-fn LossCard(run: Run, term: LossTerm) -> impl IntoView {
-    let (title, about) = (term.title.clone(), term.about.clone());
-    let term = StoredValue::new(term);
-    let value = move |all: &[Losses], at: usize| all.get(at).and_then(|losses| term.with_value(|term| term.value(losses)));
-    let shown = Memo::new(move |_| {
-        let all = run.roles().into_iter().enumerate().map(|(at, (variant, role))| (at, variant, role));
-        all.filter(|(_, variant, _)| term.with_value(|term| term.variants.contains(variant))).collect::<Vec<_>>()
-    });
-    let figure = Signal::derive(move || {
-        let line = |at: usize, role: Role| {
-            let style = race::style(role, Ink::Hit);
-            let point = |(step, all): &(u64, Vec<Losses>)| Some((*step as f64, f64::from(value(all, at)?)));
-            run.losses.with(|series| Line::plain(style, series.iter().filter_map(point)))
-        };
-        let models = shown.get().into_iter().map(|(at, _, role)| (at, role));
-        Figure {
-            lines: race::lines(models, line),
-            steps: steps(run),
-            least_span: 0.1,
-            include: Vec::new(),
-            bounds: LOSSES,
-            unit: Unit::Decimals(2),
-        }
-    });
-    let newest = move |at: usize| run.losses.with(|series| text::loss(series.last().and_then(|(_, all)| value(all, at))));
-    let keys = move || {
-        let key = |(at, variant, role): (usize, Variant, Role)| {
-            view! { <Key name=variant.name() style=race::style(role, Ink::Hit) value=move || newest(at) /> }
-        };
-        shown.get().into_iter().map(key).collect::<Vec<_>>()
-    };
-    let name = title.clone();
-    let label = move || {
-        let parts = shown.get().into_iter().map(|(at, variant, _)| format!("{} {}", variant.name(), newest(at)));
-        format!("{name} by step: {}", parts.collect::<Vec<_>>().join(", "))
-    };
-    let test_id = format!("loss-{}", title.split(' ').next().unwrap_or_default().to_lowercase());
-    view! {
-        <article class="card">
-            <h3>{title}</h3>
-            <p class="how">{about}</p>
-            <Chart label figure />
-            <p class="key" data-testid=test_id>
-                {keys}
-            </p>
-        </article>
-    }
-}
-
-/// A legend entry with the newest figure.
-#[component]
-fn Key(name: &'static str, style: Style, #[prop(into)] value: Signal<String>) -> impl IntoView {
-    view! {
-        <span class="entry">
-            <Swatch style />
-            {name}
-            " "
-            <b>{move || value.get()}</b>
-        </span>
-    }
-}
-
-fn steps(run: Run) -> f64 {
-    run.progress.with(|progress| progress.steps) as f64
-}
-
-/// The clusters' charts for those who do not see them.
-#[component]
-fn Table(run: Run) -> impl IntoView {
-    let open = RwSignal::new(false);
-    view! {
-        <details on:toggle=move |event| open.set(crate::field::is_open(&event))>
-            <summary>"These curves as tables"</summary>
-            {move || {
-                open.get()
-                    .then(|| {
-                        view! {
-                            <div class="tables">{cluster_table(run)} {loss_table(run)}</div>
-                        }
-                    })
-            }}
-        </details>
-    }
-}
-
+/// The charts for those who do not see them.
 fn cluster_table(run: Run) -> impl IntoView {
     let traces: Vec<Trace> = CARDS.iter().flat_map(|card| card.traces.iter().copied()).collect();
     let heads: Vec<_> = CARDS
@@ -332,51 +236,5 @@ fn cluster_table(run: Run) -> impl IntoView {
         }
     };
     let rows = run.with_health(|series| series.iter().rev().map(row).collect::<Vec<_>>());
-    table("Clusters", heads.into_any(), rows.into_any())
-}
-
-fn loss_table(run: Run) -> impl IntoView {
-    let terms = run.terms.get();
-    let heads: Vec<_> = run
-        .variants
-        .get()
-        .into_iter()
-        .flat_map(|variant| terms.iter().map(move |term| format!("{}, {}", term.title, variant.name())))
-        .map(|head| view! { <th scope="col">{head}</th> })
-        .collect();
-    let row = |(step, all): &(u64, Vec<Losses>)| {
-        let cells: Vec<_> = all
-            .iter()
-            .flat_map(|losses| terms.iter().map(move |term| term.value(losses)))
-            .map(|loss| view! { <td>{text::loss(loss)}</td> })
-            .collect();
-        view! {
-            <tr>
-                <th scope="row">{text::count(*step)}</th>
-                {cells}
-            </tr>
-        }
-    };
-    let rows = run.losses.with(|series| series.iter().rev().take(TABLE_ROWS).map(row).collect::<Vec<_>>());
-    table("Losses, newest first", heads.into_any(), rows.into_any())
-}
-
-/// Losses come often; a table of all of them would be slow to lay out at each.
-const TABLE_ROWS: usize = 40;
-
-fn table(caption: &'static str, heads: AnyView, rows: AnyView) -> impl IntoView {
-    view! {
-        <Scroll label=caption>
-            <table>
-                <caption>{caption}</caption>
-                <thead>
-                    <tr>
-                        <th scope="col">"step"</th>
-                        {heads}
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </Scroll>
-    }
+    by_step("Clusters", heads.into_any(), rows.into_any())
 }
