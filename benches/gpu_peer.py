@@ -15,8 +15,8 @@ Four ways: eager, and torch.compile of the step's two halves (`compile`); and on
 one CUDA graph (`graph`), Adam's step count on the device, so that every replay is a real step.
 
 What differs from duia, all of it in PyTorch's favour but the first: sums of rows use index_add_ (atomics on a GPU: another order of
-summing every time) where duia's kernels walk in order; dead centres are never re-seeded; nothing is withheld (A12's dropout of lent
-vectors draws nothing here but its multiplication is done); losses of the memories are not computed.
+summing every time) where duia's kernels walk in order; dead centres are never re-seeded; the dropout of enhancement
+vectors (A24) is drawn once for each batch, outside the timing; losses of the memories are not computed.
 """
 import argparse
 import datetime
@@ -42,7 +42,7 @@ SIZES = {
 HISTORY, ACTIVITY, COUNTS, TASKS = 50, 16, 4, 2
 RHO = LAMBDA = ETA = 0.05
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-WITHHELD = 0.6
+DROPOUT = 0.6
 
 
 def zipf(uniform, n):
@@ -84,7 +84,7 @@ def draw(s, batch, seed, device):
         "user": t(user), "consumed": t(item[::2].copy()), "history": t(history),
         "history_categories": t(first_category + of_item(history)), "mask": t(place),
         "counts": t(r.random((n, COUNTS)), torch.float32), "labels": t(labels)[..., None],
-        "clustered": t((r.random(n) < 0.3).astype(np.float32)), "kept": t((r.random((n, 1)) >= WITHHELD).astype(np.float32)),
+        "clustered": t((r.random(n) < 0.3).astype(np.float32)), "kept": t((r.random((n, 1)) >= DROPOUT).astype(np.float32)),
     }
 
 
@@ -115,7 +115,7 @@ class Peer:
             self.assignments = torch.zeros(s["items"], 2, device=device)
             self.assignments[:, 1] = -1
             self.born = torch.zeros(s["item_centres"] * s["item_children"], device=device)
-            self.lent_mean, self.other_mean = torch.zeros(6, 1, m, device=device), torch.zeros(1, m, device=device)
+            self.mean_enhanced, self.other_mean = torch.zeros(6, 1, m, device=device), torch.zeros(1, m, device=device)
         widths = s["expert"]
         joint = k * widths[0][0] + 3 * k
         for name, inputs in (("joint.request", request), ("joint.candidate", candidate)):
@@ -221,7 +221,7 @@ class Peer:
             touches = row[:, 2 * m:]
             memory = (row[:, :2 * m] - self.behaviour_mean).view(n, 2, m).transpose(0, 1)
             own = mu - self.user_mean
-            lent_memory = own + (memory - own) * (touches / (touches + 1))
+            recalled = own + (memory - own) * (touches / (touches + 1))
             entries = self.assignments[b["history"]]
             of_history = entries[..., 0].long()
             valid = (b["mask"] & (entries[..., 1] >= self.born[of_history])).to(torch.float32)
@@ -234,18 +234,18 @@ class Peer:
             same = lambda of, at: ((of[:, None] == at.view(n, 2)[..., None]) * valid[:, None]).sum(2).view(-1)
             shares = torch.stack([same(of_history // s["item_children"], item_parent), same(of_history, item_child)], 1)
             shares = shares / known.clamp_min(1).repeat_interleave(2, 0)
-        gated = torch.cat([weighted, lent_memory])
+        gated = torch.cat([weighted, recalled])
         z = torch.cat([gated, leaves[6].expand(4, -1, -1)], 2)
         delta = 2 * torch.sigmoid(self.apply_linear("gate.out", F.relu(self.apply_linear("gate.hidden", z))))
-        lent = torch.cat([delta * gated, plain])
+        enhanced = torch.cat([delta * gated, plain])
         with torch.no_grad():
-            open_ = ((lent * lent).sum(2, keepdim=True) > 0).to(torch.float32)
+            open_ = ((enhanced * enhanced).sum(2, keepdim=True) > 0).to(torch.float32)
             other = self.rms_norm(vi - self.other_mean)
-        normed = self.rms_norm((lent - self.lent_mean) * (open_ * b["kept"]))
+        normed = self.rms_norm((enhanced - self.mean_enhanced) * (open_ * b["kept"]))
         fits = (normed.repeat_interleave(2, 1) * other).mean(2) * self.dense["scale"][:, :, m]
         vectors = (normed * self.dense["scale"][:, :, :m]).transpose(0, 1).reshape(n, 6 * m)
         request = torch.cat([vectors, stopped.to(torch.float32), (known > 0).to(torch.float32)], 1)
-        seen = dict(v_user=v_user, v_item=v_item, vu=vu, vi=vi, users=(parent, child), items=(item_parent, item_child), lent=lent.detach(),
+        seen = dict(v_user=v_user, v_item=v_item, vu=vu, vi=vi, users=(parent, child), items=(item_parent, item_child), enhanced=enhanced.detach(),
                     open=open_)
         return request, torch.cat([fits.T, shares], 1), seen
 
@@ -320,8 +320,8 @@ class Peer:
         counts = torch.zeros(n, 1, device=self.device).index_add_(0, b["of_user"], met)
         self.behaviours.index_add_(0, b["own"], sums / counts.clamp_min(1))
         count = seen["open"].sum(1, keepdim=True)
-        of_batch = seen["lent"].sum(1, keepdim=True) / count.clamp_min(1)
-        self.lent_mean += (of_batch - self.lent_mean) * count.clamp_max(1) * 0.05
+        of_batch = seen["enhanced"].sum(1, keepdim=True) / count.clamp_min(1)
+        self.mean_enhanced += (of_batch - self.mean_enhanced) * count.clamp_max(1) * 0.05
         self.other_mean += (seen["vi"].mean(0, keepdim=True) - self.other_mean) * 0.05
 
     def gradients(self, b):

@@ -21,7 +21,7 @@ fn main() {
     let sink = |event| {
         if let Event::Evaluation(evaluation) = event {
             let of = match evaluation.kind {
-                TestKind::Panel => "probe set",
+                TestKind::ProbeSet => "probe set",
                 TestKind::Whole => "whole test",
                 TestKind::Streaming => "streaming test",
             };

@@ -27,7 +27,7 @@ const NETWORK: &str = "network";
 /// A module's constant that is no parameter: which expert a gate sees.
 const CONSTANT: &str = "mask";
 /// Keys of the configuration that no shape and no name depends on.
-const SHAPELESS: [&str; 8] = ["version", "preset", "seed", "variants", "passes", "evaluate_every", "panel", "streaming_test"];
+const SHAPELESS: [&str; 8] = ["version", "preset", "seed", "variants", "passes", "evaluate_every", "probe_set", "streaming_test"];
 
 /// Numbers of a tensor, row-major.
 #[derive(Clone, Debug, PartialEq)]

@@ -109,7 +109,7 @@ pub enum CentreStart {
     Random,
 }
 
-/// When UIE lends nothing (A10).
+/// When UIE's enhancement vectors are zero (A10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopRule {
@@ -173,7 +173,7 @@ pub struct Config {
     pub preset: Preset,
     /// The one seed: of the stream, of the negatives, of the parameters and of the clustering.
     pub seed: u64,
-    /// The models that race, on the same batches.
+    /// The models that are compared, on the same batches.
     pub variants: Variants,
 
     /// Synthetic stream: users.
@@ -248,8 +248,8 @@ pub struct Config {
 
     /// Widths of the auxiliary towers; the last is that of the user and item vectors and of every memory.
     pub auxiliary: Widths,
-    /// Whether the item tower sees how often its item came so far (A18). Off by default: through the fit of what a cluster
-    /// lends to the item (A12) it reaches the ranker, which then learns "unseen, so a positive" where test items are new.
+    /// Whether the item tower sees how often its item came so far (A18). Off by default: through the fit of the item's
+    /// enhancement vectors (A12) it reaches the ranker, which then learns "unseen, so a positive" where test items are new.
     pub item_count: bool,
     /// The weight of a positive in Eq. 1.
     pub positive_weight: PositiveWeight,
@@ -297,26 +297,29 @@ pub struct Config {
     pub mean_rate: f64,
     /// Share of all samples that cluster, balanced by activity (A9).
     pub cluster_share: f64,
-    /// When UIE lends nothing.
+    /// When UIE's enhancement vectors are zero (A10).
     pub stop_rule: StopRule,
     /// Where the learned scale of the enhancement vectors starts (A12).
     pub enhancement_scale: f64,
-    /// Share of the training requests from which all vectors that are lent to a side are withheld. A ranker that always
-    /// has them leans on them, and its embeddings stay behind: without this even a user's own vector, lent to
-    /// themselves, makes PLE worse (docs/results/notes.md).
-    pub withheld_share: f64,
-    /// Whether a running mean is taken out of what is lent, and out of the vectors that it is fitted to. Vectors of a tower share
-    /// a large common part, which says nothing of anybody.
-    pub lent_centred: bool,
+    /// Share of the training requests for which all enhancement vectors of a side are dropped (A24). Without dropout the ranker
+    /// over-relies on these vectors and under-trains its embeddings: even a user's own vector then makes PLE worse
+    /// (docs/results/notes.md).
+    #[serde(alias = "withheld_share")]
+    pub enhancement_dropout: f64,
+    /// Whether enhancement vectors, and the vectors that they are fitted to, are centred by their running mean (A25). Vectors of a
+    /// tower share a large common part, which tells nobody apart.
+    #[serde(alias = "lent_centred")]
+    pub enhancement_centred: bool,
     /// Last consumers that an item keeps in DUIA for items; the paper is silent on them.
     pub consumers: usize,
     /// Weight of the loss that PLE with CL or with TL adds.
     pub adaptation_weight: f64,
 
-    /// Steps between two evaluations on the panel.
+    /// Steps between two evaluations on the probe set.
     pub evaluate_every: u64,
-    /// Test positives of the panel that live curves are computed on, each with its negative.
-    pub panel: usize,
+    /// Test positives of the probe set that live curves are computed on, each with its negative.
+    #[serde(alias = "panel")]
+    pub probe_set: usize,
     /// Whether the test rows are gone through once more at the end, each batch scored and then trained on (A15). The weights
     /// that a run leaves are those from before.
     pub streaming_test: bool,
@@ -400,18 +403,18 @@ impl Config {
             cluster_share: 0.3,
             stop_rule: StopRule::Either,
             enhancement_scale: 0.05,
-            withheld_share: 0.6,
-            lent_centred: true,
+            enhancement_dropout: 0.6,
+            enhancement_centred: true,
             consumers: 16,
             adaptation_weight: 0.1,
             evaluate_every: 25,
-            panel: 2_048,
+            probe_set: 2_048,
             streaming_test: false,
         };
         match preset {
             Preset::Browser => browser,
             Preset::Long => {
-                Self { users: 20_000, items: 84_000, categories: 800, rows: 2_000_000, evaluate_every: 250, panel: 4_096, ..browser }
+                Self { users: 20_000, items: 84_000, categories: 800, rows: 2_000_000, evaluate_every: 250, probe_set: 4_096, ..browser }
             }
             Preset::Calibrated => Self {
                 interests: 3,
@@ -447,7 +450,7 @@ impl Config {
                 item_centres: 2_048,
                 item_children: 10,
                 evaluate_every: 2_000,
-                panel: 16_384,
+                probe_set: 16_384,
                 ..browser
             },
         }

@@ -51,12 +51,12 @@ pub struct Control {
     /// The newest run that was asked for, begun or not.
     run: u32,
     order: Option<Order>,
-    wish: Wish,
+    wanted: Wanted,
 }
 
 /// What is wanted of the newest run.
 #[derive(Default)]
-struct Wish {
+struct Wanted {
     playing: bool,
     /// Single steps to take.
     steps: u32,
@@ -72,17 +72,17 @@ impl Control {
     pub fn take(&mut self, command: Command) {
         match command {
             Command::Start { run, config, device, sample } => {
-                *self = Self { run, order: Some(Order { run, config, device, sample }), wish: Wish::default() };
+                *self = Self { run, order: Some(Order { run, config, device, sample }), wanted: Wanted::default() };
             }
-            Command::Play { run } if run == self.run => self.wish.playing = true,
-            Command::Pause { run } if run == self.run => (self.wish.playing, self.wish.steps) = (false, 0),
+            Command::Play { run } if run == self.run => self.wanted.playing = true,
+            Command::Pause { run } if run == self.run => (self.wanted.playing, self.wanted.steps) = (false, 0),
             Command::Step { run } if run == self.run => {
-                self.wish.playing = false;
-                self.wish.steps += 1;
+                self.wanted.playing = false;
+                self.wanted.steps += 1;
             }
-            Command::Finish { run } if run == self.run => self.wish.is_over = true,
-            Command::Speed { run, steps_per_second } if run == self.run => self.wish.steps_per_second = steps_per_second,
-            Command::Load { run, name, bytes } if run == self.run => self.wish.weights.push_back((name, bytes)),
+            Command::Finish { run } if run == self.run => self.wanted.is_over = true,
+            Command::Speed { run, steps_per_second } if run == self.run => self.wanted.steps_per_second = steps_per_second,
+            Command::Load { run, name, bytes } if run == self.run => self.wanted.weights.push_back((name, bytes)),
             _ => {}
         }
     }
@@ -104,7 +104,7 @@ impl Control {
 
     /// At most so many steps a second; 0 is no limit.
     pub fn steps_per_second(&self) -> f32 {
-        self.wish.steps_per_second
+        self.wanted.steps_per_second
     }
 
     /// What to do next, and counts it as done. [`Next::Wait`] only where nothing at all is wanted.
@@ -112,22 +112,22 @@ impl Control {
         if self.is_superseded() {
             return Next::Leave;
         }
-        let wish = &mut self.wish;
-        if let Some((name, bytes)) = wish.weights.pop_front() {
+        let wanted = &mut self.wanted;
+        if let Some((name, bytes)) = wanted.weights.pop_front() {
             return Next::Load { name, bytes };
         }
-        if std::mem::take(&mut wish.is_over) {
+        if std::mem::take(&mut wanted.is_over) {
             return Next::Conclude;
         }
-        let state = if wish.playing { State::Playing } else { State::Paused };
-        if wish.told.replace(state) != Some(state) {
+        let state = if wanted.playing { State::Playing } else { State::Paused };
+        if wanted.told.replace(state) != Some(state) {
             return Next::Tell(state);
         }
-        if wish.steps > 0 {
-            wish.steps -= 1;
+        if wanted.steps > 0 {
+            wanted.steps -= 1;
             return Next::Step { single: true };
         }
-        if wish.playing { Next::Step { single: false } } else { Next::Wait }
+        if wanted.playing { Next::Step { single: false } } else { Next::Wait }
     }
 }
 

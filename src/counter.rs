@@ -33,8 +33,8 @@ pub enum Stream {
     Views,
     /// Everything that is drawn in a simulation of an online experiment.
     Simulation,
-    /// From which requests the lent vectors are withheld in training.
-    Withheld,
+    /// Dropout of enhancement vectors (A24).
+    Dropout,
 }
 
 /// One stream of counter-based numbers.

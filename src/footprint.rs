@@ -218,7 +218,7 @@ fn batches(config: &Config, shape: Shape) -> u64 {
     let requests = config.batch as u64 / 2;
     let request = 8 * config.history as u64 + 100;
     let chunk = TEST_CHUNK.min(test_rows(config, shape) / requests + 1);
-    requests * request * (COPIES_OF_BATCH + chunk) + config.panel as u64 * request
+    requests * request * (COPIES_OF_BATCH + chunk) + config.probe_set as u64 * request
 }
 
 fn test_rows(config: &Config, shape: Shape) -> u64 {
@@ -245,7 +245,7 @@ const SIZES: [&str; 14] = [
     "specific_experts",
     "shared_experts",
     "history",
-    "panel",
+    "probe_set",
     "variants",
 ];
 const SIZES_OF_THE_STREAM: usize = 3;

@@ -1,5 +1,5 @@
-//! DUIA (Dynamic User Interest Augmentation, arXiv 2405.13238): stream clustering and memory networks that lend each
-//! user of a recommender what his cluster knows.
+//! DUIA (Dynamic User Interest Augmentation, arXiv 2405.13238): stream clustering and memory networks that give each
+//! user of a recommender what similar users know.
 
 pub mod config;
 pub mod control;

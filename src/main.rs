@@ -1,4 +1,4 @@
-//! `duia`: races recommenders in a terminal.
+//! `duia`: trains and compares recommenders in a terminal.
 
 mod cli;
 

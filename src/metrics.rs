@@ -58,7 +58,7 @@ pub fn earlier(rows: u32) -> Earlier {
     }
 }
 
-/// Which of the racing variants the others are compared with: the first that is trained. None where only rules race.
+/// Which of the variants the others are compared with: the first that is trained. None where there are only rules.
 pub fn baseline_of(variants: &[Variant]) -> Option<usize> {
     variants.iter().position(|variant| variant.rule().is_none())
 }
@@ -125,7 +125,7 @@ impl TestRows {
     /// Every subset is an area over rows, not a mean of areas: `auc.low` ranks all rows of low-active users together.
     /// `auc_without_repeats` drops positives whose item the user had before (negatives never have one), so that
     /// remembering items earns nothing. `auc_seen_items` drops rows whose item no training row had, positive or
-    /// negative, so that guessing "unknown item, so a positive" earns nothing. `rung` and `slices` are left empty: see
+    /// negative, so that guessing "unknown item, so a positive" earns nothing. `lift_over_parent` and `slices` are left empty: see
     /// [`TestRows::score_whole`].
     ///
     /// # Panics
@@ -138,9 +138,9 @@ impl TestRows {
         self.common(predictions, &own, &parts, Baseline::of(baseline, placed.as_deref()))
     }
 
-    /// Scores the predictions of all racing variants, `[variants, rows]`: the figures of [`TestRows::score`], the lift over
-    /// the first trained variant ([`baseline_of`]), the lift over the rung below ([`Variant::parent`], where that one
-    /// races and is not the baseline), and every [`Slice`] that has both classes. The baseline has no lift.
+    /// Scores the predictions of all compared variants, `[variants, rows]`: the figures of [`TestRows::score`], the lift over
+    /// the first trained variant ([`baseline_of`]), the lift over the parent ([`Variant::parent`], where that one
+    /// is compared and is not the baseline), and every [`Slice`] that has both classes. The baseline has no lift.
     ///
     /// # Panics
     /// Where variants and predictions, or predictions and rows, differ in number.
@@ -155,11 +155,11 @@ impl TestRows {
         let score = |at: usize| {
             let own = &rankings[at];
             let compared = baseline.filter(|&baseline| baseline != at);
-            let below = rung_of(at, variants).filter(|&below| baseline != Some(below));
-            let rung = below.map(|below| own.lifts(&parts, &rankings[below].placements(&parts)));
+            let parent = parent_of(at, variants).filter(|&parent| baseline != Some(parent));
+            let over_parent = parent.map(|parent| own.lifts(&parts, &rankings[parent].placements(&parts)));
             Score {
-                rung: rung.as_deref().map(by_group),
-                rung_without_repeats: rung.as_ref().map(|rung| rung[WITHOUT_REPEATS]),
+                lift_over_parent: over_parent.as_deref().map(by_group),
+                lift_over_parent_without_repeats: over_parent.as_ref().map(|lifts| lifts[WITHOUT_REPEATS]),
                 slices: slice_scores(own, &slices, base_slices.as_deref().filter(|_| compared.is_some())),
                 ..self.common(&all[at], own, &parts, Baseline::of(compared.map(|at| &*all[at]), base_parts.as_deref()))
             }
@@ -167,7 +167,7 @@ impl TestRows {
         (0..all.len()).map(score).collect()
     }
 
-    /// What panel and whole test have in common.
+    /// What the probe set and the whole test have in common.
     fn common(&self, predictions: &[f32], own: &Ranking, parts: &Partitions<'_, 4>, baseline: Option<Baseline<'_>>) -> Score {
         let (areas, lifts) = areas_and_lifts(own, parts, baseline.map(|baseline| baseline.placed));
         Score {
@@ -238,8 +238,8 @@ fn slices() -> impl Iterator<Item = Slice> {
     (0..DECILES).map(Slice::Decile).chain(items).chain(earlier).chain([Slice::SeenAndNew])
 }
 
-/// The racing variant that another one adds something to.
-fn rung_of(at: usize, variants: &[Variant]) -> Option<usize> {
+/// The compared variant that another one adds something to.
+fn parent_of(at: usize, variants: &[Variant]) -> Option<usize> {
     let below = variants[at].parent()?;
     variants.iter().position(|&variant| variant == below)
 }
@@ -333,24 +333,27 @@ mod tests {
         let alone = rows.score(own, None);
         assert_eq!((alone.lift, alone.auc), (None, score.auc));
         assert!(alone.lift_without_repeats.is_none() && alone.gauc_lift.is_none());
-        assert!(score.rung.is_none() && score.rung_without_repeats.is_none() && score.slices.is_empty());
+        assert!(score.lift_over_parent.is_none() && score.lift_over_parent_without_repeats.is_none() && score.slices.is_empty());
     }
 
     #[test]
-    fn the_whole_test_is_scored_by_slice_against_the_baseline_and_by_rung() {
+    fn the_whole_test_is_scored_by_slice_against_the_baseline_and_the_parent() {
         let (rows, models) = rows(900, 5);
-        // The baseline is the first that is trained, not the first. It is the rung of UIE; that of k-means does not race.
+        // The baseline is the first that is trained, not the first. It is the parent of UIE; that of k-means is not compared.
         let variants = [Variant::Popularity, Variant::Ple, Variant::Upbe, Variant::Uie, Variant::KMeansCentres];
         let scores = rows.score_whole(&models, &variants);
-        let rungs: Vec<bool> = scores.iter().map(|score| score.rung.is_some()).collect();
-        assert_eq!(rungs, [false, false, true, false, false], "of UPBE over UIE alone");
-        check_groups(&rows, &models[2], scores[2].auc, Some((&models[3], scores[2].rung.unwrap())));
-        let fresh = (models[3].as_slice(), scores[2].rung_without_repeats.unwrap());
+        let have_parents: Vec<bool> = scores.iter().map(|score| score.lift_over_parent.is_some()).collect();
+        assert_eq!(have_parents, [false, false, true, false, false], "of UPBE over UIE alone");
+        check_groups(&rows, &models[2], scores[2].auc, Some((&models[3], scores[2].lift_over_parent.unwrap())));
+        let fresh = (models[3].as_slice(), scores[2].lift_over_parent_without_repeats.unwrap());
         check(&rows, &|row| !rows.repeat[row], &models[2], scores[2].auc_without_repeats, Some(fresh));
         for (at, (score, own)) in scores.iter().zip(&models).enumerate() {
             let base = &models[1];
             let expected = rows.score(own, (at != 1).then_some(base));
-            assert_eq!(Score { rung: None, rung_without_repeats: None, slices: Vec::new(), ..score.clone() }, expected);
+            assert_eq!(
+                Score { lift_over_parent: None, lift_over_parent_without_repeats: None, slices: Vec::new(), ..score.clone() },
+                expected
+            );
             assert_eq!(score.slices.len(), 23);
             for slice in &score.slices {
                 let keep = |row: usize| match slice.slice {

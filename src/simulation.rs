@@ -13,7 +13,7 @@
 //! - *Blocks*: the sessions of a block are scored in one batch, with the state at the start of the block. What is taken
 //!   in one of them is seen by later blocks only.
 //!
-//! The comparison knows no model: whoever implements [`Arm`] can be compared. Those of the race do in `served.rs`.
+//! The comparison knows no model: whoever implements [`Arm`] can be compared. Those of a comparison do in `served.rs`.
 
 mod known;
 mod report;

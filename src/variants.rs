@@ -1,4 +1,4 @@
-//! The registry: every model that can race, one row each.
+//! The registry: every model, one row each.
 //!
 //! A row names the components that the model is made of. What a component is, its inputs, its losses and its equations, stands
 //! in one file of `model::components`. So a new model is one component file and one row here.
@@ -73,7 +73,7 @@ const PLAIN: Row =
 
 macro_rules! registry {
     ($($variant:ident = $key:literal, $name:literal, $about:literal => { $($field:ident: $value:expr),* $(,)? })*) => {
-        /// A model of the race.
+        /// A model of the comparison.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub enum Variant { $(#[doc = $about] $variant),* }
@@ -237,7 +237,7 @@ impl From<Variant> for String {
     }
 }
 
-/// The models that race, written `ple,uie`: each once, the baseline of all differences first.
+/// The models to compare, written `ple,uie`: each once, the baseline of all differences first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Variants(pub Vec<Variant>);

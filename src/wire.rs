@@ -100,12 +100,12 @@ pub enum Event {
     Data(DataReport),
     /// The run can be played.
     Ready {
-        /// The models that race, in order; every array by variant below follows it.
+        /// The models that are compared, in order; every array by variant below follows it.
         variants: Vec<Variant>,
         /// Steps of the whole run.
         steps: u64,
-        /// Positives of the panel that live curves are computed on.
-        panel_positives: u64,
+        /// Positives of the probe set that live curves are computed on.
+        probe_positives: u64,
         /// The losses that there are, and which models have each.
         losses: Vec<LossTerm>,
     },
@@ -134,7 +134,7 @@ pub enum Event {
         /// One entry a model; that of a rule is empty.
         losses: Vec<Losses>,
     },
-    /// Scores on the panel or, at the end, on the whole test set, once or twice.
+    /// Scores on the probe set or, at the end, on the whole test set, once or twice.
     Evaluation(Evaluation),
     /// State of the user clusters.
     Clusters(ClusterHealth),
@@ -157,7 +157,7 @@ pub enum Event {
     },
     /// Playing, paused or finished.
     State(State),
-    /// A model goes on from the weights of a file. An evaluation of the panel follows.
+    /// A model goes on from the weights of a file. An evaluation of the probe set follows.
     Loaded {
         /// The model.
         variant: Variant,

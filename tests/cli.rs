@@ -24,7 +24,7 @@ const TINY: [&str; 14] = [
     "--set",
     "user_groups=4",
     "--set",
-    "panel=64",
+    "probe_set=64",
     "--set",
     "evaluate_every=20",
 ];
@@ -364,8 +364,20 @@ fn row(n: u64, category: u64) -> String {
 }
 
 /// A run over a file of made-up rows: a moment.
-const OWN: [&str; 12] =
-    ["train", "--device", "cpu", "--set", "variants=ple", "--set", "batch=16", "--set", "panel=16", "--set", "evaluate_every=5", "--data"];
+const OWN: [&str; 12] = [
+    "train",
+    "--device",
+    "cpu",
+    "--set",
+    "variants=ple",
+    "--set",
+    "batch=16",
+    "--set",
+    "probe_set=16",
+    "--set",
+    "evaluate_every=5",
+    "--data",
+];
 
 #[test]
 fn what_the_reader_put_right_is_said_and_reported() {

@@ -208,7 +208,7 @@ fn race(config: &Config) -> Vec<Event> {
 }
 
 fn small() -> Config {
-    Config { users: 600, items: 2_500, categories: 60, rows: 60_000, batch: 256, evaluate_every: 40, panel: 512, ..Config::default() }
+    Config { users: 600, items: 2_500, categories: 60, rows: 60_000, batch: 256, evaluate_every: 40, probe_set: 512, ..Config::default() }
 }
 
 #[test]

@@ -121,17 +121,17 @@ fn positives_pull_the_centres_of_what_they_met_into_their_owners_memory() {
             assert_close(&block_on(read(behaviours.mean())), &mean, 2e-5);
         }
         assert_eq!(expected[OWNERS - 1], vec![0.0; 2 * M + 1], "an owner without a positive has no memory");
-        // Whose memory nobody touched is lent his own centres, and of others' the less the more often theirs was.
+        // An untouched memory gives its user's own centres; the more often it was touched, the less of them.
         let (own, own_mean) = (numbers(130, 2 * 2 * M, 1.0), numbers(131, M, 1.0));
         let on_device = tensor(&own, [2, 2, M], &Device::flex());
-        let lent = behaviours.recall(&Ids::single(&[4, 0], &Device::flex()), on_device, tensor(&own_mean, [1, M], &Device::flex()));
+        let recalled = behaviours.recall(&Ids::single(&[4, 0], &Device::flex()), on_device, tensor(&own_mean, [1, M], &Device::flex()));
         let of = |place: usize, owner: usize, level: usize| -> Vec<f64> {
             let (own, row) = (&own[(2 * level + place) * M..][..M], &expected[owner]);
             let centred = |k: usize| (own[k] - own_mean[k], row[level * M + k] - mean[level * M + k], row[2 * M]);
             (0..M).map(centred).map(|(own, memory, touches)| own + touches / (touches + 1.0) * (memory - own)).collect()
         };
         assert_eq!((expected[4][2 * M], expected[0][2 * M]), (0.0, 4.0));
-        assert_close(&block_on(read(lent)), &[of(0, 4, 0), of(1, 0, 0), of(0, 4, 1), of(1, 0, 1)].concat(), 2e-5);
+        assert_close(&block_on(read(recalled)), &[of(0, 4, 0), of(1, 0, 0), of(0, 4, 1), of(1, 0, 1)].concat(), 2e-5);
     }
 }
 
@@ -288,7 +288,7 @@ fn the_losses_of_a_batch_are_the_oracles_in_every_variant_before_and_after_the_f
             let batch = trained.next();
             let batch = trained.with_a_third_candidate(&batch);
             let on_device = trained.load(batch.clone());
-            let oracle = oracle(&trained).withholding(&on_device.kept);
+            let oracle = oracle(&trained).with_dropout(&on_device.kept);
             assert_eq!(oracle.user_centres.is_some(), variant.has("uie") && warm_up == FILLED);
             let (mtl, auxiliary) = oracle.losses(&batch, &oracle.tell(&batch));
             let graph = trained.ranker().graph(&on_device);
@@ -321,9 +321,9 @@ fn test_scores_are_the_oracles_with_every_item_looked_up_anew() {
 }
 
 #[test]
-fn what_is_lent_is_withheld_from_a_share_of_the_requests_a_side_at_a_time() {
-    let share = |withheld_share: f64| {
-        let shares = Config { withheld_share, ..config() };
+fn dropout_takes_the_vectors_of_a_share_of_the_requests_a_side_at_a_time() {
+    let share = |enhancement_dropout: f64| {
+        let shares = Config { enhancement_dropout, ..config() };
         let mut trained = ready(&shares, Variant::DuiaItems);
         let (mut users, mut items, mut both) = (0.0, 0.0, 0.0);
         for _ in 0..40 {
@@ -346,7 +346,7 @@ fn what_is_lent_is_withheld_from_a_share_of_the_requests_a_side_at_a_time() {
 }
 
 #[test]
-fn running_means_are_those_of_what_was_lent_before_the_step() {
+fn running_means_are_those_of_the_vectors_before_the_step() {
     let mut trained = ready(&config(), Variant::DuiaItems);
     let m = trained.config.memory_width();
     let of = |trained: &Trained, side: Side| -> Vec<Vec<f64>> {
@@ -355,16 +355,16 @@ fn running_means_are_those_of_what_was_lent_before_the_step() {
     let (before, batch) = (oracle(&trained), trained.next());
     let told = before.tell(&batch);
     let at = [of(&trained, Side::Users), of(&trained, Side::Items)];
-    let (lent, others) = before.lent(&batch, &told);
+    let (gated, others) = before.gated(&batch, &told);
     trained.step_on(batch);
     for (side, index) in [(Side::Users, 0), (Side::Items, 1)] {
         let after = of(&trained, side);
-        let vectors = lent[index][0].len();
+        let vectors = gated[index][0].len();
         assert_eq!(after.len(), vectors + 1);
         for (vector, after) in after.iter().enumerate() {
             let rows: Vec<&Vec<f64>> = match vector {
                 last if last == vectors => others[index].iter().collect(),
-                vector => lent[index].iter().map(|row| &row[vector]).filter(|row| row.iter().any(|&x| x != 0.0)).collect(),
+                vector => gated[index].iter().map(|row| &row[vector]).filter(|row| row.iter().any(|&x| x != 0.0)).collect(),
             };
             assert!(!rows.is_empty());
             let mean = |k: usize| rows.iter().map(|row| row[k]).sum::<f64>() / rows.len() as f64;
@@ -381,7 +381,7 @@ fn gradients_of_personal_vectors_are_finite_differences_of_the_whole_model() {
     let on_device = trained.load(batch.clone());
     let graph = trained.ranker().graph(&on_device);
     let leaves = trained.ranker().backward(&graph).leaves;
-    let oracle = oracle(&trained).withholding(&on_device.kept);
+    let oracle = oracle(&trained).with_dropout(&on_device.kept);
     let mtl = |oracle: &Oracle| oracle.losses(&batch, &oracle.tell(&batch)).0;
     let m = trained.config.memory_width();
     let (users, items) =
@@ -617,7 +617,7 @@ fn an_empty_history_has_no_centres() {
     batch.history_items.fill(NO_ROW);
     batch.history_categories.fill(NO_ROW);
     let on_device = trained.load(batch.clone());
-    let oracle = oracle(&trained).withholding(&on_device.kept);
+    let oracle = oracle(&trained).with_dropout(&on_device.kept);
     let graph = trained.ranker().graph(&on_device);
     assert_close(&block_on(read(graph.mtl)), &[oracle.losses(&batch, &oracle.tell(&batch)).0], 1e-4);
 }

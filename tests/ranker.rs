@@ -183,7 +183,7 @@ fn the_weight_of_a_positive_is_one_plus_sigmoid_of_the_merge_score() {
 }
 
 /// Users and centres of both levels: sample 0 is positive with both, 1 negative with the second, 2 with both.
-fn lent_case() -> (Vec<f64>, Vec<f64>) {
+fn equation_6_case() -> (Vec<f64>, Vec<f64>) {
     let v = [[1.0, 0.5, -0.2, 0.1], [0.3, 1.0, 0.2, 0.0], [-1.0, 0.4, 0.0, 0.3]];
     let first = [[0.9, 0.4, 0.0, 0.0], [0.2, 0.8, 0.0, 0.1], [1.0, -0.3, 0.0, 0.0]];
     let second = [[1.1, 0.2, -0.1, 0.0], [-0.5, -0.8, 0.0, 0.0], [0.7, -0.1, 0.2, -0.5]];
@@ -191,8 +191,8 @@ fn lent_case() -> (Vec<f64>, Vec<f64>) {
 }
 
 #[test]
-fn what_is_lent_is_equation_6_or_nothing() {
-    let (v, mu) = lent_case();
+fn the_vectors_of_uie_are_equation_6_or_zero() {
+    let (v, mu) = equation_6_case();
     for (rule, open, stopped) in [
         (StopRule::Either, [1.0, 0.0, 0.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0]),
         (StopRule::PerLevel, [1.0, 1.0, 0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0]),
@@ -205,12 +205,12 @@ fn what_is_lent_is_equation_6_or_nothing() {
             (0..6).flat_map(of_row).collect()
         };
         let (users, centres) = (tensor::<2>(&v, [3, M], &device()), tensor::<3>(&mu, [2, 3, M], &device()).require_grad());
-        let lent = interest(users.clone(), centres.clone(), users, centres.clone().detach(), rule);
-        assert_close(&block_on(read(lent.weighted.clone())), &equation(&mu), 1e-6);
-        assert_eq!(block_on(read(lent.stopped)), stopped);
+        let found = interest(users.clone(), centres.clone(), users, centres.clone().detach(), rule);
+        assert_close(&block_on(read(found.weighted.clone())), &equation(&mu), 1e-6);
+        assert_eq!(block_on(read(found.stopped)), stopped);
         // The option that lets the ranker's loss reach centres differentiates Eq. 6 in them.
         let chosen = numbers(63, mu.len(), 1.0);
-        let gradients = (lent.weighted * tensor(&chosen, [2, 3, M], &device())).sum().backward();
+        let gradients = (found.weighted * tensor(&chosen, [2, 3, M], &device())).sum().backward();
         let expected: Vec<f64> = (0..mu.len()).map(|i| slope(|mu| dot(&equation(mu), &chosen), &mu, i)).collect();
         assert_close(&block_on(read(centres.grad(&gradients).unwrap())), &expected, 1e-4);
     }
@@ -219,8 +219,8 @@ fn what_is_lent_is_equation_6_or_nothing() {
 #[test]
 fn the_gate_is_gate_nu_starts_as_the_identity_and_z_stops_the_gradient_of_what_is_lent() {
     let gate = Gate::new(&Init::new(5, &device()), "users", 2, M);
-    let (lent, personal) = (numbers(72, 2 * 3 * M, 1.0), numbers(70, 3 * M, 0.5));
-    let on_graph = tensor::<3>(&lent, [2, 3, M], &device()).require_grad();
+    let (raw, personal) = (numbers(72, 2 * 3 * M, 1.0), numbers(70, 3 * M, 0.5));
+    let on_graph = tensor::<3>(&raw, [2, 3, M], &device()).require_grad();
     let of_user = tensor::<2>(&personal, [3, M], &device()).require_grad();
     let gated = gate.forward(on_graph.clone(), of_user.clone());
     let oracle = EnhancementOracle {
@@ -228,12 +228,11 @@ fn the_gate_is_gate_nu_starts_as_the_identity_and_z_stops_the_gradient_of_what_i
         scale: Vec::new(),
         means: Vec::new(),
     };
-    let of_row = |row: usize, personal: &[f64]| oracle.delta(row / 3, &lent[row * M..][..M], &personal[row % 3 * M..][..M]);
+    let of_row = |row: usize, personal: &[f64]| oracle.delta(row / 3, &raw[row * M..][..M], &personal[row % 3 * M..][..M]);
     let delta: Vec<f64> = (0..6).flat_map(|row| of_row(row, &personal)).collect();
     assert!(delta.iter().all(|d| (d - 1.0).abs() < 0.05), "a fresh gate lets everything through: {delta:?}");
-    let all = |personal: &[f64]| -> Vec<f64> {
-        (0..6).flat_map(|row| of_row(row, personal)).zip(&lent).map(|(delta, lent)| delta * lent).collect()
-    };
+    let all =
+        |personal: &[f64]| -> Vec<f64> { (0..6).flat_map(|row| of_row(row, personal)).zip(&raw).map(|(delta, raw)| delta * raw).collect() };
     assert_close(&block_on(read(gated.clone())), &all(&personal), 1e-5);
     let gradients = gated.sum().backward();
     assert_close(&block_on(read(on_graph.grad(&gradients).unwrap())), &delta, 1e-5);
@@ -251,7 +250,7 @@ fn enhancement(fitted: bool) -> Enhancement {
     enhancement
 }
 
-/// One side's enhancement and its gradients: `n` rows that are lent to against `others` rows of the other side, of which one
+/// One side's enhancement and its gradients: `n` rows against `others` rows of the other side, of which one
 /// counts requests and the other samples.
 fn enhancement_is_the_oracles(n: usize, others: usize, fitted: bool) {
     let (gated, plain) = (numbers(74, 2 * n * M, 1.0), numbers(75, n * M, 1.0));
@@ -264,20 +263,20 @@ fn enhancement_is_the_oracles(n: usize, others: usize, fitted: bool) {
     let (chosen, chosen_fits) = (numbers(78, n * 3 * M, 1.0), numbers(79, SAMPLES * 3, 1.0));
     let row = |table: &[f64], row: usize| table[row * M..][..M].to_vec();
     // Vectors of every row, then the fits of every sample; the gates' z stays what it was.
-    let told = |lent: &[f64], plain: &[f64], personal: &[f64], oracle: &EnhancementOracle| -> Vec<f64> {
+    let told = |raw: &[f64], plain: &[f64], personal: &[f64], oracle: &EnhancementOracle| -> Vec<f64> {
         let forward = |r: usize, o: usize| {
             let z = [row(&gated, r), row(&gated, n + r), row(plain, r)];
-            let lent = [row(lent, r), row(lent, n + r), row(plain, r)];
-            oracle.forward(&lent, &z, &row(personal, r), &row(&other, o), kept[r] == 0.0)
+            let raw = [row(raw, r), row(raw, n + r), row(plain, r)];
+            oracle.forward(&raw, &z, &row(personal, r), &row(&other, o), kept[r] == 0.0)
         };
         let vectors = (0..n).flat_map(|r| forward(r, r * others / n).0);
         let fits = (0..SAMPLES).flat_map(|s| forward(s * n / SAMPLES, s * others / SAMPLES).1);
         vectors.chain(fits).collect()
     };
-    let (lent, bare) = (tensor::<3>(&gated, [2, n, M], &device()).require_grad(), tensor::<3>(&plain, [1, n, M], &device()).require_grad());
+    let (raw, bare) = (tensor::<3>(&gated, [2, n, M], &device()).require_grad(), tensor::<3>(&plain, [1, n, M], &device()).require_grad());
     let own = tensor::<2>(&personal, [n, M], &device()).require_grad();
     let enhancing = Enhancing {
-        gated: Some(lent.clone()),
+        gated: Some(raw.clone()),
         plain: Some(bare.clone()),
         personal: Some(own.clone()),
         kept: Some(tensor::<2>(&kept, [n, 1], &device()).inner()),
@@ -294,14 +293,14 @@ fn enhancement_is_the_oracles(n: usize, others: usize, fitted: bool) {
     let all = [chosen, if fitted { chosen_fits } else { Vec::new() }].concat();
     let slopes =
         |x: &[f64], f: &dyn Fn(&[f64]) -> Vec<f64>| -> Vec<f64> { (0..x.len()).map(|i| slope(|x| dot(&f(x), &all), x, i)).collect() };
-    let in_lent = slopes(&gated, &|x| told(x, &plain, &personal, &oracle));
+    let in_raw = slopes(&gated, &|x| told(x, &plain, &personal, &oracle));
     let in_plain = slopes(&plain, &|x| told(&gated, x, &personal, &oracle));
     let in_personal = slopes(&personal, &|x| told(&gated, &plain, x, &oracle));
     let in_scale = slopes(&oracle.scale.concat(), &|x| {
         let scale = x.chunks(M + usize::from(fitted)).map(<[f64]>::to_vec).collect();
         told(&gated, &plain, &personal, &EnhancementOracle { scale, ..oracle.clone() })
     });
-    assert_close(&block_on(read(lent.grad(&gradients).unwrap())), &in_lent, 2e-4);
+    assert_close(&block_on(read(raw.grad(&gradients).unwrap())), &in_raw, 2e-4);
     assert_close(&block_on(read(bare.grad(&gradients).unwrap())), &in_plain, 2e-4);
     assert_close(&block_on(read(own.grad(&gradients).unwrap())), &in_personal, 2e-4);
     assert_close(&block_on(read(module.scale.val().grad(&gradients).unwrap())), &in_scale, 2e-4);

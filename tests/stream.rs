@@ -36,7 +36,7 @@ fn config() -> Config {
         item_children: 2,
         warm_up: 4,
         learning_rate: 0.02,
-        panel: 16,
+        probe_set: 16,
         evaluate_every: 1_000,
         streaming_test: true,
         variants: Variants(Variant::ALL.to_vec()),
@@ -147,7 +147,7 @@ fn who_learns_nothing_gains_nothing_and_who_learns_does_not_stay() {
     let longer = Config { rows: 2_048, train_share: 0.5, ..config() };
     // Running means move at no configured rate.
     let rates = Config { learning_rate: 1e-7, rho: 0.0, lambda: 0.0, eta: 0.0, ..longer.clone() };
-    let still = Config { memory_start: MemoryStart::Zero, lent_centred: false, centred: false, ..rates };
+    let still = Config { memory_start: MemoryStart::Zero, enhancement_centred: false, centred: false, ..rates };
     let change = |config: &Config| -> Vec<f64> {
         let (events, _) = generated(config);
         let areas = |kind| scores(&events, kind).into_iter().map(|score| score.auc.all.value).collect::<Vec<f64>>();
@@ -183,11 +183,11 @@ fn arrays(weights: &[Vec<u8>]) -> Vec<checkpoint::Arrays> {
 }
 
 #[test]
-fn neither_the_panel_nor_the_frozen_test_moves_anything() {
+fn neither_the_probe_set_nor_the_frozen_test_moves_anything() {
     let rarely = Config { streaming_test: false, variants: Variants(vec![Variant::Ple, Variant::DuiaItems]), ..config() };
     let often = Config { evaluate_every: 3, ..rarely.clone() };
     let (_, weights) = generated(&rarely);
-    assert_eq!(arrays(&weights), arrays(&generated(&often).1), "the panel is looked at without being touched");
+    assert_eq!(arrays(&weights), arrays(&generated(&often).1), "the probe set is scored and changes nothing");
     let opened = block_on(device::open(DeviceChoice::Cpu, &rarely, &mut |_| {})).unwrap();
     let mut comparison =
         Comparison::new(rarely.clone(), Arc::new(Generator::new(&rarely)), &opened.device, opened.watch, &mut |_| {}).unwrap();

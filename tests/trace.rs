@@ -44,7 +44,7 @@ fn config() -> Config {
         warm_up: 2,
         reseed_expect: 2.0,
         cluster_share: 0.5,
-        panel: 64,
+        probe_set: 64,
         variants: Variants(vec![Variant::Ple, VARIANT]),
         ..Config::default()
     }
@@ -188,7 +188,7 @@ fn assert_rows(got: &Rows, expected: &Rows, bound: f64) {
     assert_close(&got.concat(), &expected.concat(), bound);
 }
 
-/// The logits of both tasks before there is anything to lend: what memories give is zero.
+/// The logits of both tasks before there are centres: memories give zero.
 fn ple(trace: &Trace, request: &[f64], candidate: &[f64]) -> [f64; 2] {
     let (of_request, of_candidate) =
         (trace.before(0, "network.ple.first.joint.request"), trace.before(0, "network.ple.first.joint.candidate"));
@@ -478,7 +478,7 @@ fn trained(config: &Config) -> (Learner, Vec<Batch>, Vec<u32>) {
     let mut learner = fresh(config);
     (0..6).for_each(|_| drop(block_on(learner.learn(Arc::new(replay.next_train().unwrap()))).unwrap()));
     let categories = (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect();
-    (learner, dataset.panel(64), categories)
+    (learner, dataset.probe_set(64), categories)
 }
 
 /// A ranker before its first step.

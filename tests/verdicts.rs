@@ -8,7 +8,7 @@ use std::process::Output;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-const SMALL: &str = "users=200 items=800 user_groups=4 panel=64 evaluate_every=5 rows=20000";
+const SMALL: &str = "users=200 items=800 user_groups=4 probe_set=64 evaluate_every=5 rows=20000";
 
 /// `duia train` of a small run with these settings into the folder's `run`.
 fn train(folder: &TempDir, settings: &str) -> Output {

@@ -39,11 +39,11 @@ pub enum Command {
     Train(Train),
     /// Which part of DUIA helps whom? Races all models over several seeds: Tables 2, 4 and 5 of the paper.
     ///
-    /// Each race is kept when it is finished: stop it at any moment, and the same command goes on where it was.
+    /// Each run is kept when it is finished: stop at any moment, and the same command goes on where it was.
     Ablate(Ablate),
     /// How does it depend on a size, and from which size on does it pay? Tables 7, 8 and 9 of the paper, and more.
     ///
-    /// Each race is kept when it is finished: stop it at any moment, and the same command goes on where it was.
+    /// Each run is kept when it is finished: stop at any moment, and the same command goes on where it was.
     Sweep(Sweep),
     /// What would users take up? A simulated online A/B experiment on the synthetic stream: Table 6 of the paper.
     ///

@@ -42,10 +42,10 @@ impl Console {
             }
             Event::Device(device) => self.line(&device_text(device)),
             Event::Data(data) => data_text(data).iter().for_each(|line| self.line(line)),
-            Event::Ready { variants, steps, panel_positives, .. } => self.begin(variants, *steps, *panel_positives),
+            Event::Ready { variants, steps, probe_positives, .. } => self.begin(variants, *steps, *probe_positives),
             Event::Progress { step, samples_per_second, .. } => self.progress(*step, *samples_per_second),
             Event::Tested { kind, rows, of } => self.tested(*kind, *rows, *of),
-            Event::Evaluation(evaluation) if evaluation.kind == TestKind::Panel => self.areas = areas_text(&self.variants, evaluation),
+            Event::Evaluation(evaluation) if evaluation.kind == TestKind::ProbeSet => self.areas = areas_text(&self.variants, evaluation),
             _ => {}
         }
     }
@@ -68,14 +68,14 @@ impl Console {
         }
     }
 
-    fn begin(&mut self, variants: &[Variant], steps: u64, panel_positives: u64) {
+    fn begin(&mut self, variants: &[Variant], steps: u64, probe_positives: u64) {
         self.variants = variants.to_vec();
         let names: Vec<&str> = variants.iter().map(|variant| variant.name()).collect();
         self.line(&format!(
-            "Training {} side by side for {} steps; the AUC on the way is that of a panel of {} test positives.",
+            "Training {} side by side for {} steps; the AUC on the way is that of a probe set of {} test positives.",
             names.join("; "),
             whole(steps),
-            whole(panel_positives)
+            whole(probe_positives)
         ));
         self.meter = Some(Meter::new(steps, Unit::Each("step")));
     }

@@ -61,9 +61,9 @@ pub fn score(area: f64, lift: Option<f64>) -> Score {
         auc_without_repeats: auc,
         auc_seen_items: auc,
         lift: lift.map(by_group),
-        rung: None,
+        lift_over_parent: None,
         lift_without_repeats: lift,
-        rung_without_repeats: None,
+        lift_over_parent_without_repeats: None,
         slices: [Slice::Decile(0), Slice::TailItems, Slice::HeadItems].map(|slice| SliceScore { slice, auc, lift }).to_vec(),
     }
 }
@@ -74,7 +74,7 @@ pub fn record(config: &Config) -> Record {
     let variants = config.variants.0.clone();
     let mut record = Record::default();
     record.take(Event::Data(data()));
-    record.take(Event::Ready { variants: variants.clone(), steps: 10, panel_positives: 64, losses: Vec::new() });
+    record.take(Event::Ready { variants: variants.clone(), steps: 10, probe_positives: 64, losses: Vec::new() });
     record.take(Event::Losses { step: 10, losses: vec![[("loss_mtl", 0.5)].into_iter().collect(); variants.len()] });
     record.take(Event::Progress { step: 10, samples: 5_120, samples_per_second: 1_000.0 });
     let scores = |more: f64, gain: f64| {

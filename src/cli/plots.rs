@@ -42,8 +42,8 @@ fn curve(series: &Series, name: impl Into<String>, line: ShapeStyle, variant: Va
 
 fn areas(record: &Record) -> Vec<Panel> {
     [
-        ("AUC of low-active users: panel, and at the end the test set", "low"),
-        ("AUC of high-active users: panel, and at the end the test set", "high"),
+        ("AUC of low-active users: probe set, and at the end the test set", "low"),
+        ("AUC of high-active users: probe set, and at the end the test set", "high"),
     ]
     .map(|(title, group)| {
         let of_variant = |(place, &variant): (usize, &Variant)| Curve {
@@ -124,12 +124,12 @@ mod tests {
     fn an_empty_run_and_figures_that_do_not_exist_can_be_drawn() {
         let mut record = Record::default();
         assert_eq!(all(&record).unwrap().len(), 3);
-        record.take(Event::Ready { variants: Variant::ALL.to_vec(), steps: 1, panel_positives: 1, losses: Vec::new() });
+        record.take(Event::Ready { variants: Variant::ALL.to_vec(), steps: 1, probe_positives: 1, losses: Vec::new() });
         let missing = Auc { value: f64::NAN, standard_error: f64::NAN, ..Auc::default() };
         let score = Score { auc: ByGroup { all: missing, low: missing, high: Auc { value: 0.5, ..missing } }, ..Score::default() };
         let scores = vec![score; Variant::ALL.len()];
         record.take(Event::Losses { step: 1, losses: vec![[("loss_mtl", f32::INFINITY)].into_iter().collect(); Variant::ALL.len()] });
-        record.take(Event::Evaluation(Evaluation { step: 1, kind: TestKind::Panel, scores: scores.clone() }));
+        record.take(Event::Evaluation(Evaluation { step: 1, kind: TestKind::ProbeSet, scores: scores.clone() }));
         let health = example::health(Variant::Duia, Side::Items);
         record.take(Event::Clusters(ClusterHealth { relative_error: f64::NAN, nmi: Some(f64::NAN), ..health }));
         record.take(Event::Evaluation(Evaluation { step: 1, kind: TestKind::Whole, scores }));

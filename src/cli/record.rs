@@ -12,7 +12,7 @@ use super::series::Series;
 pub struct Record {
     pub device: Option<DeviceReport>,
     pub data: Option<DataReport>,
-    /// The models that race, in order.
+    /// The models that are compared, in order.
     pub variants: Vec<Variant>,
     /// Steps of the whole run.
     pub planned_steps: u64,
@@ -34,7 +34,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Whether the scores are of the whole test set; else of the panel, where a run failed on its way.
+    /// Whether the scores are of the whole test set; else of the probe set, where a run failed on its way.
     pub fn is_tested(&self) -> bool {
         self.evaluation.as_ref().is_some_and(|evaluation| evaluation.kind == TestKind::Whole)
     }
@@ -60,7 +60,7 @@ impl Record {
             Event::Evaluation(evaluation) => {
                 self.series.add_evaluation(&self.variants, &evaluation);
                 match evaluation.kind {
-                    TestKind::Panel | TestKind::Whole => self.evaluation = Some(evaluation),
+                    TestKind::ProbeSet | TestKind::Whole => self.evaluation = Some(evaluation),
                     TestKind::Streaming => self.streaming = Some(evaluation),
                 }
             }

@@ -14,15 +14,15 @@
 //! | `samples` | samples that each model has seen |
 //! | `seconds` | wall time of the whole run, reading, evaluating and compiling included |
 //! | `samples_per_second` | speed of training alone, all models together |
-//! | `whole_test_set` | whether the scores are of the whole test set; else of the panel, where a run failed or its test was left out |
+//! | `whole_test_set` | whether the scores are of the whole test set; else of the probe set, where a run failed or its test was left out |
 //! | `models` | one entry a model: `variant`, `name`, its last `losses` by their names in `series.csv` (none of a rule), its `score`, its score in the `streaming` test or null |
 //! | `clusters` | state of the clusters over the test positives, one entry for each `variant` and `side` (`users`, `items`) |
 //! | `failure` | null, or what failed, in detail, and what to do next |
 //!
 //! A `score` holds `auc` (`all`, `low`, `high`, each with `value`, `standard_error`, `positives`, `negatives`), `gauc`
 //! (`value`, `standard_error`, `users`), `auc_without_repeats`, `auc_seen_items` and, from the second model on, `lift`: the paired difference from the first
-//! by group, with its standard error, `lift_without_repeats` and `gauc_lift`. All errors are clustered by user. In both tests of the whole test set there are also `rung` and
-//! `rung_without_repeats`, the paired differences from the model that this one adds something to (where that one raced and is not the first), and `slices`: area and lift over parts of
+//! by group, with its standard error, `lift_without_repeats` and `gauc_lift`. All errors are clustered by user. In both tests of the whole test set there are also `lift_over_parent` and
+//! `lift_over_parent_without_repeats`, the paired differences from the model that this one adds something to (where that one was compared and is not the first), and `slices`: area and lift over parts of
 //! the test. A figure that does not exist (an area with one class missing) is null.
 
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ pub struct Report<'a> {
     failure: Option<&'a Failure>,
 }
 
-/// One model of the race.
+/// One model of the comparison.
 #[derive(Debug, Serialize)]
 struct Model<'a> {
     variant: Variant,

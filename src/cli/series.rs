@@ -4,12 +4,12 @@
 //! equal configurations give equal bytes. A variant is its key in configurations. A figure that does not exist (an area
 //! with one class missing) is empty, and so are the error and the positives of a figure that has none. Metrics:
 //!
-//! - `panel.*` on the panel of live curves, `test.*` on the whole test set at the end: `auc.all`, `auc.low`, `auc.high`
+//! - `panel.*` on the probe set of live curves, `test.*` on the whole test set at the end: `auc.all`, `auc.low`, `auc.high`
 //!   (low-active and high-active users), `auc.without_repeats`, `auc.seen_items`, `gauc`, and `lift.all`, `lift.low`,
 //!   `lift.high`, `lift.without_repeats`, `lift.gauc`, the paired difference from the first variant; all errors are clustered by
 //!   user;
 //! - `streaming.*`, the same as `test.*` but for clusters: the test set once more, each batch scored and then trained on;
-//! - `test.rung.*` by group and without repeats: the paired difference from the variant that this one adds something to, where that one raced
+//! - `test.rung.*` by group and without repeats: the paired difference from the variant that this one adds something to, where that one was compared
 //!   and is not the first;
 //! - `test.auc.PART` and `test.lift.PART` over parts of the test: `decile.0` (the least active tenth of the users) to
 //!   `decile.9`, `tail_items`, `head_items`, `seen_and_new` (items seen in training, new to the user), and `user_rows.N` and `item_rows.N`, where the user or the item had N rows
@@ -84,7 +84,7 @@ impl Series {
     pub fn add_evaluation(&mut self, variants: &[Variant], evaluation: &Evaluation) {
         let set = match evaluation.kind {
             TestKind::Streaming => "streaming",
-            TestKind::Panel | TestKind::Whole => {
+            TestKind::ProbeSet | TestKind::Whole => {
                 self.whole = evaluation.kind == TestKind::Whole;
                 self.set()
             }
@@ -102,12 +102,12 @@ impl Series {
                 add(format!("auc.{name}"), value, Some(standard_error), Some(positives));
             }
             add("gauc".into(), score.gauc.value, Some(score.gauc.standard_error), None);
-            for (what, lifts) in [("lift", score.lift), ("rung", score.rung)] {
+            for (what, lifts) in [("lift", score.lift), ("rung", score.lift_over_parent)] {
                 for (group, lift) in lifts.iter().flat_map(by_group) {
                     add(format!("{what}.{group}"), lift.value, Some(lift.standard_error), None);
                 }
             }
-            for (what, lift) in [("lift", score.lift_without_repeats), ("rung", score.rung_without_repeats)] {
+            for (what, lift) in [("lift", score.lift_without_repeats), ("rung", score.lift_over_parent_without_repeats)] {
                 if let Some(Lift { value, standard_error }) = lift {
                     add(format!("{what}.without_repeats"), value, Some(standard_error), None);
                 }
@@ -226,12 +226,12 @@ mod tests {
         let lift = Lift { value: 0.25, standard_error: 0.125 };
         let scored =
             Score { auc: ByGroup { all: area(0.75, 0.125), low: area(f64::NAN, f64::NAN), ..ByGroup::default() }, ..Score::default() };
-        series.add_evaluation(&variants, &Evaluation { step: 4, kind: TestKind::Panel, scores: vec![scored.clone()] });
+        series.add_evaluation(&variants, &Evaluation { step: 4, kind: TestKind::ProbeSet, scores: vec![scored.clone()] });
         series.add_clusters(&health(4, Some(0.5)));
-        let rung = Some(ByGroup { low: lift, ..ByGroup::default() });
+        let lift_over_parent = Some(ByGroup { low: lift, ..ByGroup::default() });
         let slices = vec![SliceScore { slice: Slice::UserRows(Earlier::UpTo2), auc: area(0.5, 0.25), lift: Some(lift) }];
         let gauc = Gauc { value: 0.75, standard_error: 0.25, users: 3 };
-        let whole = Score { rung, slices, gauc, gauc_lift: Some(lift), ..scored };
+        let whole = Score { lift_over_parent, slices, gauc, gauc_lift: Some(lift), ..scored };
         series.add_evaluation(&variants, &Evaluation { step: 9, kind: TestKind::Whole, scores: vec![whole.clone()] });
         series.add_clusters(&health(9, None));
         series.add_evaluation(&variants, &Evaluation { step: 9, kind: TestKind::Streaming, scores: vec![whole] });

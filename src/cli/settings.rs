@@ -80,11 +80,19 @@ fn with(config: &Config, assignment: &str) -> Result<(String, Config), Refusal> 
     if key == "preset" {
         return Err(Refusal::input("`--set preset` would change the name and none of the sizes", format!("Write --preset {value}")));
     }
+    let key = present_name(key);
     match config.with(key, value) {
         Ok(Some(changed)) => Ok((key.into(), changed)),
         Ok(None) => Err(unknown(key)),
         Err(error) => Err(Refusal::input(error, ALL_KEYS)),
     }
+}
+
+/// The key itself, or where it was renamed its present name, which is said.
+fn present_name(key: &str) -> &str {
+    let Some(now) = Config::renamed(key) else { return key };
+    warn(&Notice::Renamed { key: key.into(), now }.to_string());
+    now
 }
 
 fn unknown(key: &str) -> Refusal {
@@ -106,14 +114,20 @@ fn from_file(path: &Path, base: impl Fn(Preset) -> Config) -> Result<(Config, Ve
         Ok(Value::Object(fields)) => fields,
         _ => return Err(refuse("its preset has no keys".into())),
     };
+    let mut written = Vec::new();
     for (key, value) in &given {
-        match fields.get_mut(key) {
+        let name = present_name(key);
+        if name != key && given.contains_key(name) {
+            return Err(refuse(format!("it holds both `{name}` and its earlier name `{key}`")));
+        }
+        match fields.get_mut(name) {
             Some(field) => *field = value.clone(),
             None => return Err(refuse(format!("`{key}` is not a key of the configuration"))),
         }
+        written.push(name.to_string());
     }
     let config = serde_json::from_value(Value::Object(fields)).map_err(|error| refuse(error.to_string()))?;
-    Ok((config, given.into_iter().map(|(key, _)| key).collect()))
+    Ok((config, written))
 }
 
 #[cfg(test)]
@@ -143,6 +157,16 @@ mod tests {
         let long = Config { rho: 0.3, ..Config::preset(Preset::Long) };
         assert_eq!(file(&serde_json::to_string(&long).unwrap()).unwrap(), long);
         assert_eq!(file(r#"{"preset": "long", "rho": 0.3}"#).unwrap(), long);
+    }
+
+    #[test]
+    fn keys_that_were_renamed_are_still_read() {
+        let flags = settings(&["withheld_share=0.25", "lent_centred=false", "panel=64"]).resolve().unwrap();
+        let old = file(r#"{"withheld_share": 0.25, "lent_centred": false, "panel": 64}"#).unwrap();
+        assert_eq!(flags, Config { enhancement_dropout: 0.25, enhancement_centred: false, probe_set: 64, ..Config::default() });
+        assert_eq!(old, flags);
+        let both = file(r#"{"panel": 64, "probe_set": 32}"#).unwrap_err().to_string();
+        assert!(both.contains("both `probe_set` and its earlier name `panel`"), "{both}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub fn summary(record: &Record, config: &Config, seconds: f64) -> String {
     if let Some(ClusterHealth { positives, .. }) = record.clusters.first() {
         parts.push(format!(
             "Clusters over {} test positives. Hit rate: centres nearest to one. Perplexity: over the number of centres.\n\
-             Error: squared, relative to one centre. Stopped: positives that were lent nothing, for a negative correlation.",
+             Error: squared, relative to one centre. Stopped: positives without enhancement vectors, for a negative correlation.",
             whole(*positives)
         ));
         parts.push(clusters(&record.clusters).to_string());
@@ -55,7 +55,7 @@ pub fn summary(record: &Record, config: &Config, seconds: f64) -> String {
 }
 
 fn scores_title(record: &Record, evaluation: &Evaluation) -> String {
-    let set = if record.is_tested() { "the whole test set" } else { "the panel (the whole test set was not scored)" };
+    let set = if record.is_tested() { "the whole test set" } else { "the probe set (the whole test set was not scored)" };
     let synthetic = record.data.as_ref().is_some_and(|data| data.origin == Origin::Synthetic);
     let stream = if synthetic { " of the synthetic stream" } else { "" };
     let Auc { positives, negatives, .. } = evaluation.scores.first().map(|score| score.auc.all).unwrap_or_default();
@@ -134,8 +134,8 @@ fn differences(variants: &[Variant], scores: &[Score]) -> Table {
         }
     }
     for (variant, score) in variants.iter().zip(scores) {
-        if let (Some(rung), Some(below)) = (score.rung, variant.parent()) {
-            add(variant, &below, rung);
+        if let (Some(lift), Some(parent)) = (score.lift_over_parent, variant.parent()) {
+            add(variant, &parent, lift);
         }
     }
     table
@@ -210,7 +210,7 @@ mod tests {
         let scores = &mut record.evaluation.as_mut().unwrap().scores;
         scores[1].auc.high.value = f64::NAN;
         let duia = config.variants.0.iter().position(|&variant| variant == Variant::Duia).unwrap();
-        scores[duia].rung = scores[1].lift;
+        scores[duia].lift_over_parent = scores[1].lift;
         let text = summary(&record, &config, 12.0);
         for part in [
             "0.8000 ± 0.0020",

@@ -90,14 +90,18 @@ const FIELDS: &[(&str, Allowed)] = &[
     ("cluster_share", Number(0.001, 1.0)),
     ("stop_rule", OneOf(&["either", "per-level"])),
     ("enhancement_scale", Number(0.0, 10.0)),
-    ("withheld_share", Number(0.0, 0.95)),
-    ("lent_centred", Switch),
+    ("enhancement_dropout", Number(0.0, 0.95)),
+    ("enhancement_centred", Switch),
     ("consumers", Whole(1, 64)),
     ("adaptation_weight", Number(0.0, 10.0)),
     ("evaluate_every", Whole(1, 1_000_000)),
-    ("panel", Whole(16, 1_000_000)),
+    ("probe_set", Whole(16, 1_000_000)),
     ("streaming_test", Switch),
 ];
+
+/// Keys of earlier files, flags and links, each with its present name.
+const RENAMED: [(&str, &str); 3] =
+    [("withheld_share", "enhancement_dropout"), ("lent_centred", "enhancement_centred"), ("panel", "probe_set")];
 
 /// Fields that are at most another one: the second bounds the first. A bound that is itself bounded comes first.
 pub(super) const BOUNDS: [(&str, &str); 4] =
@@ -197,6 +201,11 @@ impl Config {
         nearest(typed, keys())
     }
 
+    /// The present name of a key that was renamed.
+    pub fn renamed(key: &str) -> Option<&'static str> {
+        RENAMED.iter().find(|(old, _)| *old == key).map(|(_, now)| *now)
+    }
+
     /// The fields as text, in order.
     pub(super) fn pairs(&self) -> Vec<(String, String)> {
         serde_urlencoded::to_string(self).ok().and_then(|text| serde_urlencoded::from_str(&text).ok()).unwrap_or_default()
@@ -260,6 +269,18 @@ mod tests {
                 assert!(text == value || text.parse::<f64>() == value.parse(), "{key} = {value} became {text}");
             }
         }
+    }
+
+    /// `serde` reads the old names of whole files by the aliases in [`Config`].
+    #[test]
+    fn renamed_keys_are_still_read_from_a_whole_file() {
+        let config = Config { enhancement_dropout: 0.25, enhancement_centred: false, probe_set: 64, ..Config::default() };
+        let mut file = serde_json::to_string(&config).unwrap();
+        for (old, now) in RENAMED {
+            assert!(allowed(old).is_none() && file.contains(&format!("\"{now}\"")), "{old}");
+            file = file.replace(&format!("\"{now}\""), &format!("\"{old}\""));
+        }
+        assert_eq!(serde_json::from_str::<Config>(&file).unwrap(), config);
     }
 
     #[test]

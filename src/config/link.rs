@@ -32,6 +32,13 @@ pub enum Notice {
         /// The value in its place.
         used: String,
     },
+    /// The key has another name now; its value counts.
+    Renamed {
+        /// The key in the link.
+        key: String,
+        /// Its name.
+        now: &'static str,
+    },
     /// A key stands in the link more than once.
     Repeated {
         /// The key.
@@ -64,6 +71,7 @@ impl fmt::Display for Notice {
             Self::Unknown { key, meant: None } => write!(f, "`{}` is not a setting and is ignored.", shortened(key)),
             Self::MoreUnknown { count } => write!(f, "{count} more keys are not settings and are ignored."),
             Self::Refused { error, used } => write!(f, "{error}. Instead, {used} is used."),
+            Self::Renamed { key, now } => write!(f, "`{key}` is now called `{now}`."),
             Self::Repeated { key } => write!(f, "{key} stands in the link more than once: the last one counts."),
             Self::Follows { key, from, to, bound } => {
                 write!(f, "{key} is {to} instead of {from}, because it cannot be more than {bound} = {to}.")
@@ -107,7 +115,9 @@ impl Config {
     ///
     /// The configuration is always valid.
     pub fn from_link(text: &str, others: &[&str]) -> (Self, Vec<Notice>) {
-        let (given, mut notices) = distinct(link_pairs(text));
+        let (pairs, mut notices) = by_present_names(link_pairs(text));
+        let (given, repeated) = distinct(pairs);
+        notices.extend(repeated);
         let of = |key: &str| given.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
         let version = of("version").filter(|found| found.parse::<u64>().is_ok_and(|found| found != u64::from(VERSION)));
         if let Some(found) = version {
@@ -168,7 +178,7 @@ impl Config {
         let refused = notices.into_iter().find_map(|notice| match notice {
             Notice::Refused { error, .. } => Some(error),
             Notice::Version { found } => Some(ConfigError::new("version", found, VERSION.to_string())),
-            Notice::Unknown { .. } | Notice::MoreUnknown { .. } | Notice::Repeated { .. } | Notice::Follows { .. } => None,
+            _ => None,
         });
         refused.map_or(Ok(config), Err)
     }
@@ -192,6 +202,19 @@ impl Config {
     pub(crate) fn text_of(&self, key: &str) -> String {
         self.pairs().into_iter().find(|(name, _)| name == key).map(|(_, value)| value).unwrap_or_default()
     }
+}
+
+/// Pairs whose keys have their present names, and which had others.
+fn by_present_names(pairs: Vec<(String, String)>) -> (Vec<(String, String)>, Vec<Notice>) {
+    let mut notices = Vec::new();
+    let pairs = pairs.into_iter().map(|(key, value)| match Config::renamed(&key) {
+        None => (key, value),
+        Some(now) => {
+            notices.push(Notice::Renamed { key, now });
+            (now.into(), value)
+        }
+    });
+    (pairs.collect(), notices)
 }
 
 /// The last value of each key, in the order of the keys' first appearance, and which keys came with several.
@@ -284,6 +307,19 @@ mod tests {
         );
         assert_eq!(read("#thme=dark").1, ["`thme` is not a setting and is ignored: did you mean `theme`?"]);
         assert_eq!(read("#seed=1&seed=2&seed=2").1, ["seed stands in the link more than once: the last one counts."]);
+    }
+
+    #[test]
+    fn a_renamed_key_counts_and_its_present_name_is_said() {
+        let (config, said) = read("#withheld_share=0.25&lent_centred=false&panel=64");
+        assert_eq!((config.enhancement_dropout, config.enhancement_centred, config.probe_set), (0.25, false, 64));
+        let names = ["`withheld_share` is now called `enhancement_dropout`.", "`lent_centred` is now called `enhancement_centred`."];
+        assert_eq!(said, [&names[..], &["`panel` is now called `probe_set`."]].concat());
+        assert!(config.to_link().ends_with("enhancement_dropout=0.25&enhancement_centred=false&probe_set=64"));
+        let (config, said) = read("#probe_set=32&panel=64");
+        assert_eq!(config.probe_set, 64);
+        assert_eq!(said[1], "probe_set stands in the link more than once: the last one counts.");
+        assert!(read("#panel=few").1[1].starts_with("probe_set = few cannot be used"));
     }
 
     /// `users=10` was once refused for `user_groups`, which nobody wrote.

@@ -364,7 +364,7 @@ impl Dataset {
 
     /// A fixed part of the test for live curves: one sample, chosen by hash, out of each of `positives` equal spans of the
     /// test; all samples where the test has no more.
-    pub fn panel(&self, positives: usize) -> Vec<Batch> {
+    pub fn probe_set(&self, positives: usize) -> Vec<Batch> {
         let inner = &self.inner;
         let hash = Counter::new(inner.seed, Stream::Sample).lane(1);
         let (test, number) = (inner.samples.test(), inner.samples.test().len() as u64);
@@ -879,7 +879,7 @@ mod tests {
             let last = dataset.inner.passes - 1;
             let expected: Vec<Batch> = test_batches(&first).into_iter().map(|batch| Batch { pass: last, ..batch }).collect();
             assert_eq!(test_batches(&dataset), expected);
-            assert_eq!(dataset.panel(50), first.panel(50));
+            assert_eq!(dataset.probe_set(50), first.probe_set(50));
             let mut replay = dataset.replay();
             while replay.next_train().is_some() {}
             assert_eq!(expected, std::iter::from_fn(|| replay.next_test()).collect::<Vec<_>>());
@@ -920,20 +920,20 @@ mod tests {
     }
 
     #[test]
-    fn the_panel_is_an_even_fixed_part_of_the_test() {
+    fn the_probe_set_is_an_even_fixed_part_of_the_test() {
         let (events, dataset) = open(&small());
-        let panel = dataset.panel(50);
-        assert_eq!(panel.iter().map(|b| b.valid).collect::<Vec<_>>(), [32, 18]);
-        assert_eq!(panel, dataset.panel(50));
+        let probe_set = dataset.probe_set(50);
+        assert_eq!(probe_set.iter().map(|b| b.valid).collect::<Vec<_>>(), [32, 18]);
+        assert_eq!(probe_set, dataset.probe_set(50));
         // Which row a sample is shows in its user, item and history: find each in its span of 20 rows.
-        let requests = panel.iter().flat_map(|b| (0..b.valid).map(move |r| (b, r)));
+        let requests = probe_set.iter().flat_map(|b| (0..b.valid).map(move |r| (b, r)));
         for (span, (batch, r)) in requests.enumerate() {
             let rows = 4_000 + 20 * span..4_020 + 20 * span;
             let row = rows.into_iter().find(|&row| (events[row].user, events[row].item) == (batch.user[r], batch.item[2 * r]));
             assert!(row.is_some(), "span {span}");
             assert!(batch.clustered[r] == 0.0);
         }
-        assert_eq!(dataset.panel(1_000_000), test_batches(&dataset));
+        assert_eq!(dataset.probe_set(1_000_000), test_batches(&dataset));
     }
 
     #[test]

@@ -59,15 +59,15 @@ pub struct Score {
     pub auc_without_repeats: Auc,
     /// As [`Score::lift`], without those positives.
     pub lift_without_repeats: Option<Lift>,
-    /// As [`Score::rung`], without those positives.
-    pub rung_without_repeats: Option<Lift>,
+    /// As [`Score::lift_over_parent`], without those positives.
+    pub lift_over_parent_without_repeats: Option<Lift>,
     /// The area over rows whose items were seen in training.
     pub auc_seen_items: Auc,
     /// Paired difference from the first variant; none for the first itself.
     pub lift: Option<ByGroup<Lift>>,
-    /// Paired difference from [`crate::variants::Variant::parent`], where that one races too and is not the first. Not on the panel.
-    pub rung: Option<ByGroup<Lift>>,
-    /// Finer parts of the test. Empty on the panel.
+    /// Paired difference from [`crate::variants::Variant::parent`], where that one is compared too and is not the first. Not on the probe set.
+    pub lift_over_parent: Option<ByGroup<Lift>>,
+    /// Finer parts of the test. Empty on the probe set.
     pub slices: Vec<SliceScore>,
 }
 
@@ -120,8 +120,8 @@ pub struct SliceScore {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TestKind {
-    /// The panel of live curves, memories frozen.
-    Panel,
+    /// The probe set of live curves, memories frozen.
+    ProbeSet,
     /// The whole test set at the end, memories frozen.
     Whole,
     /// The whole test set after that: each batch is scored, then trained on (A15).

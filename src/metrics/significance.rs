@@ -106,7 +106,7 @@ mod tests {
         use crate::counter::{Counter, Stream};
         let noise = Counter::new(5, Stream::Choices);
         let share = |critical: f64| {
-            let any = |draw: u64| (0..8).any(|rung| noise.normal(2 * (8 * draw + rung)).abs() > critical);
+            let any = |draw: u64| (0..8).any(|comparison| noise.normal(2 * (8 * draw + comparison)).abs() > critical);
             (0..4_000).filter(|&draw| any(draw)).count() as f64 / 4_000.0
         };
         assert!((share(critical(8, None)) - 0.05).abs() < 0.015, "{}", share(critical(8, None)));

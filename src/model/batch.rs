@@ -278,8 +278,8 @@ pub struct Loader {
     users: RowPlanner,
     items: RowPlanner,
     random: Counter,
-    withheld: Counter,
-    withheld_share: f64,
+    dropout: Counter,
+    enhancement_dropout: f64,
     batches: u64,
     device: Device,
 }
@@ -301,8 +301,8 @@ impl Loader {
             users: RowPlanner::new(v.users as usize),
             items: RowPlanner::new(v.items as usize),
             random: Counter::new(config.seed, Stream::Views),
-            withheld: Counter::new(config.seed, Stream::Withheld),
-            withheld_share: config.withheld_share,
+            dropout: Counter::new(config.seed, Stream::Dropout),
+            enhancement_dropout: config.enhancement_dropout,
             batches: 0,
             device: device.clone(),
         }
@@ -333,8 +333,8 @@ impl Loader {
     /// Draws from whom dropout takes the enhancement vectors of this batch.
     fn kept(&self, batch: &Batch) -> Kept {
         let side = |lane: usize| {
-            let draws = self.withheld.lane(2 * self.batches + lane as u64);
-            move |request: usize| draws.uniform(request as u64) >= self.withheld_share
+            let draws = self.dropout.lane(2 * self.batches + lane as u64);
+            move |request: usize| draws.uniform(request as u64) >= self.enhancement_dropout
         };
         let (users, items) = (side(0), side(1));
         Kept {

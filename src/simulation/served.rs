@@ -1,4 +1,4 @@
-//! The models of a race as arms: trained side by side on the whole stream, then each in its own copy of the world.
+//! The models of a comparison as arms: trained side by side on the whole stream, then each in its own copy of the world.
 
 use std::sync::Arc;
 

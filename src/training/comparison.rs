@@ -51,7 +51,7 @@ pub struct Comparison {
     replay: Replay,
     learner: Learner,
     watch: Watch,
-    panel: Vec<Arc<Batch>>,
+    probe_set: Vec<Arc<Batch>>,
     pace: Pace,
     /// Steps of training; a streaming test takes more.
     step: u64,
@@ -83,7 +83,7 @@ impl Comparison {
         Ok(Self {
             categories: (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect(),
             replay: dataset.replay().ahead(BATCHES_AHEAD),
-            panel: dataset.panel(config.panel).into_iter().map(Arc::new).collect(),
+            probe_set: dataset.probe_set(config.probe_set).into_iter().map(Arc::new).collect(),
             steps,
             learner,
             pace: Pace::default(),
@@ -98,10 +98,10 @@ impl Comparison {
     /// What a watcher must know before the first step.
     pub fn introduce(&self, sink: &mut dyn FnMut(Event)) {
         sink(Event::Data(self.dataset.report()));
-        let positives = self.panel.iter().map(|batch| batch.valid as u64).sum();
+        let positives = self.probe_set.iter().map(|batch| batch.valid as u64).sum();
         let variants = self.config.variants.0.clone();
         let losses = loss_terms(&variants);
-        sink(Event::Ready { variants, steps: self.steps, panel_positives: positives, losses });
+        sink(Event::Ready { variants, steps: self.steps, probe_positives: positives, losses });
     }
 
     /// One step of every variant, the clocks, and an evaluation where one is due. `false` once the stream has ended.
@@ -119,7 +119,7 @@ impl Comparison {
         self.learn(Arc::new(batch), sink).await?;
         self.pace.time += begun.elapsed();
         if self.step.is_multiple_of(self.config.evaluate_every) || self.step == self.steps {
-            self.evaluate_panel(sink).await?;
+            self.evaluate_probe_set(sink).await?;
         }
         Ok(self.step < self.steps)
     }
@@ -203,21 +203,21 @@ impl Comparison {
         })
     }
 
-    /// Scores every variant on the panel and tells the losses of the last step, all in one read-back.
+    /// Scores every variant on the probe_set and tells the losses of the last step, all in one read-back.
     ///
     /// # Errors
     /// A device that failed or a model that diverged.
-    pub async fn evaluate_panel(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-        let (rankers, panel) = (self.learner.rankers(), self.panel.clone());
+    pub async fn evaluate_probe_set(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        let (rankers, probe_set) = (self.learner.rankers(), self.probe_set.clone());
         let mut test = Test::frozen(rankers, &self.categories, &self.dataset, &self.config);
         let mut readback = ReadBack::default();
         let losses = AskedLosses::ask(rankers, &mut readback);
-        let scores = test.ask(rankers, &panel, &mut readback);
+        let scores = test.ask(rankers, &probe_set, &mut readback);
         let mut answers = readback.answers().await?;
         self.tell_losses(losses.take(&mut answers)?, sink)?;
-        test.take(scores, &panel, &mut answers)?;
+        test.take(scores, &probe_set, &mut answers)?;
         let diverged = test.diverged();
-        test.report(self.step, TestKind::Panel, sink);
+        test.report(self.step, TestKind::ProbeSet, sink);
         self.require_none(diverged, self.step)?;
         self.watch.check()
     }

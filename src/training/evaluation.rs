@@ -156,7 +156,7 @@ impl Test {
 
     /// Tells the scores and the state of the clusters.
     pub fn report(self, step: u64, kind: TestKind, sink: &mut dyn FnMut(Event)) {
-        let scores = if kind != TestKind::Panel {
+        let scores = if kind != TestKind::ProbeSet {
             self.rows.score_whole(&self.predictions, &self.variants)
         } else {
             let base = baseline_of(&self.variants);

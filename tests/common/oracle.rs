@@ -136,11 +136,11 @@ fn first_level(ple: &Ple, experts: usize, gates: usize) -> (Vec<Vec<Layer>>, Vec
 
 /// `sigmoid(mu . v) mu` of both levels or, where a dot is negative, nothing (Eq. 6, the literal "or" of A10); and whether
 /// it stopped.
-pub fn lent(v: &[f64], mu: &[Vec<f64>; 2]) -> ([Vec<f64>; 2], f64) {
-    lent_unless(mu.iter().any(|mu| dot(mu, v) < 0.0), v, mu)
+pub fn equation_6(v: &[f64], mu: &[Vec<f64>; 2]) -> ([Vec<f64>; 2], f64) {
+    weighted_unless(mu.iter().any(|mu| dot(mu, v) < 0.0), v, mu)
 }
 
-fn lent_unless(stopped: bool, v: &[f64], mu: &[Vec<f64>; 2]) -> ([Vec<f64>; 2], f64) {
+fn weighted_unless(stopped: bool, v: &[f64], mu: &[Vec<f64>; 2]) -> ([Vec<f64>; 2], f64) {
     let weight = |mu: &[f64]| if stopped { 0.0 } else { sigmoid(dot(mu, v)) };
     (mu.clone().map(|mu| mu.iter().map(|x| weight(&mu) * x).collect()), f64::from(u8::from(stopped)))
 }
@@ -174,24 +174,24 @@ impl EnhancementOracle {
         Self { gates: gates.collect(), scale: chunks(scale, shape[2]), means: chunks(means.clone(), means.len() / (shape[0] + 1)) }
     }
 
-    /// Gate NU: `2 sigmoid(relu(z W + b) W' + b')`, `z = [lent; personal]`.
-    pub fn delta(&self, gate: usize, lent: &[f64], personal: &[f64]) -> Vec<f64> {
+    /// Gate NU: `2 sigmoid(relu(z W + b) W' + b')`, `z = [raw; personal]`.
+    pub fn delta(&self, gate: usize, raw: &[f64], personal: &[f64]) -> Vec<f64> {
         let [hidden, out] = &self.gates[gate];
-        let z = [lent, personal].concat();
+        let z = [raw, personal].concat();
         let x: Vec<f64> = linear(&z, &hidden.0, &hidden.1).into_iter().map(|x| x.max(0.0)).collect();
         linear(&x, &out.0, &out.1).into_iter().map(|x| 2.0 * sigmoid(x)).collect()
     }
 
-    /// The vectors `[vectors * m]` and their fits to `other` `[vectors]`, none on a side that is not fitted. The gates see `z`, which is `lent` but for the
-    /// gradient: theirs is stopped. Where everything is withheld, nothing is left.
-    pub fn forward(&self, lent: &[Vec<f64>], z: &[Vec<f64>], personal: &[f64], other: &[f64], withheld: bool) -> (Vec<f64>, Vec<f64>) {
+    /// The vectors `[vectors * m]` and their fits to `other` `[vectors]`, none on a side that is not fitted. The gates see `z`, which is `raw` but for the
+    /// gradient: theirs is stopped. Dropout leaves nothing.
+    pub fn forward(&self, raw: &[Vec<f64>], z: &[Vec<f64>], personal: &[f64], other: &[f64], is_dropped: bool) -> (Vec<f64>, Vec<f64>) {
         let (mut vectors, mut fits) = (Vec::new(), Vec::new());
         let of_other = self.means.last().expect("the other side's");
         let other = normed(&other.iter().zip(of_other).map(|(x, mean)| x - mean).collect::<Vec<_>>());
-        for (index, (lent, z)) in lent.iter().zip(z).enumerate() {
-            let delta = if index < self.gates.len() { self.delta(index, z, personal) } else { vec![1.0; lent.len()] };
-            let e: Vec<f64> = delta.iter().zip(lent).map(|(d, x)| d * x).collect();
-            let open = !withheld && e.iter().any(|&x| x != 0.0);
+        for (index, (raw, z)) in raw.iter().zip(z).enumerate() {
+            let delta = if index < self.gates.len() { self.delta(index, z, personal) } else { vec![1.0; raw.len()] };
+            let e: Vec<f64> = delta.iter().zip(raw).map(|(d, x)| d * x).collect();
+            let open = !is_dropped && e.iter().any(|&x| x != 0.0);
             let e = normed(&e.iter().zip(&self.means[index]).map(|(x, mean)| if open { x - mean } else { 0.0 }).collect::<Vec<_>>());
             fits.extend(self.scale[index].get(e.len()).map(|scale| scale * dot(&e, &other) / e.len() as f64));
             vectors.extend(e.iter().zip(&self.scale[index]).map(|(e, s)| e * s));
@@ -379,8 +379,8 @@ pub struct Oracle {
     pub consumers: Vec<Vec<f64>>,
     /// By user centre: what it has taken.
     user_hits: Vec<f64>,
-    /// By sample: whether everything is withheld from its user and from its item. None from anybody where it is empty.
-    withheld: Vec<[bool; 2]>,
+    /// By sample: whether dropout takes the vectors of its user and of its item; empty outside training.
+    dropped: Vec<[bool; 2]>,
 }
 
 impl Oracle {
@@ -430,15 +430,15 @@ impl Oracle {
                 .map(Consumers::assignments)
                 .map_or(Vec::new(), |c| chunks(block_on(read(c.rows())), 2 * config.consumers)),
             user_hits: ranker.memory(Side::Users).map_or(Vec::new(), |memory| block_on(read(memory.hits()))),
-            withheld: Vec::new(),
+            dropped: Vec::new(),
         }
     }
 
-    /// The same for a batch that trains, which withholds from some what is lent.
-    pub fn withholding(self, kept: &Kept) -> Self {
+    /// The same for a batch that trains, with its dropout.
+    pub fn with_dropout(self, kept: &Kept) -> Self {
         let (users, items) = (block_on(read(kept.users.clone())), block_on(read(kept.items.clone())));
         let candidates = items.len() / users.len();
-        Self { withheld: items.iter().enumerate().map(|(s, &item)| [users[s / candidates] == 0.0, item == 0.0]).collect(), ..self }
+        Self { dropped: items.iter().enumerate().map(|(s, &item)| [users[s / candidates] == 0.0, item == 0.0]).collect(), ..self }
     }
 
     fn embedding(&self, row: u32) -> &[f64] {
@@ -479,11 +479,11 @@ impl Oracle {
     }
 
     /// Vectors and a flag of centres, or nothing before there are any.
-    fn lent_by_centres(&self, centres: &Option<Centres>, v: &[f64]) -> ([Vec<f64>; 2], f64) {
+    fn by_centres(&self, centres: &Option<Centres>, v: &[f64]) -> ([Vec<f64>; 2], f64) {
         let nothing = || ([vec![0.0; v.len()], vec![0.0; v.len()]], 0.0);
         centres.as_ref().map_or_else(nothing, |centres| {
             let mu = centres.chosen(v);
-            lent_unless(!centres.agree(&mu, v), v, &mu)
+            weighted_unless(!centres.agree(&mu, v), v, &mu)
         })
     }
 
@@ -550,8 +550,8 @@ impl Oracle {
         })
     }
 
-    /// What the user side is lent, and its flags.
-    fn lent_to_user(&self, batch: &Batch, r: usize, v: &[f64]) -> (Vec<Vec<f64>>, Vec<f64>) {
+    /// The enhancement vectors of a user before the gates, and their flags.
+    fn vectors_of_user(&self, batch: &Batch, r: usize, v: &[f64]) -> (Vec<Vec<f64>>, Vec<f64>) {
         let has = |component: &str| self.variant.has(component);
         let (mut all, mut flags) = (Vec::new(), Vec::new());
         let mut add = |(vectors, flag): ([Vec<f64>; 2], Option<f64>)| {
@@ -560,10 +560,10 @@ impl Oracle {
         };
         let flagged = |(vectors, flag)| (vectors, Some(flag));
         if has("uie") {
-            add(flagged(self.lent_by_centres(&self.user_centres, v)));
+            add(flagged(self.by_centres(&self.user_centres, v)));
         }
         if has("own-vector") {
-            add(flagged(lent(v, &[v.to_vec(), v.to_vec()])));
+            add(flagged(equation_6(v, &[v.to_vec(), v.to_vec()])));
         }
         if has("upbe") {
             add((self.remembered(Side::Users, batch.user[r], v), None));
@@ -574,18 +574,18 @@ impl Oracle {
         (all, flags)
     }
 
-    /// What the item side is lent, and its flag.
-    fn lent_to_item(&self, item: u32, v: &[f64]) -> (Vec<Vec<f64>>, f64) {
-        let (lent, stopped) = self.lent_by_centres(&self.item_centres, v);
+    /// The enhancement vectors of an item before the gates, and their flag.
+    fn vectors_of_item(&self, item: u32, v: &[f64]) -> (Vec<Vec<f64>>, f64) {
+        let (raw, stopped) = self.by_centres(&self.item_centres, v);
         let memory = self.remembered(Side::Items, item, v);
-        (lent.into_iter().chain(memory).collect(), stopped)
+        (raw.into_iter().chain(memory).collect(), stopped)
     }
 
     /// The features of a request and of one of its candidates.
     fn features(&self, batch: &Batch, r: usize, s: usize, v_user: &[f64], v_item: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let has = |component: &str| self.variant.has(component);
         let (user, item) = (batch.user[r], batch.item[s]);
-        let [from_user, from_item] = self.withheld.get(s).copied().unwrap_or_default();
+        let [from_user, from_item] = self.dropped.get(s).copied().unwrap_or_default();
         let mut request = self.with_history(batch, r, self.config.recent);
         let mut candidate = self.candidate_fields(item, batch.category[s]);
         if has("wide") {
@@ -603,8 +603,8 @@ impl Oracle {
         }
         let personal = |table: &[Vec<f64>], id: u32| table.get(id as usize).cloned().unwrap_or_default();
         if let Some(users) = &self.users {
-            let (lent, flags) = self.lent_to_user(batch, r, v_user);
-            let (vectors, fits) = users.forward(&lent, &lent, &personal(&self.user_vectors, user), v_item, from_user);
+            let (raw, flags) = self.vectors_of_user(batch, r, v_user);
+            let (vectors, fits) = users.forward(&raw, &raw, &personal(&self.user_vectors, user), v_item, from_user);
             request.extend([vectors, flags].concat());
             candidate.extend(fits);
         }
@@ -612,8 +612,8 @@ impl Oracle {
             candidate.extend(self.shares_of_history(batch, r, v_item));
         }
         if let Some(items) = &self.items {
-            let (lent, stopped) = self.lent_to_item(item, v_item);
-            let (vectors, fits) = items.forward(&lent, &lent, &personal(&self.item_vectors, item), v_user, from_item);
+            let (raw, stopped) = self.vectors_of_item(item, v_item);
+            let (vectors, fits) = items.forward(&raw, &raw, &personal(&self.item_vectors, item), v_user, from_item);
             assert!(fits.is_empty());
             candidate.extend([vectors, vec![stopped]].concat());
             candidate.extend(self.shares_of_consumers(item, v_user));
@@ -621,27 +621,27 @@ impl Oracle {
         (request, candidate)
     }
 
-    /// What is lent to each user and to each item of a batch behind the gates, vector by vector, and what each is fitted to.
-    pub fn lent(&self, batch: &Batch, told: &Told) -> ([Vec<Rows>; 2], [Rows; 2]) {
-        let gated = |side: &Option<EnhancementOracle>, lent: Rows, personal: &[f64]| -> Rows {
+    /// The enhancement vectors of each user and of each item of a batch behind the gates, and what each is fitted to.
+    pub fn gated(&self, batch: &Batch, told: &Told) -> ([Vec<Rows>; 2], [Rows; 2]) {
+        let gated = |side: &Option<EnhancementOracle>, raw: Rows, personal: &[f64]| -> Rows {
             let oracle = side.as_ref().expect("an enhancement");
             let delta = |index: usize, x: &[f64]| match index < oracle.gates.len() {
                 true => oracle.delta(index, x, personal),
                 false => vec![1.0; x.len()],
             };
-            lent.iter().enumerate().map(|(index, x)| delta(index, x).iter().zip(x).map(|(d, x)| d * x).collect()).collect()
+            raw.iter().enumerate().map(|(index, x)| delta(index, x).iter().zip(x).map(|(d, x)| d * x).collect()).collect()
         };
         let to_user = |r: usize| {
-            let (lent, _) = self.lent_to_user(batch, r, &told.v_user[r]);
-            gated(&self.users, lent, &self.user_vectors[batch.user[r] as usize])
+            let (raw, _) = self.vectors_of_user(batch, r, &told.v_user[r]);
+            gated(&self.users, raw, &self.user_vectors[batch.user[r] as usize])
         };
         let to_item = |s: usize| {
             let (v, item) = (&told.v_item[s], batch.item[s]);
-            let (lent, _) = self.lent_to_item(item, v);
-            gated(&self.items, lent, &self.item_vectors[item as usize])
+            let (raw, _) = self.vectors_of_item(item, v);
+            gated(&self.items, raw, &self.item_vectors[item as usize])
         };
-        let lent = [(0..batch.requests).map(to_user).collect(), (0..batch.samples()).map(to_item).collect()];
-        (lent, [told.v_item.clone(), told.v_user.clone()])
+        let vectors = [(0..batch.requests).map(to_user).collect(), (0..batch.samples()).map(to_item).collect()];
+        (vectors, [told.v_item.clone(), told.v_user.clone()])
     }
 
     /// The forward pass.

@@ -41,7 +41,7 @@ pub fn config() -> Config {
         warm_up: FILLED,
         reseed: false,
         cluster_share: 0.6,
-        withheld_share: 0.3,
+        enhancement_dropout: 0.3,
         ..Config::default()
     }
 }

@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { PATIENCE, SECOND, host, launch, open } from "./helpers.mjs";
 import { drawings, pixel, watchCanvases } from "./canvas.mjs";
 
-const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&panel=256&seed=7&sample=off&device=cpu";
+const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256&seed=7&sample=off&device=cpu";
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 

@@ -8,7 +8,7 @@ const EVERY = [
   "duia-long",
 ];
 // Evaluation is kept out: it is not part of a step.
-const LINK = "preset=browser&rows=4000000&evaluate_every=100000&panel=16&warm_up=3&autoplay=on";
+const LINK = "preset=browser&rows=4000000&evaluate_every=100000&probe_set=16&warm_up=3&autoplay=on";
 const SMALL = "users=400&items=1600&categories=40&batch=64";
 
 // Counts dispatches inside the worker and says so ten times a second; the page itself knows nothing of it.

@@ -6,7 +6,7 @@ import {
   NEVER, PATIENCE, SECOND, UNENDED, WEBGPU, askTerminal, builtFile, builtPage, hasTerminal, host, inWorker, launch, open, seeded,
 } from "./helpers.mjs";
 
-const SHORT = "version=1&preset=browser&seed=7&evaluate_every=10&panel=256&sample=off";
+const SHORT = "version=1&preset=browser&seed=7&evaluate_every=10&probe_set=256&sample=off";
 /** Time for a machine that is busy with other things; what is tested is a few seconds. */
 const SOON = 30 * SECOND;
 

@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { PATIENCE, SECOND, host, launch, open } from "./helpers.mjs";
 import { drawings, watchCanvases, words } from "./canvas.mjs";
 
-const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&panel=256&seed=7&sample=off&device=cpu";
+const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256&seed=7&sample=off&device=cpu";
 
 describe("figures", { timeout: 4 * PATIENCE }, () => {
   let site;

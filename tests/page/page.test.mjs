@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { PATIENCE, SECOND, WEBGPU, hasTerminal, host, launch, open, shots, trainInTerminal } from "./helpers.mjs";
 
 // Evaluated often and with a small panel, so that figures come early.
-const SHORT = "version=1&preset=browser&seed=7&evaluate_every=10&panel=256";
+const SHORT = "version=1&preset=browser&seed=7&evaluate_every=10&probe_set=256";
 
 describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   let site;
@@ -147,7 +147,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
 
   test("a model goes on from weights that the terminal trained, and a file that does not fit changes nothing", async (context) => {
     if (!(await hasTerminal())) return context.skip("the terminal's program is not built: `cargo build --release`");
-    const settings = "users=300&items=1200&categories=40&rows=30000&evaluate_every=10&panel=256&seed=7";
+    const settings = "users=300&items=1200&categories=40&rows=30000&evaluate_every=10&probe_set=256&seed=7";
     const trained = await trainInTerminal(settings, "duia");
     const reader = await open(browser, site, `version=1&preset=browser&${settings}&sample=off&autoplay=off`);
     await reader.phase("Paused");
@@ -207,7 +207,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("bad values in the link are said, and the page lives", async () => {
-    const reader = await open(browser, site, "seed=minus&batch=7&preset=huge&theme=pink&device=toaster&watchdog=1e9&nobody=knows&panel=256&%zz");
+    const reader = await open(browser, site, "seed=minus&batch=7&preset=huge&theme=pink&device=toaster&watchdog=1e9&nobody=knows&probe_set=256&%zz");
     await reader.steps(1);
     const notice = await reader.text("notice");
     for (const key of ["seed = minus", "batch = 7", "preset = huge", "theme = pink", "device = toaster", "watchdog = 1e9"]) {

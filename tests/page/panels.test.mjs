@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { PATIENCE, host, launch, open } from "./helpers.mjs";
 
-const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&panel=256&seed=7&sample=off&device=cpu";
+const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256&seed=7&sample=off&device=cpu";
 
 describe("panels", { timeout: 4 * PATIENCE }, () => {
   let site;

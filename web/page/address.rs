@@ -126,7 +126,7 @@ fn own(search: &str) -> Vec<(String, String)> {
 }
 
 fn is_own(key: &str) -> bool {
-    KEYS.contains(&key) || !matches!(Config::default().with(key, ""), Ok(None))
+    KEYS.contains(&key) || Config::renamed(key).is_some() || !matches!(Config::default().with(key, ""), Ok(None))
 }
 
 /// A `?` part without what is the page's, which stands after `#` from now on.

@@ -155,7 +155,7 @@ pub fn measured_on(evaluation: &Evaluation, group: Group) -> String {
     let positives = evaluation.scores.first().map_or(0, |score| group.of(&score.auc).positives);
     let positives = text::count(positives);
     match evaluation.kind {
-        TestKind::Panel => format!("probe set at step {}, {positives} positives", text::count(evaluation.step)),
+        TestKind::ProbeSet => format!("probe set at step {}, {positives} positives", text::count(evaluation.step)),
         TestKind::Whole => format!("final test: whole test set, {positives} positives"),
         TestKind::Streaming => format!("streaming test, {positives} positives"),
     }

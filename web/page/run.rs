@@ -112,7 +112,7 @@ pub struct Run {
     /// The models that race.
     pub variants: RwSignal<Vec<Variant>>,
     /// Positives of the probe set.
-    pub panel: RwSignal<u64>,
+    pub probe_positives: RwSignal<u64>,
     /// How far it is.
     pub progress: RwSignal<Progress>,
     /// The losses that there are.
@@ -150,7 +150,7 @@ impl Run {
             device: RwSignal::new(None),
             data: RwSignal::new(None),
             variants: RwSignal::new(Vec::new()),
-            panel: RwSignal::new(0),
+            probe_positives: RwSignal::new(0),
             progress: RwSignal::new(Progress::default()),
             terms: RwSignal::new(Vec::new()),
             losses: RwSignal::new(Series::default()),
@@ -189,10 +189,10 @@ impl Run {
             Event::Stage(stage) => self.phase.set(Phase::Preparing(stage)),
             Event::Device(device) => self.device.set(Some(device)),
             Event::Data(data) => self.data.set(Some(data)),
-            Event::Ready { variants, steps, panel_positives, losses } => {
+            Event::Ready { variants, steps, probe_positives, losses } => {
                 self.terms.set(losses);
                 self.variants.set(variants);
-                self.panel.set(panel_positives);
+                self.probe_positives.set(probe_positives);
                 self.progress.set(Progress { steps, ..Progress::default() });
                 self.phase.set(Phase::Paused);
             }

@@ -204,7 +204,7 @@ async fn load(comparison: &mut Comparison, name: String, bytes: &[u8], sink: &mu
     match comparison.load(bytes) {
         Ok(variant) => {
             sink(Event::Loaded { variant, name });
-            comparison.evaluate_panel(sink).await
+            comparison.evaluate_probe_set(sink).await
         }
         Err(error @ TrainError::Weights(_)) => {
             let Failure { what, detail, next } = Failure::from(&error);

@@ -50,7 +50,7 @@ pub struct Common {
     /// How many seeds, counted from the configuration's (`3`), or which ones (`7,8,9`).
     #[arg(long, value_name = "N or N,N,..")]
     pub seeds: Option<Seeds>,
-    /// The models of each race, by their keys. PLE runs along wherever something is compared.
+    /// The models of each run, by their keys. PLE runs along wherever something is compared.
     #[arg(long, value_name = "KEY,KEY,..", value_parser = |text: &str| Variants::try_from(text.to_owned()))]
     pub variants: Option<Variants>,
     /// Where to compute.

@@ -1,4 +1,4 @@
-//! A cell: one race of all variants at one protocol, seed and value of a setting, and the file that keeps its result.
+//! A cell: one run of all variants at one protocol, seed and value of a setting, and the file that keeps its result.
 
 use std::fs::File;
 use std::hash::Hasher;
@@ -158,9 +158,9 @@ impl Finished {
         Some(Estimate { value: point.value, standard_error: point.standard_error })
     }
 
-    /// The difference from the variant that this one adds something to, by group: where that is the first of the race,
+    /// The difference from the variant that this one adds something to, by group: where that is the first of the run,
     /// the difference from the first.
-    pub fn rung(&self, variant: Variant, group: &str) -> Option<Estimate> {
+    pub fn lift_over_parent(&self, variant: Variant, group: &str) -> Option<Estimate> {
         let is_first = variant.parent().is_some() && variant.parent() == self.config.variants.0.first().copied();
         self.figure(variant, &format!("test.{}.{group}", if is_first { "lift" } else { "rung" }))
     }
@@ -224,8 +224,8 @@ mod tests {
         assert_eq!((&back.figures, back.data.interest.low.behaviours), (&result.figures, 0.0));
         assert!(Finished::from_json(&bytes, "abd").unwrap_err().contains("another"));
         assert!(Finished::from_json(&bytes[..bytes.len() / 2], "abc").is_err());
-        assert_eq!(back.rung(Variant::Uie, "low"), back.figure(Variant::Uie, "test.lift.low"));
-        assert_eq!((back.rung(Variant::Upbe, "low"), back.rung(Variant::Ple, "low")), (None, None));
+        assert_eq!(back.lift_over_parent(Variant::Uie, "low"), back.figure(Variant::Uie, "test.lift.low"));
+        assert_eq!((back.lift_over_parent(Variant::Upbe, "low"), back.lift_over_parent(Variant::Ple, "low")), (None, None));
         assert!(back.figure(Variant::Ple, "loss_mtl").is_some());
     }
 }

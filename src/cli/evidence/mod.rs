@@ -1,5 +1,5 @@
 //! The evidence commands turn what they measure into tables, figures and plots that can stand beside the paper's: `duia
-//! ablate` and `duia sweep` work through a queue of races, `duia simulate` serves simulated users.
+//! ablate` and `duia sweep` work through a queue of runs, `duia simulate` serves simulated users.
 
 pub mod arguments;
 mod cell;
@@ -59,19 +59,19 @@ fn work(cells: &[Cell], common: &Common, axis: Option<Axis>) -> Result<(), Refus
     let queue = Queue::open(&out(common, &name, cells), &name)?;
     let subject = Subject { axis, command: &command, cells: cells.len() };
     let mut file = None;
-    let race = |place: usize, cell: &Cell, id: &str| {
+    let compute = |place: usize, cell: &Cell, id: &str| {
         if !common.quiet {
             let setting = axis.map_or("", Axis::name);
             warn(&format!("\nCell {} of {}: {}.", place + 1, cells.len(), cell.name(setting)));
         }
-        race(cell, id, common, &command, &mut file)
+        run(cell, id, common, &command, &mut file)
     };
     let tell = |line: &str| {
         if !common.quiet {
             warn(line);
         }
     };
-    let outcome = queue.work(cells, &data, race, tell, |done| subject.write(&queue, done));
+    let outcome = queue.work(cells, &data, compute, tell, |done| subject.write(&queue, done));
     let (done, failed) = outcome.inspect_err(|_| queue.discard_if_empty())?;
     if done.is_empty() {
         queue.discard_if_empty();
@@ -92,7 +92,7 @@ fn work(cells: &[Cell], common: &Common, axis: Option<Axis>) -> Result<(), Refus
 }
 
 /// Runs a cell. A file is read once, for the first cell that needs it.
-fn race(cell: &Cell, id: &str, common: &Common, command: &str, file: &mut Option<Arc<dyn Source>>) -> Result<Finished, Refusal> {
+fn run(cell: &Cell, id: &str, common: &Common, command: &str, file: &mut Option<Arc<dyn Source>>) -> Result<Finished, Refusal> {
     let began = Instant::now();
     let source = match (file.as_ref(), common.data.as_deref()) {
         (Some(source), _) => source.clone(),

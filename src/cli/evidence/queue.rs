@@ -73,7 +73,7 @@ impl Queue {
         &self,
         cells: &[Cell],
         data: &Identity,
-        mut race: impl FnMut(usize, &Cell, &str) -> Result<Finished, Refusal>,
+        mut compute: impl FnMut(usize, &Cell, &str) -> Result<Finished, Refusal>,
         mut tell: impl FnMut(&str),
         mut after: impl FnMut(&[Done]) -> Result<(), Refusal>,
     ) -> Result<(Vec<Done>, usize), Refusal> {
@@ -91,7 +91,7 @@ impl Queue {
             after(&done)?;
         }
         for (place, cell, id) in open {
-            match race(place, cell, &id) {
+            match compute(place, cell, &id) {
                 Ok(result) => {
                     let result = self.keep(&id, &result)?;
                     done.push(Done { place, cell: cell.clone(), result });
@@ -149,19 +149,19 @@ mod tests {
 
     type Outcome = Result<(Vec<Done>, usize), Refusal>;
 
-    /// Works with a race that fails at a seed, having begun or not; returns the seeds that raced, what was told and the
+    /// Works with a run that fails at a seed, having begun or not; returns the seeds that computed, what was told and the
     /// outcome.
     fn work(queue: &Queue, cells: &[Cell], stop_at: Option<(u64, bool)>) -> (Vec<u64>, Vec<String>, Outcome) {
-        let (mut raced, mut told) = (Vec::new(), Vec::new());
-        let race = |_: usize, cell: &Cell, id: &str| {
+        let (mut computed, mut told) = (Vec::new(), Vec::new());
+        let compute = |_: usize, cell: &Cell, id: &str| {
             if let Some((_, begun)) = stop_at.filter(|(seed, _)| *seed == cell.config.seed) {
                 return Err(failure(begun));
             }
-            raced.push(cell.config.seed);
+            computed.push(cell.config.seed);
             Ok(Finished::of(example::record(&cell.config), &cell.config, id.into(), "duia ablate", 1.0).unwrap())
         };
-        let outcome = queue.work(cells, &Identity::synthetic(), race, |line| told.push(line.into()), |_| Ok(()));
-        (raced, told, outcome)
+        let outcome = queue.work(cells, &Identity::synthetic(), compute, |line| told.push(line.into()), |_| Ok(()));
+        (computed, told, outcome)
     }
 
     fn count(outcome: Outcome) -> (usize, usize) {
@@ -172,12 +172,12 @@ mod tests {
     fn finished_cells_are_kept_and_the_rest_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let queue = Queue::open(&folder.path().join("out"), "ablate").unwrap();
-        let (raced, _, outcome) = work(&queue, &cells(), Some((8, false)));
-        assert!(raced == [7] && outcome.is_err());
+        let (computed, _, outcome) = work(&queue, &cells(), Some((8, false)));
+        assert!(computed == [7] && outcome.is_err());
 
         let queue = Queue::open(queue.path(), "ablate").unwrap();
-        let (raced, told, outcome) = work(&queue, &cells(), None);
-        assert_eq!((raced, count(outcome)), (vec![8, 9], (3, 0)));
+        let (computed, told, outcome) = work(&queue, &cells(), None);
+        assert_eq!((computed, count(outcome)), (vec![8, 9], (3, 0)));
         assert!(told[0].starts_with("Kept 1 of 3 cells"), "{told:?}");
 
         let other: Vec<Cell> = cells().into_iter().map(|cell| Cell { config: Config { rho: 0.125, ..cell.config }, ..cell }).collect();
@@ -193,8 +193,8 @@ mod tests {
         let file = queue.file(&id(&cells()[1].config, &Identity::synthetic()).unwrap());
         let bytes = fs::read(&file).unwrap();
         fs::write(&file, &bytes[..100]).unwrap();
-        let (raced, told, outcome) = work(&queue, &cells(), None);
-        assert_eq!((raced, count(outcome)), (vec![8], (3, 0)));
+        let (computed, told, outcome) = work(&queue, &cells(), None);
+        assert_eq!((computed, count(outcome)), (vec![8], (3, 0)));
         assert!(told[0].contains("cannot be used") && told[0].contains("computed again"), "{told:?}");
         assert_eq!(fs::read(&file).unwrap(), bytes);
     }
@@ -203,8 +203,8 @@ mod tests {
     fn a_run_that_fails_on_its_way_does_not_stop_the_others() {
         let folder = tempfile::tempdir().unwrap();
         let queue = Queue::open(folder.path(), "ablate").unwrap();
-        let (raced, told, outcome) = work(&queue, &cells(), Some((8, true)));
-        assert_eq!((raced, count(outcome)), (vec![7, 9], (2, 1)));
+        let (computed, told, outcome) = work(&queue, &cells(), Some((8, true)));
+        assert_eq!((computed, count(outcome)), (vec![7, 9], (2, 1)));
         assert!(told.iter().any(|line| line.contains("Training ran away")));
     }
 

@@ -67,7 +67,7 @@ pub fn values(done: &[Done]) -> Vec<Option<u64>> {
     values
 }
 
-/// The models of the race.
+/// The models of the comparison.
 pub fn variants(done: &[Done]) -> &[Variant] {
     done.first().map_or(&[], |done| &done.cell.config.variants.0)
 }
@@ -266,7 +266,7 @@ impl Book {
 
     fn table_4(&mut self, runs: Runs<'_>) {
         let table = table_id("table-4", runs);
-        let mut rungs = Vec::new();
+        let mut over_parents = Vec::new();
         let rows = by_variant(runs, |variant| {
             let key = variant.key();
             let (own, base) = (variant.row().paper.table_4, Variant::Ple.row().paper.table_4);
@@ -274,15 +274,17 @@ impl Book {
             self.paper(At(&table, key, "all", "auc"), own);
             let auc = self.measure(At(&table, key, "all", "auc"), runs, |run| run.figure(variant, "test.auc.all"));
             let gained = self.measure(At(&table, key, "all", "lift"), runs, |run| run.figure(variant, "test.lift.all"));
-            let rung = self.measure(At(&table, key, "all", "rung"), runs, |run| run.rung(variant, "all"));
+            let over_parent = self.measure(At(&table, key, "all", "lift_over_parent"), runs, |run| run.lift_over_parent(variant, "all"));
             if !is_sanity(variant) {
-                rungs.push((variant, rung));
+                over_parents.push((variant, over_parent));
             }
-            vec![variant.name().into(), area(auc), lift(gained), lift(rung), or_none(own, figure), or_none(gain, signed)]
+            vec![variant.name().into(), area(auc), lift(gained), lift(over_parent), or_none(own, figure), or_none(gain, signed)]
         });
-        let notes =
-            format!("{AREA} {LIFT} The rung below is the model that this one adds something to. {} {PAPER}", survivors("rungs", &rungs));
-        let header = ["model", "AUC", "minus PLE", "minus the rung below", "paper", "minus PLE"];
+        let notes = format!(
+            "{AREA} {LIFT} The parent is the model that this one adds something to. {} {PAPER}",
+            survivors("steps over the parent", &over_parents)
+        );
+        let header = ["model", "AUC", "minus PLE", "minus its parent", "paper", "minus PLE"];
         self.push(runs, &table, "Table 4: AUC of all users", &notes, &header, rows);
     }
 
@@ -383,13 +385,14 @@ impl Book {
             let [gauc, fresh, seen] = ["gauc", "auc.without_repeats", "auc.seen_items"]
                 .map(|metric| area(self.measure(at(metric), runs, |run| run.figure(variant, &format!("test.{metric}")))));
             let gain = lift(self.measure(at("lift.without_repeats"), runs, |run| run.figure(variant, "test.lift.without_repeats")));
-            let rung = lift(self.measure(at("rung.without_repeats"), runs, |run| run.rung(variant, "without_repeats")));
-            vec![variant.name().into(), gauc, seen, fresh, gain, rung]
+            let over_parent =
+                lift(self.measure(at("lift_over_parent.without_repeats"), runs, |run| run.lift_over_parent(variant, "without_repeats")));
+            vec![variant.name().into(), gauc, seen, fresh, gain, over_parent]
         });
         let notes = format!(
             "{AREA} {LIFT} GAUC is the mean of the users' own areas, weighted by their rows. Repeats are items that the user had before."
         );
-        let header = ["model", "GAUC", "AUC over items seen in training", "AUC without repeats", "minus PLE", "minus the rung below"];
+        let header = ["model", "GAUC", "AUC over items seen in training", "AUC without repeats", "minus PLE", "minus its parent"];
         self.push(runs, &table, "Other areas", &notes, &header, rows);
     }
 
@@ -494,7 +497,7 @@ impl Book {
         let notes = format!(
             "Over the test positives, whose number a hit rate depends on, memories frozen. {AREA} Hit rate: share of a level's centres that \
              are nearest to at least one. Perplexity: over the number of centres. Largest: share of the largest cluster. Error: squared, \
-             relative to one centre. Stopped: share that was lent nothing, for a negative correlation. {}",
+             relative to one centre. Stopped: share without enhancement vectors, for a negative correlation. {}",
             if axis == Some(Axis::HitRate) { PAPER } else { "NMI and purity compare with planted groups." }
         );
         let title = if axis == Some(Axis::HitRate) { "Table 9: hit rate of the clusters" } else { "Clusters" };
@@ -583,7 +586,7 @@ impl Book {
         self.tables.push(Table {
             id: "runs".into(),
             title: format!("Runs, {}", stream(done)),
-            notes: "One race of all models each, on the same batches. Samples a second of training alone, all models together.".into(),
+            notes: "One run of all models each, on the same batches. Samples a second of training alone, all models together.".into(),
             header,
             rows: rows.collect(),
         });

@@ -48,9 +48,9 @@ impl EnhancementOf {
             side,
             weights: Weights::new(name, Enhancement::new(building.init, name, gated, plain, m, is_fitted(side), config.enhancement_scale)),
             personal: (gated > 0).then(|| building.personal(side)),
-            means: (config.lent_centred || config.centred)
+            means: (config.enhancement_centred || config.centred)
                 .then(|| Means::new(vectors.count(), m, config.mean_rate as f32, building.device)),
-            is_centred: config.lent_centred,
+            is_centred: config.enhancement_centred,
         })
     }
 

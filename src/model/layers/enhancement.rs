@@ -140,12 +140,12 @@ impl Gate {
         }
     }
 
-    /// `delta lent` with `z = [sg(lent); p]`, `delta = 2 sigmoid(relu(z W + b) W' + b')`, `[gates, n, m]`, from what is lent
+    /// `delta x` with `z = [sg(x); p]`, `delta = 2 sigmoid(relu(z W + b) W' + b')`, `[gates, n, m]`, from the vectors `x`
     /// `[gates, n, m]` and the personal vectors `[n, m]`.
-    pub fn forward(&self, lent: Tensor<3>, personal: Tensor<2>) -> Tensor<3> {
-        let personal = personal.unsqueeze_dim::<3>(0).expand(lent.dims());
-        let z = Tensor::cat(vec![lent.clone().detach(), personal], 2);
-        gated(self.out.forward(relu(self.hidden.forward(z))), lent)
+    pub fn forward(&self, x: Tensor<3>, personal: Tensor<2>) -> Tensor<3> {
+        let personal = personal.unsqueeze_dim::<3>(0).expand(x.dims());
+        let z = Tensor::cat(vec![x.clone().detach(), personal], 2);
+        gated(self.out.forward(relu(self.hidden.forward(z))), x)
     }
 }
 
@@ -156,13 +156,13 @@ impl Enhancement {
         Self { gate: (gated > 0).then(|| Gate::new(init, name, gated, m)), scale }
     }
 
-    /// `e = delta * lent`, normalised and scaled, and on a side that is fitted its fit to the `other` side's vectors `[n', m]`
-    /// (off the graph): a quantised user says nothing about an item by itself, so the ranker also sees how an item fits what
-    /// the cluster lends (A12). Then `n` counts requests and `n'` their samples, request-major. `means`, where there are any, are
+    /// `e = delta * x`, normalised and scaled, and on a side that is fitted its fit to the `other` side's vectors `[n', m]`
+    /// (off the graph): a quantised user says nothing about an item by itself, so the ranker also sees how an item fits
+    /// the enhancement vectors (A12). Then `n` counts requests and `n'` their samples, request-major. `means`, where there are any, are
     /// taken out first.
     pub fn forward(&self, enhancing: Enhancing, other: Tensor<2>, means: Option<&Means>) -> Enhanced {
         let gated = match (&self.gate, enhancing.gated, enhancing.personal) {
-            (Some(gate), Some(lent), Some(personal)) => Some(gate.forward(lent, personal)),
+            (Some(gate), Some(x), Some(personal)) => Some(gate.forward(x, personal)),
             _ => None,
         };
         let e = joined(gated.into_iter().chain(enhancing.plain).collect(), 0);

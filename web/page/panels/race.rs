@@ -147,7 +147,7 @@ fn lifts(run: Run, group: Group) -> Figure {
 /// A figure and half the width of its interval, by step on the probe set and at the end on the whole test set.
 fn curve(run: Run, style: Style, name: Option<&'static str>, figure: impl Fn(&Evaluation) -> Option<(f64, f64)>) -> Line {
     run.evaluations.with(|series| {
-        let probes = series.iter().filter(|evaluation| evaluation.kind == TestKind::Panel);
+        let probes = series.iter().filter(|evaluation| evaluation.kind == TestKind::ProbeSet);
         let points = probes.filter_map(|evaluation| figure(evaluation).map(|(value, half)| (evaluation.step as f64, value, half)));
         let tested = series.iter().rfind(|evaluation| evaluation.kind == TestKind::Whole).and_then(&figure);
         Line::banded(style, points).ending(name, tested)
@@ -226,7 +226,7 @@ fn history_table(run: Run) -> impl IntoView {
     let rows = run.evaluations.with(|series| {
         let row = |evaluation: &Evaluation| {
             let kind = match evaluation.kind {
-                TestKind::Panel => "probe set",
+                TestKind::ProbeSet => "probe set",
                 TestKind::Whole => "whole test set",
                 TestKind::Streaming => "streaming test",
             };
