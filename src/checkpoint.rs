@@ -17,13 +17,15 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::variants::Variant;
 
-/// Version of the names and shapes. A file of another version is refused with a sentence.
-pub const FORMAT: u32 = 4;
+/// Version of the names and shapes. A file of a later one, or of one before [`OLDEST`], is refused with a sentence.
+pub const FORMAT: u32 = 5;
+/// The oldest version that is read: its weights have the same names, and its metadata do not say where tables begin.
+const OLDEST: u32 = 4;
 
 /// The metadata entry that makes a safetensors file one of ours.
 const ENTRY: &str = "duia";
 /// What the names of the dense parameters begin with.
-const NETWORK: &str = "network";
+pub const NETWORK: &str = "network";
 /// A module's constant that is no parameter: which expert a gate sees.
 const CONSTANT: &str = "mask";
 /// Keys of the configuration that no shape and no name depends on.
@@ -90,6 +92,24 @@ pub struct Description {
     pub steps: u64,
     /// Whether the user centres and the item centres are filled.
     pub filled: [bool; 2],
+    /// Where each vocabulary begins in the embedding table; none in a file of format 4.
+    #[serde(default)]
+    pub embeddings: Option<EmbeddingRows>,
+}
+
+/// Where each vocabulary begins in the embedding table. Item `i` has row `items + i`, and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbeddingRows {
+    /// Row of item 0.
+    pub items: u32,
+    /// Row of category 0.
+    pub categories: u32,
+    /// Row of user 0.
+    pub users: u32,
+    /// Row of the first activity bucket.
+    pub activity: u32,
+    /// All rows.
+    pub end: u32,
 }
 
 /// What a variant knows, or a trace of it.
@@ -273,7 +293,7 @@ fn describe(entry: Option<&String>) -> Result<Description, CheckpointError> {
     let foreign = |detail: String| CheckpointError::Foreign { detail };
     let text = entry.ok_or_else(|| foreign(format!("its metadata have no `{ENTRY}`")))?;
     let Version { format } = serde_json::from_str(text).map_err(|error| foreign(error.to_string()))?;
-    if format != FORMAT {
+    if !(OLDEST..=FORMAT).contains(&format) {
         return Err(CheckpointError::Version { found: format });
     }
     serde_json::from_str(text).map_err(|error| foreign(error.to_string()))

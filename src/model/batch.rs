@@ -6,6 +6,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::layers::table::{Ids, SINGLE, Touched};
+use crate::checkpoint::EmbeddingRows;
 use crate::config::Config;
 use crate::counter::{Counter, Stream};
 use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS};
@@ -36,15 +37,22 @@ impl Layout {
         self.vocabulary
     }
 
+    /// Where each vocabulary begins.
+    pub fn embeddings(&self) -> EmbeddingRows {
+        let Vocabulary { items: categories, .. } = self.vocabulary;
+        let users = categories + self.vocabulary.categories;
+        let activity = users + self.vocabulary.users;
+        EmbeddingRows { items: 0, categories, users, activity, end: activity + ACTIVITY_BUCKETS }
+    }
+
     /// Rows of the embedding table.
     pub fn rows(&self) -> usize {
-        let v = self.vocabulary;
-        v.items as usize + v.categories as usize + v.users as usize + ACTIVITY_BUCKETS as usize
+        self.embeddings().end as usize
     }
 
     /// Row of category 0.
     fn first_category(&self) -> u32 {
-        self.vocabulary.items
+        self.embeddings().categories
     }
 
     /// Ids of candidates: item, category.
@@ -59,8 +67,7 @@ impl Layout {
 
     /// Ids of requests: user, activity, then the history's items and its categories.
     fn requests(&self, batch: &Batch) -> Vec<u32> {
-        let users = self.first_category() + self.vocabulary.categories;
-        let activity = users + self.vocabulary.users;
+        let EmbeddingRows { users, activity, .. } = self.embeddings();
         let mut ids = Vec::with_capacity(batch.requests * self.request_bags().slots());
         for r in 0..batch.requests {
             ids.extend([users + batch.user[r], activity + batch.activity[r]]);

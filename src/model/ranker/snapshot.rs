@@ -17,7 +17,9 @@ impl Ranker {
     pub async fn state(&self, data: &str) -> Result<State, ExecutionError> {
         let filled = Side::BOTH.map(|side| self.memory(side).is_some_and(Memory::is_filled));
         let config = self.config.clone();
-        let description = Description { format: FORMAT, variant: self.variant, config, data: data.into(), steps: self.steps, filled };
+        let embeddings = Some(self.layout.embeddings());
+        let (format, variant, steps) = (FORMAT, self.variant, self.steps);
+        let description = Description { format, variant, config, data: data.into(), steps, filled, embeddings };
         let mut gathering = Gathering::default();
         self.gather("", &mut gathering);
         Ok(State { description, arrays: gathering.read().await? })
