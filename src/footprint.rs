@@ -3,16 +3,17 @@
 //! A run that does not fit otherwise ends in the middle of its work: the system kills it, or a browser's tab dies with a bare
 //! "unreachable". The figures are those of a run on the CPU; `tests/footprint.rs` holds them against what runs really take.
 
-use crate::config::{Config, ConfigError, Negatives, Preset};
-use crate::data::protocol::{ACTIVITY_BUCKETS, TASKS};
+use crate::config::{Config, ConfigError, Negatives, Preset, Widths};
+use crate::data::protocol::TASKS;
 use crate::data::{Origin, Source, Vocabulary};
+use crate::model::batch::Layout;
+use crate::model::component::{Kind, Takes};
+use crate::model::components;
+use crate::model::layers::table::WITH_MOMENTS;
+use crate::model::ranker::sizes::{adds, base, inputs};
 use crate::variants::{Variant, trained};
 
 const FLOAT: u64 = 4;
-/// A row of a table holds its weights and both moments of Adam.
-const WITH_MOMENTS: u64 = 3;
-/// Levels of every memory.
-const LEVELS: u64 = 2;
 
 /// The program itself and the buffers of its reports.
 const PROGRAM: u64 = 35_000_000;
@@ -108,7 +109,7 @@ impl Footprint {
             protocol: protocol(config, shape),
             tables: of_all(&|model| tables(config, model, shape.vocabulary)),
             memories: of_all(&|model| memories(config, model, shape.vocabulary)),
-            step: of_all(&|model| Widths::new(config, model).bytes(config)) + threads(config) + batches(config, shape),
+            step: of_all(&|model| step(config, model)) + threads(config) + batches(config, shape),
             test: test(config, shape),
         }
     }
@@ -146,66 +147,48 @@ fn protocol(config: &Config, shape: Shape) -> u64 {
     PROTOCOL_OF_USER * users + PROTOCOL_OF_ITEM * items + row * shape.rows + pass.max(counting)
 }
 
+/// Embeddings, and the personal vectors of a side whose vectors pass a gate.
 fn tables(config: &Config, model: Variant, vocabulary: Vocabulary) -> u64 {
-    let (users, items, m) = (u64::from(vocabulary.users), u64::from(vocabulary.items), config.memory_width() as u64);
-    let ids = users + items + u64::from(vocabulary.categories) + u64::from(ACTIVITY_BUCKETS);
-    let has_personal = ["uie", "own-vector", "wide"].iter().any(|component| model.has(component));
-    let personal = if has_personal { users } else { 0 } + if model.has("item-uie") { items } else { 0 };
-    FLOAT * WITH_MOMENTS * (ids * config.embedding as u64 + personal * m)
+    let (m, ids) = (config.memory_width(), Layout::new(vocabulary, config).rows());
+    let sides = adds(config, &components::of(model)).sides.into_iter().zip(members(vocabulary));
+    let personal: u64 = sides.map(|(vectors, members)| if vectors.gated > 0 { members * m as u64 } else { 0 }).sum();
+    FLOAT * WITH_MOMENTS as u64 * (ids as u64 * config.embedding as u64 + personal)
+}
+
+fn members(vocabulary: Vocabulary) -> [u64; 2] {
+    [vocabulary.users.into(), vocabulary.items.into()]
 }
 
 fn memories(config: &Config, model: Variant, vocabulary: Vocabulary) -> u64 {
-    /// User centres of its last consumers that an item keeps.
-    const CONSUMERS: u64 = 16;
-    /// Times that an item's centre is held while all items are looked up before an evaluation.
-    const LOOKED_UP: u64 = 1;
-    let (users, items, m) = (u64::from(vocabulary.users), u64::from(vocabulary.items), config.memory_width() as u64);
-    let behaviours = LEVELS * m + 1;
-    let if_it_has = |component: &str, floats: u64| if model.has(component) { floats } else { 0 };
-    let of_users = if_it_has("upbe", behaviours);
-    let of_items = if_it_has("item-upbe", behaviours) + if_it_has("consumers", 2 * CONSUMERS) + if_it_has("uhse", 2 + 2 * LOOKED_UP);
-    FLOAT * (users * of_users + items * of_items)
+    let of_component = |kind: &'static Kind| {
+        let of_each = (kind.takes)(config).members.into_iter().zip(members(vocabulary));
+        of_each.map(|(numbers, members)| numbers as u64 * members).sum::<u64>()
+    };
+    FLOAT * components::of(model).into_iter().map(of_component).sum::<u64>()
 }
 
-/// How wide the layers of a model are, in floats of a sample; of what there is once a request, which has two, half.
-struct Widths {
-    /// Features and layers of the ranker.
-    outputs: u64,
-    /// Enhancement vectors and layers of the auxiliary towers.
-    vectors: u64,
-    /// Dense parameters.
-    parameters: u64,
-}
-
-impl Widths {
-    fn new(config: &Config, model: Variant) -> Self {
-        let (d, m) = (config.embedding as u64, config.memory_width() as u64);
-        let experts = (TASKS * config.specific_experts + config.shared_experts) as u64;
-        let streams = TASKS as u64 + 1;
-        let sum = |widths: &[usize]| widths.iter().sum::<usize>() as u64;
-        let last = |widths: &[usize]| widths.last().copied().unwrap_or(0) as u64;
-        let level = |widths: &[usize]| experts * sum(widths) + streams * (experts + last(widths));
-        let vectors = |components: &[&str]| LEVELS * m * components.iter().filter(|component| model.has(component)).count() as u64;
-        let (of_user, of_item) = (vectors(&["uie", "own-vector", "upbe", "uhse"]), vectors(&["item-uie", "item-upbe"]));
-        let views = if model.has("contrastive") || model.has("transfer") { 8 * d } else { 2 * d * u64::from(model.has("long-history")) };
-        let tower = if model.has("auxiliary") || model.has("transfer") { sum(&config.auxiliary.0) } else { 0 };
-        let chain = |input: u64, widths: &[usize]| widths.iter().fold((0, input), |(all, from), &to| (all + from * to as u64, to as u64)).0;
-        let first = chain(6 * d + 4 + of_user + of_item, &config.expert_1.0);
-        let second = chain(last(&config.expert_1.0), &config.expert_2.0);
-        Self {
-            outputs: (4 * d + 4) / 2 + 2 * d + level(&config.expert_1.0) + level(&config.expert_2.0) + TASKS as u64 * sum(&config.tower.0),
-            vectors: (of_user + tower + views) / 2 + tower + of_item,
-            parameters: experts * (first + second)
-                + TASKS as u64 * chain(last(&config.expert_2.0), &config.tower.0)
-                + 2 * chain(4 * d, &config.auxiliary.0),
-        }
-    }
-
-    /// Bytes of a step and of the parameters.
-    fn bytes(&self, config: &Config) -> u64 {
-        let of_sample = COPIES_OF_OUTPUT * self.outputs + COPIES_OF_VECTOR * self.vectors;
-        FLOAT * (config.batch as u64 * of_sample + COPIES_OF_PARAMETER * self.parameters)
-    }
+/// Dense parameters, and what a step computes. In 64 bits: absurd widths are what it is asked about.
+fn step(config: &Config, model: Variant) -> u64 {
+    let sum = |widths: &Widths| widths.0.iter().map(|&width| width as u64).sum::<u64>();
+    let (experts, streams) = ((TASKS * config.specific_experts + config.shared_experts) as u64, TASKS as u64 + 1);
+    let level = |widths: &Widths| experts * sum(widths) + streams * (experts + widths.last() as u64);
+    let chain = |input: u64, widths: &Widths| widths.0.iter().fold((0, input), |(all, from), &to| (all + from * to as u64, to as u64)).0;
+    let kinds = components::of(model);
+    let takes: Vec<Takes> = kinds.iter().map(|kind| (kind.takes)(config)).collect();
+    let of_own = |part: fn(&Takes) -> usize| takes.iter().map(|takes| part(takes) as u64).sum::<u64>();
+    let [users, items] = adds(config, &kinds).sides.map(|vectors| (config.memory_width() * vectors.count()) as u64);
+    let computed = (users + of_own(|takes| takes.request)) / 2 + items + of_own(|takes| takes.candidate);
+    let base = base(config);
+    let outputs =
+        (base.request / 2 + base.candidate) as u64 + level(&config.expert_1) + level(&config.expert_2) + TASKS as u64 * sum(&config.tower);
+    let [request, candidate] = inputs(config, &kinds);
+    let own: usize = kinds.iter().map(|kind| (kind.parameters)(config, base)).sum();
+    let parameters = experts
+        * (chain((request + candidate) as u64, &config.expert_1) + chain(config.expert_1.last() as u64, &config.expert_2))
+        + TASKS as u64 * chain(config.expert_2.last() as u64, &config.tower)
+        + own as u64;
+    let of_sample = COPIES_OF_OUTPUT * outputs + COPIES_OF_VECTOR * computed;
+    FLOAT * (config.batch as u64 * of_sample + COPIES_OF_PARAMETER * parameters)
 }
 
 fn threads(config: &Config) -> u64 {

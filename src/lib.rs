@@ -5,7 +5,6 @@ pub mod config;
 pub mod control;
 pub mod counter;
 pub mod data;
-pub mod footprint;
 pub mod metrics;
 pub mod simulation;
 pub mod variants;
@@ -14,6 +13,8 @@ pub mod wire;
 
 #[cfg(feature = "train")]
 pub mod checkpoint;
+#[cfg(feature = "train")]
+pub mod footprint;
 #[cfg(feature = "train")]
 pub mod kernels;
 #[cfg(feature = "train")]

@@ -61,6 +61,14 @@ pub struct Adds {
     pub sides: [Vectors; 2],
 }
 
+impl Adds {
+    /// What a component adds that only learns or only gives to others.
+    pub const NOTHING: Self = {
+        const NONE: Vectors = Vectors { gated: 0, plain: 0, flags: 0, matches: 0 };
+        Self { request: 0, candidate: 0, sides: [NONE; 2] }
+    };
+}
+
 impl std::ops::Add for Adds {
     type Output = Self;
     fn add(self, other: Self) -> Self {
@@ -75,6 +83,30 @@ impl std::ops::Add for Adds {
             candidate: self.candidate + other.candidate,
             sides: [vectors(self.sides[0], other.sides[0]), vectors(self.sides[1], other.sides[1])],
         }
+    }
+}
+
+/// Numbers that a component keeps or computes beside its dense parameters and the vectors of its [`Adds`]: what `footprint` cannot
+/// know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Takes {
+    /// Kept for each user and for each item as long as a run lasts: memories, rows of tables with their moments.
+    pub members: [usize; 2],
+    /// Computed in a step for each request.
+    pub request: usize,
+    /// Computed in a step for each candidate.
+    pub candidate: usize,
+}
+
+impl Takes {
+    /// What is too little to count.
+    pub const NOTHING: Self = Self { members: [0; 2], request: 0, candidate: 0 };
+
+    /// What it keeps of each member of a side.
+    pub fn of_each(side: Side, numbers: usize) -> Self {
+        let mut takes = Self::NOTHING;
+        takes.members[side as usize] = numbers;
+        takes
     }
 }
 
@@ -125,6 +157,8 @@ pub struct Kind {
     pub adds: fn(&Config) -> Adds,
     /// Its dense parameters.
     pub parameters: fn(&Config, Base) -> usize,
+    /// What else it takes of memory.
+    pub takes: fn(&Config) -> Takes,
     /// A history that it learns embeddings from beside the recent one; one a model at most.
     pub view: Option<&'static View>,
     /// Losses that it has.
@@ -141,8 +175,9 @@ impl Kind {
     pub const fn new(name: &'static str, build: fn(&Building<'_>) -> Box<dyn Component>) -> Self {
         Self {
             name,
-            adds: |_| Adds { request: 0, candidate: 0, sides: [Vectors { gated: 0, plain: 0, flags: 0, matches: 0 }; 2] },
+            adds: |_| Adds::NOTHING,
             parameters: |_, _| 0,
+            takes: |_| Takes::NOTHING,
             view: None,
             losses: &[],
             sizes: |sizes, _, _| sizes,

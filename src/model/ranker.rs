@@ -12,7 +12,7 @@
 //! | memories of behaviours | - | - | - | x | - |
 //! | item centres | - | - | - | - | x |
 
-mod sizes;
+pub(crate) mod sizes;
 mod snapshot;
 mod step;
 
@@ -25,7 +25,7 @@ use burn::tensor::{Device, Int, Tensor};
 pub use self::sizes::dense_parameters;
 pub use self::step::{Graph, StepGradients};
 use super::batch::{Layout, TestBatch, View};
-use super::component::{Building, Clustered, Component, Features, Found, Frozen, Leaves, Reads, SideFeatures, StepLoss};
+use super::component::{Building, Clustered, Component, Features, Found, Frozen, Kind, Leaves, Reads, SideFeatures, StepLoss};
 use super::components;
 use super::components::enhancement::EnhancementOf;
 use super::layers::dense::Init;
@@ -102,8 +102,15 @@ pub struct Ranker {
 impl Ranker {
     /// A fresh model on a device (without autodiff; the ranker adds it where it needs it).
     pub fn new(config: &Config, variant: Variant, layout: Layout, device: &Device) -> Self {
+        Self::with(config, variant, &[], layout, device)
+    }
+
+    /// [`Ranker::new`] with components beside those of the variant's row: what a crate that uses this one adds
+    /// (`examples/add_component.rs`).
+    pub fn with(config: &Config, variant: Variant, added: &[&'static Kind], layout: Layout, device: &Device) -> Self {
         let init = Init::new(config.seed, &device.clone().autodiff());
-        let (kinds, base, adds) = (components::of(variant), sizes::base(config), sizes::adds(config, variant));
+        let kinds = [components::of(variant), added.to_vec()].concat();
+        let (base, adds) = (sizes::base(config), sizes::adds(config, &kinds));
         let building = Building { config, init: &init, device, vocabulary: layout.vocabulary(), base };
         let mut components: Vec<Box<dyn Component>> = kinds.iter().map(|kind| (kind.build)(&building)).collect();
         for (side, vectors) in Side::BOTH.into_iter().zip(adds.sides) {
@@ -115,7 +122,7 @@ impl Ranker {
             embeddings: RowTable::new(layout.rows(), config.embedding, device, starting),
             ple: Weights::new(
                 "ple",
-                Ple::new(&init, &sizes::ple(config, variant), sizes::inputs(config, variant), base.request + base.candidate),
+                Ple::new(&init, &sizes::ple(config, &kinds), sizes::inputs(config, &kinds), base.request + base.candidate),
             ),
             view: kinds.iter().find_map(|kind| kind.view),
             components,

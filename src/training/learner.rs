@@ -47,7 +47,12 @@ impl Learner {
     /// of re-seeding scale with them.
     pub fn new(config: &Config, variants: &[Variant], vocabulary: Vocabulary, device: &Device, planned: u64) -> Self {
         let layout = Layout::new(vocabulary, config);
-        let rankers: Vec<Ranker> = variants.iter().map(|&variant| Ranker::new(config, variant, layout, device)).collect();
+        let rankers = variants.iter().map(|&variant| Ranker::new(config, variant, layout, device)).collect();
+        Self::of(rankers, layout, config, device, planned)
+    }
+
+    /// The same of fresh rankers that the caller built ([`Ranker::with`]), all with this layout and configuration on this device.
+    pub fn of(rankers: Vec<Ranker>, layout: Layout, config: &Config, device: &Device, planned: u64) -> Self {
         Self {
             loader: Loader::new(layout, rankers.iter().map(Ranker::view), config, device),
             rankers,

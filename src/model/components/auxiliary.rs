@@ -9,7 +9,7 @@ use crate::data::Side;
 use crate::kernels::dots;
 use crate::metrics::Term;
 use crate::model::batch::DeviceBatch;
-use crate::model::component::{Base, Component, Features, Found, GraphLoss, Kind, Reads, Towers, with_history};
+use crate::model::component::{Base, Component, Features, Found, GraphLoss, Kind, Reads, Takes, Towers, with_history};
 use crate::model::layers::dense::{Init, Mlp};
 use crate::model::layers::graph::off_graph;
 use crate::model::layers::weights::{Parameters, Weights};
@@ -29,6 +29,10 @@ pub static KINDS: [Kind; 1] = [Kind {
     parameters: |config, base| {
         let tower = |inputs: usize| Mlp::parameters(inputs, &config.auxiliary.0);
         tower(base.request) + tower(item_inputs(config, base))
+    },
+    takes: |config| {
+        let layers = config.auxiliary.0.iter().sum();
+        Takes { request: layers, candidate: layers, ..Takes::NOTHING }
     },
     ..Kind::new("auxiliary", |building| {
         let inputs = (building.base.request, item_inputs(building.config, building.base));

@@ -4,20 +4,23 @@
 
 use burn::tensor::{Int, Tensor};
 
-use crate::model::layers::assignments::{Assignments, FrozenAssignments};
-use crate::model::layers::ghca::{Centres, Reseeded};
 use crate::checkpoint::{CheckpointError, Gathering};
 use crate::data::Side;
 use crate::kernels::Levels;
-use crate::model::component::{Adds, Component, Features, Found, Kind, LEVELS, Reads, Restoring, Step, StepLoss, Vectors};
+use crate::model::component::{Adds, Component, Features, Found, Kind, LEVELS, Reads, Restoring, Step, StepLoss, Takes, Vectors};
+use crate::model::layers::assignments::{Assignments, FrozenAssignments, PLACE};
+use crate::model::layers::ghca::{Centres, Reseeded};
 use crate::model::layers::table::Ids;
 
 /// The consumers of an item: how well each candidate matches the user.
 pub static KINDS: [Kind; 1] = [Kind {
     adds: |_| Adds { sides: [Vectors::default(), Vectors { matches: LEVELS, ..Vectors::default() }], ..Adds::default() },
+    takes: |config| Takes::of_each(Side::Items, PLACE * config.consumers),
     ..Kind::new("consumers", |building| {
         let levels = Levels { first: building.config.centres, children: building.config.children };
-        Box::new(Consumers { consumers: Assignments::new(building.members(Side::Items), building.config.consumers, levels, building.device) })
+        Box::new(Consumers {
+            consumers: Assignments::new(building.members(Side::Items), building.config.consumers, levels, building.device),
+        })
     })
 }];
 

@@ -16,7 +16,7 @@ use crate::data::protocol::Batch;
 use crate::data::rows::Bags;
 use crate::metrics::Term;
 use crate::model::batch::{DeviceBatch, Layout, REQUEST_FIELDS, View, flags};
-use crate::model::component::{Component, Found, GraphLoss, Kind, Reads};
+use crate::model::component::{Component, Found, GraphLoss, Kind, Reads, Takes};
 use crate::model::layers::dense::{Init, Mlp};
 use crate::model::layers::weights::{Parameters, Weights};
 
@@ -30,6 +30,7 @@ const VIEWS: View = View { name: "contrastive", bags: |layout| Bags { bags: 4, .
 pub static KINDS: [Kind; 1] = [Kind {
     view: Some(&VIEWS),
     losses: &[&LOSS],
+    takes: |config| Takes { request: VIEW_COPIES * config.embedding, ..Takes::NOTHING },
     ..Kind::new("contrastive", |building| {
         Box::new(ContrastiveLearning {
             weights: Weights::new("contrastive", Contrastive::new(building.init, building.config.embedding)),
@@ -40,6 +41,8 @@ pub static KINDS: [Kind; 1] = [Kind {
     })
 }];
 
+/// Embeddings of both views, items and categories, pooled and in the encoder's input.
+const VIEW_COPIES: usize = 8;
 /// Probability that a view drops a history value.
 const VIEW_DROP: f64 = 0.3;
 /// Temperature of InfoNCE.

@@ -4,13 +4,14 @@
 use burn::tensor::Tensor;
 
 use crate::model::batch::{CANDIDATE_FIELDS, WHOLE};
-use crate::model::component::{Adds, Component, Features, Found, Kind, Reads};
+use crate::model::component::{Adds, Component, Features, Found, Kind, Reads, Takes};
 use crate::model::layers::table::Ids;
 
 /// The whole history.
 pub static KINDS: [Kind; 1] = [Kind {
     adds: |config| Adds { request: 2 * config.embedding, candidate: CANDIDATE_FIELDS, ..Adds::default() },
     view: Some(&WHOLE),
+    takes: |config| Takes { request: 2 * config.embedding, ..Takes::NOTHING },
     ..Kind::new("long-history", |_| Box::new(LongHistory))
 }];
 

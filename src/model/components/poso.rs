@@ -25,7 +25,9 @@ const SCALE: f32 = 2.0;
 
 /// POSO over PLE's task towers.
 pub static KINDS: [Kind; 1] = [Kind {
-    parameters: |config, _| TASKS * config.tower.0.iter().map(|width| (Behaviour::COUNT + 1) * HIDDEN + (HIDDEN + 1) * width).sum::<usize>(),
+    parameters: |config, _| {
+        TASKS * config.tower.0.iter().map(|width| (Behaviour::COUNT + 1) * HIDDEN + (HIDDEN + 1) * width).sum::<usize>()
+    },
     ..Kind::new("poso", |building| Box::new(PosoTowers { weights: Weights::new("poso", Poso::new(building.init, building.config)) }))
 }];
 

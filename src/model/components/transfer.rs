@@ -13,7 +13,7 @@ use crate::data::protocol::Batch;
 use crate::data::rows::Bags;
 use crate::metrics::Term;
 use crate::model::batch::{DeviceBatch, Layout, View};
-use crate::model::component::{Adds, Component, Features, Found, GraphLoss, Kind, Reads, halves, with_history};
+use crate::model::component::{Adds, Component, Features, Found, GraphLoss, Kind, Reads, Takes, halves, with_history};
 use crate::model::layers::dense::{Init, Linear, Mlp};
 use crate::model::layers::weights::{Parameters, Weights};
 
@@ -28,11 +28,15 @@ pub static KINDS: [Kind; 1] = [Kind {
     adds: |config| Adds { request: config.memory_width(), ..Adds::default() },
     view: Some(&VIEWS),
     losses: &[&LOSS],
+    takes: |config| Takes { request: VIEW_COPIES * config.embedding + config.auxiliary.0.iter().sum::<usize>(), ..Takes::NOTHING },
     ..Kind::new("transfer", |building| {
         let module = Transfer::new(building.init, building.base.request, &building.config.auxiliary.0);
         Box::new(TransferLearning { weights: Weights::new("transfer", module), weight: building.config.adaptation_weight })
     })
 }];
+
+/// Embeddings of both histories, items and categories, pooled and in the tower's input.
+const VIEW_COPIES: usize = 8;
 
 /// Behaviours of the short history: where the paper's users count as having few (A21).
 pub const FEW: usize = 5;

@@ -12,16 +12,23 @@
 
 use burn::tensor::{Int, Tensor};
 
-use crate::model::layers::assignments::{Assignments, FrozenAssignments};
-use crate::model::layers::ghca::{Centres, Reseeded};
 use crate::checkpoint::{CheckpointError, Gathering};
 use crate::data::Side;
 use crate::kernels::{Levels, pool_centres};
-use crate::model::component::{Adds, Component, Features, Found, Frozen, Kind, LEVELS, Nothing, Reads, Restoring, Step, StepLoss, Vectors};
+use crate::model::component::{
+    Adds, Component, Features, Found, Frozen, Kind, LEVELS, Nothing, Reads, Restoring, Step, StepLoss, Takes, Vectors,
+};
+use crate::model::layers::assignments::{Assignments, FrozenAssignments, PLACE};
+use crate::model::layers::ghca::{Centres, Reseeded};
 
 /// UHSE: a vector of each level without a gate, whether there was any centre, and how well each candidate matches.
 pub static KINDS: [Kind; 1] = [Kind {
-    adds: |_| Adds { sides: [Vectors { plain: LEVELS, flags: 1, matches: LEVELS, ..Vectors::default() }, Vectors::default()], ..Adds::default() },
+    adds: |_| Adds {
+        sides: [Vectors { plain: LEVELS, flags: 1, matches: LEVELS, ..Vectors::default() }, Vectors::default()],
+        ..Adds::default()
+    },
+    // The item's place, and once more while all items are looked up before an evaluation.
+    takes: |_| Takes::of_each(Side::Items, 2 * PLACE),
     ..Kind::new("uhse", |building| {
         let levels = Levels { first: building.config.item_centres, children: building.config.item_children };
         Box::new(Uhse { assignments: Assignments::new(building.members(Side::Items), 1, levels, building.device) })

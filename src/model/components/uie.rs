@@ -4,10 +4,10 @@
 
 use burn::tensor::{Gradients, IndexingUpdateOp, Tensor, activation::sigmoid};
 
-use crate::model::layers::ghca::Centres;
 use crate::config::{Config, StopRule};
 use crate::data::Side;
 use crate::model::component::{Adds, Component, Features, Found, Kind, LEVELS, Nothing, Reads, Vectors};
+use crate::model::layers::ghca::Centres;
 use crate::model::layers::graph::{lift, off_graph};
 
 /// UIE of users and of items, and the sanity row.

@@ -4,13 +4,15 @@
 
 use burn::tensor::{Device, Tensor, activation::sigmoid};
 
-use crate::model::layers::ghca::Centres;
 use crate::checkpoint::{CheckpointError, Gathering};
 use crate::config::{Config, MemoryStart};
 use crate::data::Side;
 use crate::kernels::RowRule;
 use crate::metrics::Term;
-use crate::model::component::{Adds, Building, Component, Features, Found, Kind, LEVELS, Nothing, Reads, Restoring, Step, StepLoss, Vectors};
+use crate::model::component::{
+    Adds, Building, Component, Features, Found, Kind, LEVELS, Nothing, Reads, Restoring, Step, StepLoss, Takes, Vectors,
+};
+use crate::model::layers::ghca::Centres;
 use crate::model::layers::table::{BehaviourTable, Ids, Touched};
 
 /// Touches that a memory's owner's own centres count for.
@@ -27,9 +29,24 @@ const OF_ITEMS: Term =
 
 /// UPBE of users and of items.
 pub static KINDS: [Kind; 2] = [
-    Kind { adds: |_| adds(Side::Users), losses: &[&OF_USERS], ..Kind::new("upbe", |building| build(building, Side::Users)) },
-    Kind { adds: |_| adds(Side::Items), losses: &[&OF_ITEMS], ..Kind::new("item-upbe", |building| build(building, Side::Items)) },
+    Kind {
+        adds: |_| adds(Side::Users),
+        losses: &[&OF_USERS],
+        takes: |config| takes(config, Side::Users),
+        ..Kind::new("upbe", |building| build(building, Side::Users))
+    },
+    Kind {
+        adds: |_| adds(Side::Items),
+        losses: &[&OF_ITEMS],
+        takes: |config| takes(config, Side::Items),
+        ..Kind::new("item-upbe", |building| build(building, Side::Items))
+    },
 ];
+
+/// A memory of both levels and the number of its touches.
+fn takes(config: &Config, side: Side) -> Takes {
+    Takes::of_each(side, LEVELS * config.memory_width() + 1)
+}
 
 /// A vector of each level behind a gate.
 fn adds(side: Side) -> Adds {

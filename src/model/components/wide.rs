@@ -2,15 +2,16 @@
 //! from more parameters alone is none.
 
 use crate::data::Side;
-use crate::model::component::{Adds, Component, Features, Found, Kind, Reads};
+use crate::model::component::{Adds, Component, Features, Found, Kind, Reads, Takes};
 use crate::model::layers::ple::PleSizes;
-use crate::model::layers::table::PersonalTable;
+use crate::model::layers::table::{PersonalTable, WITH_MOMENTS};
 use crate::variants::Variant;
 
 /// The wider ranker.
 pub static KINDS: [Kind; 1] = [Kind {
     adds: |config| Adds { request: config.memory_width(), ..Adds::default() },
     sizes: widened,
+    takes: |config| Takes::of_each(Side::Users, WITH_MOMENTS * config.memory_width()),
     ..Kind::new("wide", |building| Box::new(Wide { users: building.personal(Side::Users) }))
 }];
 

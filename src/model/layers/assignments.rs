@@ -7,6 +7,8 @@ use super::ghca::Reseeded;
 use super::table::{BehaviourTable, Ids, Touched, integers};
 use crate::kernels::{Levels, RowRule, count_shared};
 
+/// Numbers of a place: the centre and the step.
+pub const PLACE: usize = 2;
 /// The step of a place that was never given: before any centre was born.
 const NEVER: f32 = -1.0;
 

@@ -17,6 +17,9 @@ use crate::platform;
 /// Plans are padded to a multiple of this, so that their buffers have few sizes and the device's pool finds them again.
 const PLAN_STEP: usize = 512;
 
+/// Numbers of a weight in a [`RowTable`]: itself and both moments.
+pub const WITH_MOMENTS: usize = 3;
+
 /// One id a sample.
 pub const SINGLE: Bags = Bags { singles: 1, bags: 0, bag_len: 0 };
 
@@ -107,16 +110,16 @@ impl RowTable {
     /// `rows` rows of `width` starting values, moments 0. `value` is asked on all cores: the tables of the paper's sizes have half a
     /// billion starting values.
     pub fn new(rows: usize, width: usize, device: &Device, value: impl Fn(u64) -> f32 + Sync) -> Self {
-        let mut data = vec![0.0f32; rows * 3 * width];
+        let mut data = vec![0.0f32; rows * WITH_MOMENTS * width];
         let share = rows.div_ceil(platform::threads()).max(1);
-        let mut parts: Vec<(usize, &mut [f32])> = data.chunks_mut(share * 3 * width).enumerate().collect();
+        let mut parts: Vec<(usize, &mut [f32])> = data.chunks_mut(share * WITH_MOMENTS * width).enumerate().collect();
         platform::for_each(&mut parts, true, |(part, rows)| {
-            for (r, row) in rows.chunks_exact_mut(3 * width).enumerate() {
+            for (r, row) in rows.chunks_exact_mut(WITH_MOMENTS * width).enumerate() {
                 let first = ((*part * share + r) * width) as u64;
                 row[..width].iter_mut().zip(first..).for_each(|(w, index)| *w = value(index));
             }
         });
-        Self { rows: Some(Tensor::from_data(TensorData::new(data, [rows, 3 * width]), device)), width }
+        Self { rows: Some(Tensor::from_data(TensorData::new(data, [rows, WITH_MOMENTS * width]), device)), width }
     }
 
     fn tensor(&self) -> &Tensor<2> {

@@ -3,25 +3,25 @@
 use crate::config::Config;
 use crate::data::{Behaviour, Side};
 use crate::model::batch::{CANDIDATE_FIELDS, REQUEST_FIELDS};
-use crate::model::component::{Adds, Base};
+use crate::model::component::{Adds, Base, Kind};
 use crate::model::components;
 use crate::model::components::enhancement;
 use crate::model::layers::ple::PleSizes;
 use crate::variants::Variant;
 
 /// The features that every model has.
-pub(super) fn base(config: &Config) -> Base {
+pub(crate) fn base(config: &Config) -> Base {
     Base { request: REQUEST_FIELDS * config.embedding + Behaviour::COUNT, candidate: CANDIDATE_FIELDS * config.embedding }
 }
 
 /// What a model's components add to them.
-pub(super) fn adds(config: &Config, variant: Variant) -> Adds {
-    components::of(variant).iter().map(|kind| (kind.adds)(config)).fold(Adds::default(), |sum, adds| sum + adds)
+pub(crate) fn adds(config: &Config, kinds: &[&Kind]) -> Adds {
+    kinds.iter().map(|kind| (kind.adds)(config)).fold(Adds::default(), |sum, adds| sum + adds)
 }
 
 /// All features of a request and of a candidate.
-pub(super) fn inputs(config: &Config, variant: Variant) -> [usize; 2] {
-    let (base, Adds { request, candidate, sides: [users, items] }) = (base(config), adds(config, variant));
+pub(crate) fn inputs(config: &Config, kinds: &[&Kind]) -> [usize; 2] {
+    let (base, Adds { request, candidate, sides: [users, items] }) = (base(config), adds(config, kinds));
     let m = config.memory_width();
     let fits = if enhancement::is_fitted(Side::Users) { users.count() } else { 0 };
     [
@@ -31,19 +31,18 @@ pub(super) fn inputs(config: &Config, variant: Variant) -> [usize; 2] {
 }
 
 /// PLE's sizes.
-pub(super) fn ple(config: &Config, variant: Variant) -> PleSizes {
-    let inputs = inputs(config, variant).iter().sum();
-    components::of(variant)
-        .iter()
-        .fold(PleSizes::new(config), |sizes, kind| (kind.sizes)(sizes, inputs, &|other| dense_parameters(config, other)))
+pub(crate) fn ple(config: &Config, kinds: &[&Kind]) -> PleSizes {
+    let inputs = inputs(config, kinds).iter().sum();
+    kinds.iter().fold(PleSizes::new(config), |sizes, kind| (kind.sizes)(sizes, inputs, &|other| dense_parameters(config, other)))
 }
 
 /// Dense parameters of a model: PLE's as configured, those of its components, gates and scales.
 pub fn dense_parameters(config: &Config, variant: Variant) -> usize {
-    let own: usize = components::of(variant).iter().map(|kind| (kind.parameters)(config, base(config))).sum();
-    let sides = Side::BOTH.into_iter().zip(adds(config, variant).sides);
+    let kinds = components::of(variant);
+    let own: usize = kinds.iter().map(|kind| (kind.parameters)(config, base(config))).sum();
+    let sides = Side::BOTH.into_iter().zip(adds(config, &kinds).sides);
     let of_sides: usize = sides.map(|(side, vectors)| enhancement::parameters(config, side, vectors)).sum();
-    PleSizes::new(config).parameters(inputs(config, variant).iter().sum()) + own + of_sides
+    PleSizes::new(config).parameters(inputs(config, &kinds).iter().sum()) + own + of_sides
 }
 
 #[cfg(test)]
