@@ -169,20 +169,6 @@ impl Config {
         notices
     }
 
-    /// The preset that a link names, the fields that it changes, and what is allowed there.
-    ///
-    /// # Errors
-    /// The first key that cannot be used.
-    pub fn from_query(query: &str) -> Result<Self, ConfigError> {
-        let (config, notices) = Self::from_link(query, &[]);
-        let refused = notices.into_iter().find_map(|notice| match notice {
-            Notice::Refused { error, .. } => Some(error),
-            Notice::Version { found } => Some(ConfigError::new("version", found, VERSION.to_string())),
-            _ => None,
-        });
-        refused.map_or(Ok(config), Err)
-    }
-
     /// This configuration with one field read from text, or `None` where no field has that name.
     ///
     /// # Errors

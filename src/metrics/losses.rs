@@ -62,6 +62,15 @@ impl Losses {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
+    /// How far each loss is from the same one of a `reference`, relative to it: infinite where it is missing here or no number.
+    /// Differences of losses below a thousandth count as if the loss were a thousandth.
+    pub fn differences<'a>(&'a self, reference: &'a Self) -> impl Iterator<Item = (&'a str, f64)> {
+        reference.named().map(|(name, expected)| {
+            let off = self.get(name).map_or(f32::NAN, |own| (own - expected).abs() / expected.abs().max(1e-3));
+            (name, if off.is_finite() { off.into() } else { f64::INFINITY })
+        })
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -85,5 +94,15 @@ mod tests {
         assert_eq!(term.value(&[("l1", 1.0), ("l2", 0.5)].into_iter().collect()), Some(1.5));
         assert_eq!(term.value(&[("l1", 1.0)].into_iter().collect()), None);
         assert_eq!(term.value(&Losses::default()), None);
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_or_not_there_agrees_with_nothing() {
+        let all = |values: &[(&'static str, f32)]| -> Losses { values.iter().copied().collect() };
+        let off =
+            |own: &[(&'static str, f32)]| all(own).differences(&all(&[("mtl", 2.0), ("l1", 0.0)])).map(|(_, off)| off).collect::<Vec<_>>();
+        assert_eq!(off(&[("mtl", 2.5), ("l1", 0.0005)]), [0.25, 0.5]);
+        assert_eq!(off(&[("mtl", f32::NAN)]), [f64::INFINITY; 2]);
+        assert_eq!(all(&[("mtl", 1.0)]).differences(&all(&[("mtl", f32::NAN)])).next(), Some(("mtl", f64::INFINITY)));
     }
 }

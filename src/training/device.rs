@@ -173,7 +173,7 @@ async fn agreeing(way: Way, choice: DeviceChoice, config: &Config, sink: &mut dy
     sink(Event::Stage(Stage::SelfTest));
     let difference =
         self_test(&found.device, config, &found.watch).await.map_err(|error| format!("{what} failed the self-test: {error}."))?;
-    if difference.is_nan() || difference > SELF_TEST_BOUND {
+    if difference > SELF_TEST_BOUND {
         return Err(format!("{what} computes other losses than the CPU (off by {difference:.1e})."));
     }
     let reason = reason(way, found.software).into();
@@ -259,7 +259,7 @@ fn backend_name(backend: wgpu::Backend) -> &'static str {
     }
 }
 
-/// The largest relative difference of a loss between this device and the CPU, over a few steps of the run's variants.
+/// The largest difference of a loss between this device and the CPU ([`Losses::differences`]), over a few steps of the run's variants.
 async fn self_test(device: &Device, config: &Config, watch: &Watch) -> Result<f32, TrainError> {
     let here = trial(device, config).await?;
     watch.check()?;
@@ -267,15 +267,13 @@ async fn self_test(device: &Device, config: &Config, watch: &Watch) -> Result<f3
     if here.len() != there.len() {
         return Ok(f32::INFINITY);
     }
-    Ok(here
-        .iter()
-        .zip(&there)
-        .map(|(a, b)| (a - b).abs() / b.abs().max(1e-3))
-        .fold(0.0, |worst: f32, d| if d.is_nan() { d } else { worst.max(d) }))
+    let all = here.iter().zip(&there).flat_map(|(here, there)| here.differences(there));
+    Ok(all.fold(0.0, |worst: f64, (_, off)| worst.max(off)) as f32)
 }
 
-/// Losses of a few steps on a small stream: the run's own widths and batch, few rows of everything else.
-async fn trial(device: &Device, config: &Config) -> Result<Vec<f32>, TrainError> {
+/// Losses of a few steps on a small stream, step by step and model by model: the run's own widths and batch, few rows of everything
+/// else.
+async fn trial(device: &Device, config: &Config) -> Result<Vec<Losses>, TrainError> {
     let small = Config {
         users: 64,
         items: 1_024,
@@ -293,7 +291,7 @@ async fn trial(device: &Device, config: &Config) -> Result<Vec<f32>, TrainError>
     let (mut replay, mut losses) = (dataset.replay(), Vec::new());
     for batch in std::iter::from_fn(|| replay.next_train()).take(SELF_TEST_STEPS as usize) {
         learner.learn(Arc::new(batch)).await?;
-        losses.extend(learner.losses().await?.iter().flat_map(Losses::named).map(|(_, loss)| loss));
+        losses.extend(learner.losses().await?);
     }
     Ok(losses)
 }

@@ -345,10 +345,8 @@ fn compared(model: Variant, here: &[Losses], there: &[Losses]) -> Agreement {
         return Agreement { first: FAR, all: FAR, worst: "another number of steps".into(), ..found };
     }
     for (step, (here, there)) in here.iter().zip(there).enumerate() {
-        for (name, b) in there.named() {
-            let a = here.get(name).unwrap_or(f32::NAN);
-            let off = f64::from((a - b).abs() / b.abs().max(1e-3));
-            let off = if off.is_finite() { off.min(FAR) } else { FAR };
+        for (name, off) in here.differences(there) {
+            let off = off.min(FAR);
             if step == 0 {
                 found.first = found.first.max(off);
             }
