@@ -2,18 +2,18 @@
 //! measurement of real people.
 //!
 //! The training stream is over. From then on every arm, one model each, serves its own copy of the world for some days:
-//! a session draws a user and his candidates, the arm scores them in one request, the user looks at the best ones from
-//! the top and takes what suits his true taste. What he takes enters his history and trains the arm, with one negative,
+//! a session draws a user and their candidates, the arm scores them in one request, the user looks at the best ones from
+//! the top and takes what suits their true taste. What they take enters their history and trains the arm, with one negative,
 //! as it would online.
 //!
-//! - *Paired*: who comes, the candidates, how far he looks, whether he takes an item and how long he watches it are
+//! - *Paired*: who comes, the candidates, how far they look, whether they take an item and how long they watch it are
 //!   counter-based numbers of (seed, session, item), the same for all arms. Arms differ only where their rankings do.
 //! - *Cold start* (section 4.6): a share of the users has no row in the training stream, see [`KnownUsers`]. They are a
 //!   group of their own.
 //! - *Blocks*: the sessions of a block are scored in one batch, with the state at the start of the block. What is taken
 //!   in one of them is seen by later blocks only.
 //!
-//! The comparison knows no model: whoever implements [`Arm`] can be compared. Those of a comparison do in `served.rs`.
+//! The comparison knows no model: anything that implements [`Arm`] can be compared. Those of a comparison do in `served.rs`.
 
 mod known;
 mod report;
@@ -211,7 +211,7 @@ impl Start {
 
 impl Simulation {
     /// A simulation after the stream of `known`, which `dataset` was opened on with `run`. Reads the stream once and
-    /// keeps what it leaves behind: histories, and each pair of a user and an item that he had.
+    /// keeps what it leaves behind: histories, and each pair of a user and an item that they had.
     ///
     /// # Errors
     /// [`ConfigError`] names the size that does not fit.

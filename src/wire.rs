@@ -1,4 +1,4 @@
-//! The one set of messages between a trainer and whoever watches it: the page (across a worker boundary) and the
+//! The one set of messages between a trainer and what watches it: the page (across a worker boundary) and the
 //! terminal (by a plain call). The core sends [`Event`]s and takes [`Command`]s and knows nothing of either.
 //!
 //! Across the worker boundary a message is one byte buffer ([`to_bytes`], [`from_bytes`]), transferred and not copied.

@@ -13,14 +13,14 @@ use super::form::Form;
 use super::sample::DEFAULT_SAMPLE;
 use super::settings::Settings;
 
-/// Races recommenders on one stream of users, with and without the help of clusters, and says by how much they differ.
+/// Trains recommenders on the same stream of users, with and without clusters, and reports how much they differ.
 ///
 /// Without a command: trains PLE and DUIA on the synthetic stream, on the best device there is.
 ///
 /// Which command answers which question?
 /// What happens in one run: `train`. Which part of DUIA helps whom, over several seeds (Tables 2, 4 and 5): `ablate`.
-/// How it depends on sizes (Tables 7, 8 and 9), and from which size on it pays: `sweep`. What users would make of it, in a
-/// simulation (Table 6): `simulate`. What can be set: `config`.
+/// How the gain depends on sizes (Tables 7, 8 and 9), and at which size it starts: `sweep`. How simulated users would respond
+/// (Table 6): `simulate`. What can be set: `config`.
 #[derive(Debug, Parser)]
 #[command(name = "duia", version, args_conflicts_with_subcommands = true, after_help = models_help())]
 pub struct Arguments {
@@ -32,26 +32,26 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// What happens in one run? Races the configuration's models once (the same as no command).
+    /// What happens in one run? Trains the configuration's models once, side by side (the same as no command).
     ///
-    /// Ctrl-C ends training early and tests what was learned until then; once more leaves the test out. Nothing that was learned is lost.
+    /// Ctrl-C ends training early and tests what was learned so far; a second one skips the test. Nothing that was learned is lost.
     #[command(after_help = models_help())]
     Train(Train),
-    /// Which part of DUIA helps whom? Races all models over several seeds: Tables 2, 4 and 5 of the paper.
+    /// Which part of DUIA helps whom? Compares all models over several seeds: Tables 2, 4 and 5 of the paper.
     ///
-    /// Each run is kept when it is finished: stop at any moment, and the same command goes on where it was.
+    /// Finished runs are kept: stop at any time, and the same command continues where it stopped.
     Ablate(Ablate),
-    /// How does it depend on a size, and from which size on does it pay? Tables 7, 8 and 9 of the paper, and more.
+    /// How does the gain depend on a size, and at which size does it start? Tables 7, 8 and 9 of the paper, and more.
     ///
-    /// Each run is kept when it is finished: stop at any moment, and the same command goes on where it was.
+    /// Finished runs are kept: stop at any time, and the same command continues where it stopped.
     Sweep(Sweep),
-    /// What would users take up? A simulated online A/B experiment on the synthetic stream: Table 6 of the paper.
+    /// How would users respond? A simulated online A/B experiment on the synthetic stream: Table 6 of the paper.
     ///
-    /// Simulated users with known preferences are served by each model, look, take and come again, and the model goes on
-    /// learning. Nothing of it is a measurement of real people.
+    /// Each model serves simulated users with known preferences, who look, take and come back, and it keeps learning. None of
+    /// it measures real people.
     Simulate(Simulate),
-    /// What do the columns of a file of one's own mean? Guesses, shows the first rows as they are understood and what would be
-    /// refused and why, and writes a schema for `--schema`.
+    /// What do the columns of your file mean? Guesses, shows how the first rows are read and which would be refused and why,
+    /// and writes a schema for `--schema`.
     Inspect(Inspect),
     /// Write a compact sample of whole users of UserBehavior.csv, for the page to train on.
     Sample(Sample),
@@ -60,14 +60,14 @@ pub enum Command {
     /// The file is safetensors: an independent implementation can replay it. docs/trace.md has its names and rules.
     #[command(after_help = models_help())]
     Trace(Trace),
-    /// How fast does this machine train, and what bounds it? Measures steps on a device and writes a table.
+    /// How fast does this machine train, and what limits it? Measures steps on a device and writes a table.
     Bench(Bench),
     /// What can be set? Prints a configuration as JSON, and as a link to the page on standard error.
     #[command(after_help = models_help())]
     Config(Settings),
 }
 
-/// The models by their keys, for people who look for what `variants` may hold.
+/// The models by their keys: what `variants` may hold.
 pub fn models_help() -> String {
     let lines = Variant::ALL.map(|variant| format!("  {:<16} {:<16} {}", variant.key(), variant.name(), variant.about()));
     format!("Models, for --set variants=ple,uie,.. or --variants:\n{}", lines.join("\n"))
@@ -75,7 +75,7 @@ pub fn models_help() -> String {
 
 #[derive(Debug, Args)]
 pub struct Train {
-    /// UserBehavior.csv (a .gz of it too, or `-` for a pipe), a file of one's own with --columns or --schema, or a sample (.bin) that
+    /// UserBehavior.csv (a .gz of it too, or `-` for a pipe), your own file with --columns or --schema, or a sample (.bin) that
     /// `duia sample` wrote. Without it: the synthetic stream.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
@@ -95,14 +95,14 @@ pub struct Train {
     /// Folder for the weights of every model at the end of training, before a streaming test, as <model>.safetensors.
     #[arg(long, value_name = "FOLDER")]
     pub weights_out: Option<PathBuf>,
-    /// No progress, only the closing tables.
+    /// Print no progress, only the closing tables.
     #[arg(long)]
     pub quiet: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Trace {
-    /// UserBehavior.csv (a .gz of it too, or `-` for a pipe), a file of one's own with --columns or --schema, or a sample (.bin) that
+    /// UserBehavior.csv (a .gz of it too, or `-` for a pipe), your own file with --columns or --schema, or a sample (.bin) that
     /// `duia sample` wrote. Without it: the synthetic stream.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
@@ -110,7 +110,7 @@ pub struct Trace {
     pub form: Form,
     #[command(flatten)]
     pub settings: Settings,
-    /// Steps to write.
+    /// Number of steps to write.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: u64,
     /// The model, by its key.
@@ -136,10 +136,10 @@ pub struct Inspect {
 pub struct Sample {
     /// UserBehavior.csv of Tianchi 649.
     pub file: PathBuf,
-    /// Users to keep, each with all his rows.
+    /// Users to keep, each with all their rows.
     #[arg(long, default_value_t = 655, value_parser = clap::value_parser!(u32).range(1..))]
     pub users: u32,
-    /// Which users: another seed keeps others.
+    /// Which users to keep: another seed keeps others.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
     /// Where to write it. The page reads the default place.
@@ -152,7 +152,7 @@ pub struct Sample {
 pub enum PresetName {
     /// 2,000 users, 32 x 4 user centres: well under a minute.
     Browser,
-    /// 20,000 users, the same model: long enough for the curves to settle.
+    /// 20,000 users, the same model: long enough for the curves to flatten.
     Long,
     /// The browser's sizes, users like the paper's and rows like the real file's, protocol T1.
     Calibrated,

@@ -1,4 +1,4 @@
-//! The people of the simulation: who comes, what there is to rank for him and what he does with what he is shown.
+//! The people of the simulation: who comes, what there is to rank for them and what they do with what they are shown.
 //! Everything here is a pure function of (seed, session, item), so all arms meet the same people.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ const PATIENCE: f64 = 0.9;
 /// Draws of a candidate before the items after the last draw are tried one by one.
 const REDRAWS: u64 = 8;
 
-// The link from taste to the log-odds of taking an item that he looks at. With the default sizes a random ranking has about
+// The link from taste to the log-odds of taking an item that they look at. With the default sizes a random ranking has about
 // one look in eight end so, and the best one two in five.
 const ODDS: f64 = -3.9;
 const THEME: f64 = 2.6;
@@ -49,7 +49,7 @@ pub struct Session {
     pub index: u64,
     /// Who comes.
     pub user: u32,
-    /// `[candidates]`: different items, in turn from the themes of his group, from what is popular with everybody and from
+    /// `[candidates]`: different items, in turn from the themes of their group, from what is popular with everybody and from
     /// all items alike.
     pub candidates: Vec<u32>,
 }
@@ -113,10 +113,10 @@ impl Visitors {
         item
     }
 
-    /// The chance that a user takes an item that he looks at:
-    /// `sigmoid(-3.9 + 2.6 theme + 1.4 style + 2 favourite + 0.3 popularity)`, each term from 0 to 1 (how much his group likes
-    /// the theme over its best one, the liked style or not, the category's share of his favourites, its rank in the
-    /// category). What he did lately does not change it.
+    /// The chance that a user takes an item that they look at:
+    /// `sigmoid(-3.9 + 2.6 theme + 1.4 style + 2 favourite + 0.3 popularity)`, each term from 0 to 1 (how much their group likes
+    /// the theme over its best one, the liked style or not, the category's share of their favourites, its rank in the
+    /// category). What they did lately does not change it.
     ///
     /// # Panics
     /// Where there is no such user or item.
@@ -140,19 +140,19 @@ impl Visitors {
         looks
     }
 
-    /// Whether he takes an item that he looks at.
+    /// Whether they take an item that they look at.
     pub fn takes(&self, session: &Session, item: u32) -> bool {
         self.lane(Draw::Take).lane(session.index).uniform(item.into()) < self.appeal(session.user, item)
     }
 
-    /// Seconds that he watches an item that he takes: log-normal, its mean 15 s and 60 s more times the appeal.
+    /// Seconds that they watch an item that they take: log-normal, its mean 15 s and 60 s more times the appeal.
     pub fn watches(&self, session: &Session, item: u32) -> f64 {
         let mean = WATCH[0] + WATCH[1] * self.appeal(session.user, item);
         let normal = self.lane(Draw::Watch).lane(session.index).normal(item.into());
         mean * libm::exp(WATCH_WIDTH * normal - WATCH_WIDTH * WATCH_WIDTH / 2.0)
     }
 
-    /// What he does with an item that he takes, by the generator's law.
+    /// What they do with an item that they take, by the generator's law.
     pub fn behaves(&self, session: &Session, item: u32) -> Behaviour {
         self.generator.draw_behaviour(session.user, item, self.lane(Draw::Behaviour).lane(session.index), item.into())
     }
@@ -166,7 +166,7 @@ impl Visitors {
         ranking.into_iter().take(self.config.shown).map(|(_, item)| item).collect()
     }
 
-    /// What a positive is trained against: an item that he looked at and left, else a uniform one that he never had.
+    /// What a positive is trained against: an item that they looked at and left, else a uniform one that they never had.
     pub(super) fn negative(&self, session: &Session, positive: u32, left: &[u32], had: impl Fn(u32) -> bool) -> u32 {
         let counter = self.lane(Draw::Negative).lane(session.index);
         if !left.is_empty() {

@@ -108,7 +108,7 @@ impl<'a> World<'a> {
         self.simulation.start.had.contains(&(user, item)) || self.had.contains(&(user, item))
     }
 
-    /// What a user does with his session.
+    /// What a user does with their session.
     fn visit(&mut self, session: &Session, scores: &[f32]) {
         let visitors = &self.simulation.visitors;
         let looked = visitors.ranking(session, scores).into_iter().take(visitors.looks(session.index));

@@ -97,7 +97,7 @@ pub async fn open(choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Ev
     }
 }
 
-/// Opens the device that was asked for without the self-test, for whoever compares it with the CPU themselves.
+/// Opens the device that was asked for without the self-test, for a caller that compares it with the CPU itself.
 ///
 /// # Errors
 /// Where there is no such device.

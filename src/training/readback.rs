@@ -1,6 +1,6 @@
 //! Numbers on their way from the device, many tensors in one round trip: on a GPU it is the trip that costs.
 //!
-//! Whoever asks for a tensor gets a handle of its kind, and takes its numbers with that handle: nothing depends on the order in
+//! A tensor that is asked for gives a handle of its kind, and the handle takes the numbers: nothing depends on the order in
 //! which others ask.
 
 use std::marker::PhantomData;

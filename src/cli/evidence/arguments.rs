@@ -50,17 +50,17 @@ pub struct Common {
     /// How many seeds, counted from the configuration's (`3`), or which ones (`7,8,9`).
     #[arg(long, value_name = "N or N,N,..")]
     pub seeds: Option<Seeds>,
-    /// The models of each run, by their keys. PLE runs along wherever something is compared.
+    /// The models of each run, by their keys. PLE is added wherever something is compared.
     #[arg(long, value_name = "KEY,KEY,..", value_parser = |text: &str| Variants::try_from(text.to_owned()))]
     pub variants: Option<Variants>,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub device: Device,
-    /// Folder of the cells and the report: new, empty, or of the same command, which then goes on where it was. Without
+    /// Folder of the cells and the report: new, empty, or of the same command, which then continues. Without
     /// it: a folder in `runs` named by the command and by the preset or the file.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
-    /// No progress, only what was found.
+    /// Print no progress, only the results.
     #[arg(long)]
     pub quiet: bool,
 }
@@ -72,7 +72,7 @@ pub struct Simulate {
     pub settings: Settings,
     #[command(flatten)]
     pub sizes: Sizes,
-    /// How many seeds, counted from the configuration's (`3`), or which ones (`7,8,9`); each is a world of its own.
+    /// How many seeds, counted from the configuration's (`3`), or which ones (`7,8,9`); each is its own world.
     #[arg(long, value_name = "N or N,N,..", default_value = "1")]
     pub seeds: Seeds,
     /// Where to compute.
@@ -81,7 +81,7 @@ pub struct Simulate {
     /// Folder for the report and the plots; it must be new or empty. Without it: `runs/<date-time>-simulation-<preset>`.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
-    /// No progress, only what was found.
+    /// Print no progress, only the results.
     #[arg(long)]
     pub quiet: bool,
 }
@@ -198,17 +198,17 @@ pub enum Axis {
     NfcUie,
     /// Table 7: level-1 item centres, for UHSE alone.
     NfcUhse,
-    /// Table 9: which share of UIE's level-1 centres is hit, by their number; five seeds.
+    /// Table 9: the share of UIE's level-1 centres that is hit, by their number; five seeds.
     HitRate,
-    /// From how many users on does DUIA pay? Rows in proportion; synthetic stream only.
+    /// With how many users does DUIA start to help? Rows in proportion; synthetic stream only.
     Size,
-    /// From how many behaviours of a history on does DUIA pay?
+    /// At which history length does DUIA start to help?
     Length,
     /// How many of the newest behaviours should the ranker itself pool?
     Recent,
-    /// From how many rows of the same users on does DUIA pay? Synthetic stream only.
+    /// With how many rows of the same users does DUIA start to help? Synthetic stream only.
     Rows,
-    /// From how many passes over the training rows on does DUIA pay?
+    /// After how many passes over the training rows does DUIA start to help?
     Epochs,
 }
 

@@ -78,7 +78,7 @@ impl Assignments {
         self.table.write(touched, row, positive, RowRule::Replace);
     }
 
-    /// Whoever had a centre that was born again after `step` has it no longer (A7).
+    /// An owner whose centre was born again after `step` no longer has it (A7).
     pub fn forget(&mut self, reseeded: &Reseeded, step: u64) {
         let per_parent = self.levels.children as u32;
         let of_parents = reseeded.centres.iter().flat_map(|&centre| centre * per_parent..(centre + 1) * per_parent);

@@ -105,7 +105,7 @@ fn write(folder: &RunFolder, done: &[Simulated], seeds: usize) -> Result<(), Ref
 fn facts(done: &[Simulated], seeds: usize) -> Vec<String> {
     let mut lines = vec![
         "This is a simulation on a synthetic stream: no real user took part, and no figure is a measurement of real people. Whether a \
-         simulated user takes an item is decided by the preferences that the generator planted in him, which no model sees."
+         simulated user takes an item is decided by the preferences that the generator planted in them, which no model sees."
             .into(),
     ];
     let Some(Simulated { device, data, simulation, .. }) = done.first() else { return lines };
@@ -122,7 +122,7 @@ fn facts(done: &[Simulated], seeds: usize) -> Vec<String> {
         percent(new_users),
     ));
     lines.push(
-        "Who comes, what there is to rank, how far he looks and by which chance he takes it are the same draws for all models, so that \
+        "Who comes, what there is to rank, how far they look and the chance of taking it are the same draws for all models, so that \
          changes are paired."
             .into(),
     );
