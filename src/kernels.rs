@@ -6,6 +6,7 @@
 //! | [`rows`] | gather rows of a table, lazy Adam on the touched ones, rows written by a rule |
 //! | [`clusters`] | the nearest centres (Eq. 2 and 3), their pull (Eq. 4 and 5), centres in the place of items (Eq. 11) |
 //! | [`experts`] | the weighted sum of experts behind a gate (PLE) |
+//! | [`dense`] | dense layers whose gradients are summed over the batch by many units |
 //! | [`enhancement`] | the gate, the norm and the fit of enhancement vectors (A11, A12) |
 //! | [`attention`] | target attention over a window of behaviours |
 //! | [`activation`] | DIN's activation unit over a window of behaviours |
@@ -18,6 +19,7 @@
 pub mod activation;
 pub mod attention;
 pub mod clusters;
+pub mod dense;
 pub mod dots;
 pub mod enhancement;
 pub mod experts;
@@ -29,7 +31,8 @@ mod graph;
 
 pub use activation::activation_unit;
 pub use attention::attend;
-pub use clusters::{Levels, Pull, centre_pull, count_shared, nearest, pool_centres};
+pub use clusters::{Levels, Pull, centre_pull, chosen_centres, count_shared, follow, nearest, pool_centres};
+pub use dense::{linear, mean, product, scaled, sum_samples};
 pub use dots::dots;
 pub use enhancement::{fit, gated, rms_norm};
 pub use experts::{Mix, mix};

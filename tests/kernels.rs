@@ -8,8 +8,8 @@ use common::*;
 use duia::data::protocol::NO_ROW;
 use duia::data::rows::{Bags, RowPlanner, Segment};
 use duia::kernels::{
-    AdamStep, EPSILON, Levels, Mix, RowRule, activation_unit, attend, centre_pull, count_shared, dots, fit, gated, mix, nearest,
-    pool_centres, rms_norm,
+    self, AdamStep, EPSILON, Levels, Mix, RowRule, activation_unit, attend, centre_pull, chosen_centres, count_shared, dots, fit, follow,
+    gated, mix, nearest, pool_centres, rms_norm, scaled, sum_samples,
 };
 use duia::model::layers::table::{BehaviourTable, Ids, RowTable, Touched, integers};
 
@@ -165,8 +165,12 @@ const LEVELS: Levels = Levels { first: 4, children: 3 };
 const M: usize = 6;
 const SAMPLES: usize = 40;
 
-fn cluster_case() -> (Vec<f64>, Vec<f64>) {
-    (numbers(30, SAMPLES * M, 0.7), numbers(31, LEVELS.rows() * M, 0.7))
+/// Fewer centres and samples than a GPU's cube has lanes for them, and so many that each lane has several and the last fewer.
+const CLUSTER_CASES: [(Levels, usize); 3] =
+    [(LEVELS, SAMPLES), (Levels { first: 37, children: 11 }, 203), (Levels { first: 1, children: 1 }, 3)];
+
+fn cluster_case(levels: Levels, samples: usize) -> (Vec<f64>, Vec<f64>) {
+    (numbers(30, samples * M, 0.7), numbers(31, levels.rows() * M, 0.7))
 }
 
 fn best(v: &[f64], centres: &[f64], rows: std::ops::Range<usize>, cosine: bool) -> usize {
@@ -178,23 +182,47 @@ fn best(v: &[f64], centres: &[f64], rows: std::ops::Range<usize>, cosine: bool) 
 }
 
 pub async fn the_nearest_centre_and_its_nearest_child(device: Device) {
-    let (v, centres) = cluster_case();
-    for cosine in [true, false] {
+    for ((levels, samples), cosine) in CLUSTER_CASES.into_iter().flat_map(|case| [(case, true), (case, false)]) {
+        let (v, centres) = cluster_case(levels, samples);
         let ids = nearest(
-            tensor(&v, [SAMPLES, M], &device),
-            tensor(&centres, [LEVELS.rows(), M], &device),
+            tensor(&v, [samples, M], &device),
+            tensor(&centres, [levels.rows(), M], &device),
             integers(vec![0], &device),
-            LEVELS,
+            levels,
             cosine,
         );
         let ids: Vec<i32> = ids.into_data_async().await.unwrap().try_into_vec().unwrap();
-        for s in 0..SAMPLES {
+        for s in 0..samples {
             let v = &v[s * M..][..M];
-            let parent = best(v, &centres, 0..LEVELS.first, cosine);
-            let start = LEVELS.first + parent * LEVELS.children;
-            let child = best(v, &centres, start..start + LEVELS.children, cosine) - LEVELS.first;
+            let parent = best(v, &centres, 0..levels.first, cosine);
+            let start = levels.first + parent * levels.children;
+            let child = best(v, &centres, start..start + levels.children, cosine) - levels.first;
             assert_eq!([ids[2 * s] as usize, ids[2 * s + 1] as usize], [parent, child], "sample {s}");
-            assert_eq!(child / LEVELS.children, parent, "a child belongs to its parent");
+            assert_eq!(child / levels.children, parent, "a child belongs to its parent");
+        }
+    }
+}
+
+pub async fn chosen_centres_and_the_mean_that_follows(device: Device) {
+    for (levels, samples) in CLUSTER_CASES {
+        let (v, centres) = cluster_case(levels, samples);
+        let child = |s: usize| s * 7 % (levels.first * levels.children);
+        let ids = (0..samples).flat_map(|s| [child(s) / levels.children, child(s)].map(|id| id as i32)).collect();
+        let ids = integers(ids, &device).reshape([samples, 2]);
+        let chosen = chosen_centres(tensor(&centres, [levels.rows(), M], &device), ids, levels);
+        let rows = (0..samples).map(|s| child(s) / levels.children).chain((0..samples).map(|s| levels.first + child(s)));
+        let expected: Vec<f64> = rows.flat_map(|row| centres[row * M..][..M].to_vec()).collect();
+        assert_close(&read(chosen).await, &expected, 1e-7);
+
+        let mean = numbers(33, M, 1.0);
+        for some in [1.0, 0.0] {
+            let weights: Vec<f64> = (0..samples).map(|s| some * f64::from(u8::from(s % 3 != 0))).collect();
+            let count = weights.iter().sum::<f64>();
+            let of_all = |k: usize| (0..samples).map(|s| weights[s] * v[s * M + k]).sum::<f64>();
+            let expected: Vec<f64> = (0..M).map(|k| mean[k] + 0.25 * (of_all(k) - count * mean[k]) / count.max(1.0)).collect();
+            let of_mean = tensor(&mean, [1, M], &device);
+            let moved = follow(of_mean, tensor(&v, [samples, M], &device), tensor(&weights, [samples], &device), 0.25);
+            assert_close(&read(moved).await, &expected, 1e-6);
         }
     }
 }
@@ -206,24 +234,27 @@ fn loss(mu: &[f64], members: &[Vec<f64>], weights: Option<&[f64]>) -> f64 {
 }
 
 pub async fn the_pull_on_a_centre_is_minus_half_the_gradient(device: Device) {
-    let (v, centres) = cluster_case();
-    let clustered: Vec<f64> = (0..SAMPLES).map(|s| f64::from(u8::from(s % 3 != 0))).collect();
-    let assigned: Vec<[usize; 2]> = (0..SAMPLES).map(|s| [s % 4, (s % 4) * 3 + s % 2]).collect();
-    let ids: Vec<i32> = assigned.iter().flatten().map(|&id| id as i32).collect();
-    for in_graph in [false, true] {
+    for ((levels, samples), in_graph) in CLUSTER_CASES.into_iter().flat_map(|case| [(case, true), (case, false)]) {
+        let (v, centres) = cluster_case(levels, samples);
+        let clustered: Vec<f64> = (0..samples).map(|s| f64::from(u8::from(s % 3 != 0))).collect();
+        // Not sorted, and the last centres have nobody.
+        let parent = |s: usize| s * 7 % 30 % levels.first;
+        let assigned: Vec<[usize; 2]> =
+            (0..samples).map(|s| [parent(s), parent(s) * levels.children + s % levels.children.min(2)]).collect();
+        let ids: Vec<i32> = assigned.iter().flatten().map(|&id| id as i32).collect();
         let pull = centre_pull(
-            tensor(&v, [SAMPLES, M], &device),
-            tensor(&centres, [LEVELS.rows(), M], &device),
-            integers(ids.clone(), &device).reshape([SAMPLES, 2]),
-            tensor(&clustered, [SAMPLES], &device),
-            LEVELS,
+            tensor(&v, [samples, M], &device),
+            tensor(&centres, [levels.rows(), M], &device),
+            integers(ids.clone(), &device).reshape([samples, 2]),
+            tensor(&clustered, [samples], &device),
+            levels,
             in_graph,
         );
         let (towards, count, lost) = (read(pull.towards).await, read(pull.count).await, read(pull.loss).await);
-        for row in 0..LEVELS.rows() {
-            let (level, own) = if row < LEVELS.first { (0, row) } else { (1, row - LEVELS.first) };
+        for row in 0..levels.rows() {
+            let (level, own) = if row < levels.first { (0, row) } else { (1, row - levels.first) };
             let of_row = |s: &usize| clustered[*s] > 0.0 && assigned[*s][level] == own;
-            let members: Vec<Vec<f64>> = (0..SAMPLES).filter(of_row).map(|s| v[s * M..][..M].to_vec()).collect();
+            let members: Vec<Vec<f64>> = (0..samples).filter(of_row).map(|s| v[s * M..][..M].to_vec()).collect();
             let mu = &centres[row * M..][..M];
             let fixed: Vec<f64> = members.iter().map(|v| sigmoid(dot(v, mu))).collect();
             let weights = (!in_graph).then_some(fixed.as_slice());
@@ -286,6 +317,82 @@ pub async fn the_centres_of_a_bag_are_averaged_where_they_still_count(device: De
     let expected: Vec<f64> = expected.collect();
     assert!((0..2).all(|level| expected.chunks(3).any(|counts| counts[level] > 0.0)), "{expected:?}");
     assert_close(&read(counted).await, &expected, 0.0);
+}
+
+/// `x W + b` and its gradients: fewer samples than a GPU's cube has lanes, and so many that it needs several cubes and, of a small
+/// product, several parts.
+pub async fn a_linear_layer_and_its_gradients(device: Device) {
+    for [stack, samples, inputs, outputs] in [[2, 7, 3, 5], [1, 4_096, 2, 3], [2, 3_072, 3, 37]] {
+        let (x, weight) = (numbers(100, stack * samples * inputs, 1.0), numbers(101, stack * inputs * outputs, 1.0));
+        let (bias, chosen) = (numbers(102, stack * outputs, 1.0), numbers(103, stack * samples * outputs, 1.0));
+        let autodiff = device.clone().autodiff();
+        let of_x = tensor::<3>(&x, [stack, samples, inputs], &autodiff).require_grad();
+        let of_weight = tensor::<3>(&weight, [stack, inputs, outputs], &autodiff).require_grad();
+        let of_bias = tensor::<3>(&bias, [stack, 1, outputs], &autodiff).require_grad();
+        let out = kernels::linear(of_x.clone(), of_weight.clone(), of_bias.clone());
+        let place = |stack: usize, row: usize, rows: usize, column: usize, columns: usize| (stack * rows + row) * columns + column;
+        let places =
+            |rows: usize, columns: usize| (0..stack * rows * columns).map(move |i| (i / columns / rows, i / columns % rows, i % columns));
+        let at_x = |s, n, i| x[place(s, n, samples, i, inputs)];
+        let at_weight = |s, i, o| weight[place(s, i, inputs, o, outputs)];
+        let at_chosen = |s, n, o| chosen[place(s, n, samples, o, outputs)];
+        let expected: Vec<f64> = places(samples, outputs)
+            .map(|(s, n, o)| bias[s * outputs + o] + (0..inputs).map(|i| at_x(s, n, i) * at_weight(s, i, o)).sum::<f64>())
+            .collect();
+        assert_close(&read(out.clone()).await, &expected, 1e-5);
+        let gradients = (out * tensor(&chosen, [stack, samples, outputs], &autodiff)).sum().backward();
+        let in_x: Vec<f64> =
+            places(samples, inputs).map(|(s, n, i)| (0..outputs).map(|o| at_chosen(s, n, o) * at_weight(s, i, o)).sum()).collect();
+        let in_weight: Vec<f64> =
+            places(inputs, outputs).map(|(s, i, o)| (0..samples).map(|n| at_x(s, n, i) * at_chosen(s, n, o)).sum()).collect();
+        let in_bias: Vec<f64> = places(1, outputs).map(|(s, _, o)| (0..samples).map(|n| at_chosen(s, n, o)).sum()).collect();
+        assert_close(&read(of_x.grad(&gradients).unwrap()).await, &in_x, 1e-5);
+        assert_close(&read(of_weight.grad(&gradients).unwrap()).await, &in_weight, 1e-4);
+        assert_close(&read(of_bias.grad(&gradients).unwrap()).await, &in_bias, 1e-4);
+    }
+}
+
+pub async fn scales_of_columns_and_of_rows_with_their_gradients(device: Device) {
+    let (rows, columns) = (1_100, 6);
+    let (x, chosen) = (numbers(105, rows * columns, 1.0), numbers(106, rows * columns, 1.0));
+    for (shape, turned) in [([rows, columns], false), ([columns, rows], true)] {
+        let scale = numbers(107, columns, 1.0);
+        let autodiff = device.clone().autodiff();
+        let of_x = tensor::<2>(&x, shape, &autodiff).require_grad();
+        let of_scale = tensor::<2>(&scale, if turned { [columns, 1] } else { [1, columns] }, &autodiff).require_grad();
+        let at = |i: usize| if turned { i / rows } else { i % columns };
+        let out = scaled(of_x.clone(), of_scale.clone());
+        let expected: Vec<f64> = x.iter().enumerate().map(|(i, x)| x * scale[at(i)]).collect();
+        assert_close(&read(out.clone()).await, &expected, 1e-6);
+        let gradients = (out * tensor(&chosen, shape, &autodiff)).sum().backward();
+        let in_x: Vec<f64> = chosen.iter().enumerate().map(|(i, g)| g * scale[at(i)]).collect();
+        let mut in_scale = vec![0.0; columns];
+        x.iter().zip(&chosen).enumerate().for_each(|(i, (x, g))| in_scale[at(i)] += x * g);
+        assert_close(&read(of_x.grad(&gradients).unwrap()).await, &in_x, 1e-6);
+        assert_close(&read(of_scale.grad(&gradients).unwrap()).await, &in_scale, 1e-5);
+    }
+}
+
+/// Few numbers and, on a GPU, so many that several cubes add them up.
+pub async fn means_and_sums_over_the_samples(device: Device) {
+    let autodiff = device.clone().autodiff();
+    for samples in [1, 6, 700_001] {
+        let x = numbers(110, samples, 1.0);
+        let of_x = tensor::<2>(&x, [samples, 1], &autodiff).require_grad();
+        let of_all = kernels::mean(of_x.clone() * of_x.clone());
+        let expected = x.iter().map(|x| x * x).sum::<f64>() / samples as f64;
+        assert_close(&read(of_all.clone()).await, &[expected], 1e-5);
+        let in_x: Vec<f64> = x.iter().map(|x| 2.0 * x / samples as f64).collect();
+        assert_close(&read(of_x.grad(&of_all.backward()).unwrap()).await, &in_x, 1e-6);
+    }
+    for [stack, samples, columns] in [[1, 1, 1], [3, 5, 4], [2, 1_000, 70], [1, 20_000, 33]] {
+        let x = numbers(111, stack * samples * columns, 1.0);
+        let summed = sum_samples(tensor::<3>(&x, [stack, samples, columns], &device));
+        assert_eq!(summed.dims(), [stack, 1, columns]);
+        let at = |i: usize| (0..samples).map(|n| x[(i / columns * samples + n) * columns + i % columns]).sum();
+        let expected: Vec<f64> = (0..stack * columns).map(at).collect();
+        assert_close(&read(summed).await, &expected, 1e-4);
+    }
 }
 
 pub async fn mixing_experts_and_both_its_gradients(device: Device) {
@@ -540,8 +647,12 @@ pub async fn every_kernel(device: Device) {
     lazy_adam_is_burns_adam_where_every_row_is_touched(device.clone()).await;
     written_rows_follow_their_rule_and_no_other_moves(device.clone()).await;
     the_nearest_centre_and_its_nearest_child(device.clone()).await;
+    chosen_centres_and_the_mean_that_follows(device.clone()).await;
     the_pull_on_a_centre_is_minus_half_the_gradient(device.clone()).await;
     the_centres_of_a_bag_are_averaged_where_they_still_count(device.clone()).await;
+    a_linear_layer_and_its_gradients(device.clone()).await;
+    scales_of_columns_and_of_rows_with_their_gradients(device.clone()).await;
+    means_and_sums_over_the_samples(device.clone()).await;
     mixing_experts_and_both_its_gradients(device.clone()).await;
     enhancement_vectors_are_normalised_and_fitted_with_their_gradients(device.clone()).await;
     the_dots_of_users_with_their_items_and_both_gradients(device.clone()).await;

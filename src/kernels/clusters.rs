@@ -29,6 +29,12 @@ trait ClusterKernels: Backend {
     #[fusion(dtype = kind, shape = Shape::new([v[0], 2]))]
     fn nearest(v: FloatTensor<Self>, centres: FloatTensor<Self>, kind: IntTensor<Self>, levels: Levels, cosine: bool) -> IntTensor<Self>;
 
+    #[fusion(dtype = centres, shape = Shape::new([2, assigned[0], centres[1]]))]
+    fn chosen_centres(centres: FloatTensor<Self>, assigned: IntTensor<Self>, levels: Levels) -> FloatTensor<Self>;
+
+    #[fusion(dtype = mean, shape = mean)]
+    fn follow(mean: FloatTensor<Self>, v: FloatTensor<Self>, weights: FloatTensor<Self>, rate: f32) -> FloatTensor<Self>;
+
     #[fusion(dtype = v, shape = Shape::new([centres[0] * (v[1] + 2)]))]
     fn centre_pull(
         v: FloatTensor<Self>,
@@ -63,6 +69,18 @@ trait ClusterKernels: Backend {
 /// `kind` is any integer tensor of the device: it says which integer type the ids take.
 pub fn nearest(v: Tensor<2>, centres: Tensor<2>, kind: Tensor<1, Int>, levels: Levels, cosine: bool) -> Tensor<2, Int> {
     Tensor::from_dispatch(Dispatch::nearest(v.into_dispatch(), centres.into_dispatch(), kind.into_dispatch(), levels, cosine))
+}
+
+/// The `centres` `[levels.rows(), m]` that samples are `assigned` to, `[samples, 2]` as [`nearest`] gives it: both levels, `[2, samples,
+/// m]`.
+pub fn chosen_centres(centres: Tensor<2>, assigned: Tensor<2, Int>, levels: Levels) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::chosen_centres(centres.into_dispatch(), assigned.into_dispatch(), levels))
+}
+
+/// A running `mean` `[1, m]`, moved by the share `rate` towards that of the vectors `v` `[samples, m]` whose weight in `weights`
+/// `[samples]` is 1 and not 0; where there are none it stays.
+pub fn follow(mean: Tensor<2>, v: Tensor<2>, weights: Tensor<1>, rate: f32) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::follow(mean.into_dispatch(), v.into_dispatch(), weights.into_dispatch(), rate))
 }
 
 /// How the samples of each centre pull it, and the loss.

@@ -439,7 +439,7 @@ impl Chosen {
 
     /// The chosen centres themselves, `[2, n, m]`.
     pub fn mu(&self) -> Tensor<3> {
-        self.mu.get_or_init(|| self.centres.chosen(self.centres.rows_of(&self.assigned))).clone()
+        self.mu.get_or_init(|| self.centres.chosen(self.assigned.clone())).clone()
     }
 }
 

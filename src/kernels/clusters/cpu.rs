@@ -3,9 +3,9 @@
 #![allow(clippy::extra_unused_type_parameters, reason = "the attribute asks for one; the compiler does the vectorising")]
 
 use burn::backend::Flex;
-use burn::backend::ops::IntTensorOps;
+use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{DType, Shape, TensorData};
 use macerator::Simd;
 
 use super::super::cpu::{LANES, add_products, dims, dot, float, slices};
@@ -20,6 +20,25 @@ impl ClusterKernels for Flex {
         slices!(f32: v, centres);
         let ids = nearest(v, centres, m, levels, cosine);
         Flex::int_from_data(TensorData::new(ids, [samples, 2]).convert_dtype(DType::I32), &Default::default())
+    }
+
+    fn chosen_centres(centres: FloatTensor<Self>, assigned: IntTensor<Self>, levels: Levels) -> FloatTensor<Self> {
+        let ([_, m], [samples, _]): ([usize; 2], [usize; 2]) = (dims(&centres), dims(&assigned));
+        slices!(f32: centres);
+        slices!(i32: assigned);
+        let rows = |level: usize| assigned.chunks_exact(2).map(move |own| own[level] as usize + level * levels.first);
+        let chosen = rows(0).chain(rows(1)).flat_map(|row| &centres[row * m..][..m]).copied().collect();
+        float(chosen, [2, samples, m])
+    }
+
+    /// In burn's operations: the sums are its matrix product's.
+    fn follow(mean: FloatTensor<Self>, v: FloatTensor<Self>, weights: FloatTensor<Self>, rate: f32) -> FloatTensor<Self> {
+        let ([samples, _], one): ([usize; 2], f32) = (dims(&v), 1.0);
+        let count = Flex::float_reshape(Flex::float_sum(weights.clone()), Shape::new([1, 1]));
+        let sum = Flex::float_matmul(Flex::float_reshape(weights, Shape::new([1, samples])), v);
+        let away = Flex::float_sub(sum, Flex::float_mul(mean.clone(), count.clone()));
+        let share = Flex::float_mul_scalar(Flex::float_recip(Flex::float_clamp_min(count, one.into())), rate.into());
+        Flex::float_add(mean, Flex::float_mul(away, share))
     }
 
     fn centre_pull(

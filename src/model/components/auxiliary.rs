@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, activation::log_sigmoid, activation::sigmoid};
 
 use crate::config::{Config, PositiveWeight};
 use crate::data::Side;
-use crate::kernels::dots;
+use crate::kernels::{dots, mean};
 use crate::metrics::Term;
 use crate::model::batch::DeviceBatch;
 use crate::model::component::{Base, Component, Features, Found, GraphLoss, Kind, Reads, Takes, Towers, with_history};
@@ -84,7 +84,7 @@ pub fn loss(Towers { v_user, v_item }: Towers, labels: Tensor<2>, weights: Tenso
     let negative = log_sigmoid(logit.clone().neg());
     let positive = labels.clone() * weights;
     let share = positive.clone() + labels.neg() + 1.0;
-    (negative * share + logit * positive).mean().neg()
+    mean(negative * share + logit * positive).neg()
 }
 
 /// `w = 1 + sigmoid(merge_score)`, the merge score being the sum of the tasks' predictions (A16), from their logits

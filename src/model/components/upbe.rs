@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, activation::sigmoid};
 use crate::checkpoint::{CheckpointError, Gathering};
 use crate::config::{Config, MemoryStart};
 use crate::data::Side;
-use crate::kernels::RowRule;
+use crate::kernels::{RowRule, sum_samples};
 use crate::metrics::Term;
 use crate::model::component::{
     Adds, Building, Component, Features, Found, Kind, LEVELS, Nothing, Reads, Restoring, Step, StepLoss, Takes, Vectors,
@@ -88,7 +88,7 @@ impl Matched {
     /// was a positive at all.
     pub fn new(centres: &Centres, seeker: Tensor<2>, mean: Option<Tensor<2>>, owner: Tensor<2>, positive: Tensor<1>) -> Self {
         let [positives, m] = owner.dims();
-        let mu = centres.chosen(centres.rows_of(&centres.sought(seeker, mean)));
+        let mu = centres.chosen(centres.sought(seeker, mean));
         let sign = centres.seen(mu.clone().reshape([2 * positives, m])).reshape([2, positives, m]) * centres.seen(owner).unsqueeze_dim(0);
         let agrees = sign.sum_dim(2).greater_equal_scalar(0.0).float().min_dim(0).squeeze_dim::<2>(0);
         Self { mu: mu.swap_dims(0, 1).reshape([positives, 2 * m]), open: agrees * positive.unsqueeze_dim(1) }
@@ -154,8 +154,8 @@ impl Behaviours {
     /// Moves the mean towards that of a step's memories `[positives, 2 m]`, of which those count that `counts` `[positives, 1]` says.
     fn follow(&mut self, memory: Tensor<2>, counts: Tensor<2>) {
         let counts = counts.clamp_max(1.0);
-        let count = counts.clone().sum_dim(0);
-        let of_step = (memory * counts).sum_dim(0) / count.clone().clamp_min(1.0);
+        let count = sum_samples(counts.clone());
+        let of_step = sum_samples(memory * counts) / count.clone().clamp_min(1.0);
         self.mean = self.mean.clone() + (of_step - self.mean.clone()) * count.clamp_max(1.0) * self.mean_rate;
     }
 
@@ -180,7 +180,7 @@ impl Behaviours {
         self.follow(memory, touches * open.clone());
         let updates = open.clone().sum().clamp_min(1.0);
         self.table.write(touched, values, open.squeeze_dim(1), RowRule::AddMean);
-        loss.sum_dim(0).squeeze_dim::<1>(0) / updates
+        sum_samples(loss).squeeze_dim::<1>(0) / updates
     }
 }
 

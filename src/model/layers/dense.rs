@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation::relu};
 use fnv::FnvHasher;
 
 use crate::counter::{Counter, Stream};
+use crate::kernels::{linear, product};
 
 /// Starting values of dense parameters: a pure function of (seed, name, stack, row, column), so that two variants that
 /// share a layer start it with the same numbers, whatever else they hold.
@@ -110,8 +111,8 @@ impl Joint {
     /// `[requests, request inputs]` and `[samples, candidate inputs]`, request-major, to `[samples, outputs]`.
     pub fn forward(&self, request: Tensor<2>, candidate: Tensor<2>) -> Tensor<2> {
         let ([requests, _], [samples, _]) = (request.dims(), candidate.dims());
-        let of_request = request.matmul(self.request.val()) + self.bias.val();
-        let of_candidate = candidate.matmul(self.candidate.val());
+        let of_request = linear(request, self.request.val(), self.bias.val());
+        let of_candidate = product(candidate, self.candidate.val());
         let [_, outputs] = of_request.dims();
         let sum = of_candidate.reshape([requests, samples / requests, outputs]) + of_request.reshape([requests, 1, outputs]);
         sum.reshape([samples, outputs])
@@ -140,7 +141,7 @@ impl Linear {
 
     /// `x W + b`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        x.matmul(self.weight.val()) + self.bias.val()
+        linear(x, self.weight.val(), self.bias.val())
     }
 }
 

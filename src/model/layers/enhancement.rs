@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, activation::relu};
 
 use super::dense::{Init, Linear};
 use super::graph::{joined, lift, off_graph};
-use crate::kernels::{fit, gated, rms_norm};
+use crate::kernels::{fit, gated, rms_norm, scaled, sum_samples};
 
 /// Deviation of the gate's last layer at the start. Near 0, `2 sigmoid(0) = 1`: the gate begins as the identity (A11).
 const GATE_START: f64 = 0.01;
@@ -122,12 +122,13 @@ impl Means {
 
     /// Moves towards the means of a batch.
     pub fn learn(&mut self, entered: Entered) {
-        let count = entered.open.sum_dim(1);
-        let of_batch = entered.vectors.sum_dim(1) / count.clone().clamp_min(1.0);
+        let count = sum_samples(entered.open);
+        let of_batch = sum_samples(entered.vectors) / count.clone().clamp_min(1.0);
         // A vector that nobody had keeps its mean.
         let rate = count.clamp_max(1.0) * self.rate;
         self.vectors = self.vectors.clone() + (of_batch - self.vectors.clone()) * rate;
-        self.other = self.other.clone() * (1.0 - self.rate) + entered.other.mean_dim(0) * self.rate;
+        let [others, _] = entered.other.dims();
+        self.other = self.other.clone() * (1.0 - self.rate) + sum_samples(entered.other) / others as f32 * self.rate;
     }
 }
 
@@ -175,15 +176,13 @@ impl Enhancement {
         let [_, _, scales] = self.scale.dims();
         let fits = (scales > m).then(|| self.fits(normed.clone(), lift(entered.normed_other(means), training)));
         let of_vectors = self.scale.val().slice([0..vectors, 0..1, 0..m]).reshape([1, vectors * m]);
-        Enhanced { vectors: normed * of_vectors, fits, entered }
+        Enhanced { vectors: scaled(normed, of_vectors), fits, entered }
     }
 
     /// Cosines of vectors `[n, vectors * m]` with the other side's `[n', m]`, both of length root `m`, scaled: `[n', vectors]`.
     fn fits(&self, normed: Tensor<2>, other: Tensor<2>) -> Tensor<2> {
         let [vectors, _, scales] = self.scale.dims();
-        // Two dimensions all the way: with a third of length 1, burn's fusion on a GPU summed the wrong samples into the scale's
-        // gradient.
         let of_fit = self.scale.val().slice([0..vectors, 0..1, scales - 1..scales]).reshape([vectors, 1]);
-        (fit(normed, other) * of_fit).swap_dims(0, 1)
+        scaled(fit(normed, other), of_fit).swap_dims(0, 1)
     }
 }

@@ -22,7 +22,7 @@ use self::seeding::Seeds;
 use crate::config::{CentreStart, CentreStep, Config, Similarity};
 use crate::counter::{Counter, Stream};
 use crate::data::Side;
-use crate::kernels::{EPSILON, Levels, Pull, centre_pull};
+use crate::kernels::{EPSILON, Levels, Pull, centre_pull, follow};
 
 /// Deviation of centres that start at random, the literal reading of the paper.
 const RANDOM_START: f64 = 0.01;
@@ -221,10 +221,7 @@ impl Memory {
 
     /// Moves the running mean towards that of the vectors `v` `[samples, m]` that clustered; where none did it stays.
     fn follow(&mut self, v: &Tensor<2>, clustered: &Tensor<1>) {
-        let count: Tensor<2> = clustered.clone().sum().unsqueeze();
-        let sum = clustered.clone().unsqueeze_dim::<2>(0).matmul(v.clone());
-        let away = sum - self.now.mean.clone() * count.clone();
-        self.now.mean = self.now.mean.clone() + away * (count.clamp_min(1.0).recip() * self.config.mean_rate as f32);
+        self.now.mean = follow(self.now.mean.clone(), v.clone(), clustered.clone(), self.config.mean_rate as f32);
     }
 
     /// Whether the clock wants an [`Observation`] at this step of `total`.

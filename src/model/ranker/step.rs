@@ -10,7 +10,7 @@ use super::{LastStep, Ranker};
 use crate::checkpoint::Gathering;
 use crate::data::Side;
 use crate::data::protocol::TASKS;
-use crate::kernels::AdamStep;
+use crate::kernels::{AdamStep, mean};
 use crate::model::batch::{DeviceBatch, WHOLE};
 use crate::model::component::{Found, Frozen, GraphLoss, Leaves, Reads, Step, StepLoss, Towers};
 use crate::model::layers::ple::RANKING;
@@ -202,5 +202,5 @@ impl Ranker {
 /// Sum over the tasks of the mean binary cross entropy; `logits` and `labels` are `[tasks, samples, 1]`.
 fn mtl_loss(logits: Tensor<3>, labels: Tensor<3>) -> Tensor<1> {
     // ln sigmoid(z) = z + ln sigmoid(-z), so one stable logarithm serves both classes.
-    (log_sigmoid(logits.clone().neg()) + labels * logits).mean() * -(TASKS as f32)
+    mean(log_sigmoid(logits.clone().neg()) + labels * logits) * -(TASKS as f32)
 }

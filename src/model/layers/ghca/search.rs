@@ -3,7 +3,7 @@
 
 use burn::tensor::{Int, Tensor};
 
-use crate::kernels::{Levels, nearest};
+use crate::kernels::{Levels, chosen_centres, nearest};
 use crate::model::layers::table::integers;
 
 /// Two levels of centres as they are at a moment, and their search.
@@ -75,9 +75,7 @@ impl Centres {
     }
 
     /// The chosen centres of both levels, `[2, samples, m]`.
-    pub fn chosen(&self, rows: Tensor<1, Int>) -> Tensor<3> {
-        let [_, m] = self.rows.dims();
-        let samples = rows.dims()[0] / 2;
-        self.rows.clone().select(0, rows).reshape([2, samples, m])
+    pub fn chosen(&self, assigned: Tensor<2, Int>) -> Tensor<3> {
+        chosen_centres(self.rows.clone(), assigned, self.levels)
     }
 }
