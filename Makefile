@@ -1,6 +1,6 @@
 # Everything a fresh machine needs, in two commands: `make demo` for the live page, `make test` for the tests.
-# Needed beforehand: rustup with stable Rust, and Node with npm. Whatever else is missing is installed and said, with the time that it
-# takes on two cores.
+# Needed beforehand: rustup with stable Rust, and Node with npm. Whatever else is missing is installed, with a line that says
+# so and how long it takes on two cores.
 
 TRUNK := 0.21.14
 BINARYEN := 132.0.0
@@ -25,9 +25,9 @@ help:
 	@echo "make demo    build the page and serve it at http://$(ADDRESS):$(PORT)/"
 	@echo "make page    build the page into dist/, for any static host (PUBLIC_URL=/sub/folder/ to say where)"
 	@echo "make test    everything that is tested, in a browser too"
-	@echo "make fuzz    bytes of strangers against everything that reads them, a minute each (SECONDS=1800 for more)"
-	@echo "make deny    licences and advisories of what this crate stands on"
-	@echo "make bench   what a step costs, and the sizes of both programs"
+	@echo "make fuzz    random bytes against everything that reads a file or a link, a minute each (SECONDS=1800 for more)"
+	@echo "make deny    licences and advisories of the dependencies"
+	@echo "make bench   the cost of a step, and the sizes of both programs"
 	@echo "make gpu     how fast this machine trains, on its GPU where it has one, beside PyTorch (MINUTES=8)"
 	@echo "make gpu-kit the same for another machine: a folder to copy there, which builds nothing and needs no network"
 

@@ -72,7 +72,7 @@ impl Console {
         self.variants = variants.to_vec();
         let names: Vec<&str> = variants.iter().map(|variant| variant.name()).collect();
         self.line(&format!(
-            "Training {} side by side for {} steps; the AUC on the way is that of a probe set of {} test positives.",
+            "Training {} side by side for {} steps; until the test, AUC is measured on a probe set of {} test positives.",
             names.join("; "),
             whole(steps),
             whole(probe_positives)
