@@ -11,6 +11,8 @@ globalThis.duia = (() => {
   const LATE = 5 * SECOND;
   /** Longest wait for each file when a failure is looked into. */
   const LOOK = 4 * SECOND;
+  /** Wait after the page is loaded until its files are kept: the trainer loads first. */
+  const KEEP = 10 * SECOND;
   // A program of one instruction that needs SIMD.
   const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
   const BROWSERS = "Use Chrome or Edge 91, Firefox 89, Safari 16.4 or later, and allow WebAssembly.";
@@ -150,6 +152,17 @@ globalThis.duia = (() => {
     over = true;
     clearTimeout(timer);
   }
+
+  /** Keeps the page's files for when there is no network, once the page has had time for itself. Where that is not allowed, nothing is lost. */
+  function keep() {
+    try {
+      navigator.serviceWorker?.register(new URL("sw.js", document.baseURI)).catch(() => {});
+    } catch {
+      // A sandboxed frame has no service worker, and says so by throwing.
+    }
+  }
+
+  addEventListener("load", () => setTimeout(keep, KEEP));
 
   addEventListener("DOMContentLoaded", () => {
     document.getElementById("reload")?.addEventListener("click", reload);

@@ -5,6 +5,8 @@
 //! for a third that nobody sent.
 
 use crate::config::Config;
+use crate::data::Side;
+use crate::view::Sitting;
 use crate::wire::{Command, DeviceChoice, State};
 
 /// A run that is asked for and not begun.
@@ -32,6 +34,10 @@ pub enum Next {
         /// Its bytes.
         bytes: Vec<u8>,
     },
+    /// Picture the centres of this side, now and from now on.
+    Show(Side),
+    /// Portray this user, now and from now on.
+    Portray(Sitting),
     /// End training and test what was learned.
     Conclude,
     /// Tell the watcher that the run is now playing or paused.
@@ -63,6 +69,9 @@ struct Wanted {
     is_over: bool,
     steps_per_second: f32,
     weights: std::collections::VecDeque<(String, Vec<u8>)>,
+    /// What to picture, where that changed. Of several wishes the newest counts.
+    side: Option<Side>,
+    sitting: Option<Sitting>,
     /// What the watcher was told last.
     told: Option<State>,
 }
@@ -82,6 +91,8 @@ impl Control {
             }
             Command::Finish { run } if run == self.run => self.wanted.is_over = true,
             Command::Speed { run, steps_per_second } if run == self.run => self.wanted.steps_per_second = steps_per_second,
+            Command::Show { run, side } if run == self.run => self.wanted.side = Some(side),
+            Command::Portray { run, sitting } if run == self.run => self.wanted.sitting = Some(sitting),
             Command::Load { run, name, bytes } if run == self.run => self.wanted.weights.push_back((name, bytes)),
             _ => {}
         }
@@ -115,6 +126,12 @@ impl Control {
         let wanted = &mut self.wanted;
         if let Some((name, bytes)) = wanted.weights.pop_front() {
             return Next::Load { name, bytes };
+        }
+        if let Some(side) = wanted.side.take() {
+            return Next::Show(side);
+        }
+        if let Some(sitting) = wanted.sitting.take() {
+            return Next::Portray(sitting);
         }
         if std::mem::take(&mut wanted.is_over) {
             return Next::Conclude;
@@ -159,7 +176,7 @@ mod tests {
             };
             match self.control.decide() {
                 Next::Leave | Next::Conclude => self.begun = None,
-                Next::Load { .. } => {}
+                Next::Load { .. } | Next::Show(_) | Next::Portray(_) => {}
                 Next::Tell(state) => self.told = Some(state),
                 Next::Step { .. } => {
                     assert_eq!(run, self.control.run(), "no step of a run that nobody wants any more");
@@ -195,7 +212,7 @@ mod tests {
             let mut newest = 0;
             for _ in 0..60 {
                 let run = below(newest + 2);
-                let command = match below(8) {
+                let command = match below(10) {
                     0..=2 => {
                         newest += 1;
                         start(newest)
@@ -204,6 +221,8 @@ mod tests {
                     4 => Command::Pause { run },
                     5 => Command::Step { run },
                     6 => Command::Finish { run },
+                    7 => Command::Show { run, side: Side::Items },
+                    8 => Command::Portray { run, sitting: Sitting { nth: run, added: None } },
                     _ => Command::Load { run, name: String::new(), bytes: Vec::new() },
                 };
                 trainer.control.take(command);
@@ -248,5 +267,16 @@ mod tests {
         [start(1), Command::Step { run: 1 }, Command::Step { run: 1 }, Command::Pause { run: 1 }].into_iter().for_each(|c| control.take(c));
         control.begin();
         assert_eq!([control.decide(), control.decide()], [Next::Tell(State::Paused), Next::Wait]);
+    }
+
+    #[test]
+    fn of_what_to_picture_the_newest_wish_counts_and_once() {
+        let mut control = Control::default();
+        let portray = |nth| Command::Portray { run: 1, sitting: Sitting { nth, added: None } };
+        let show = |side| Command::Show { run: 1, side };
+        [start(1), show(Side::Items), portray(3), show(Side::Users), portray(4)].into_iter().for_each(|command| control.take(command));
+        control.begin();
+        let wanted = [Next::Show(Side::Users), Next::Portray(Sitting { nth: 4, added: None }), Next::Tell(State::Paused), Next::Wait];
+        assert_eq!([control.decide(), control.decide(), control.decide(), control.decide()], wanted);
     }
 }

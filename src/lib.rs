@@ -5,6 +5,7 @@ pub mod config;
 pub mod control;
 pub mod counter;
 pub mod data;
+pub mod lesson;
 pub mod metrics;
 pub mod simulation;
 pub mod variants;

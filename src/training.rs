@@ -7,6 +7,7 @@ mod error;
 mod evaluation;
 mod learner;
 mod losses;
+mod portrait;
 pub mod readback;
 mod snapshot;
 pub mod trace;

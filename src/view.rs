@@ -1,19 +1,25 @@
-//! What a picture of the clusters is made of: centres and users in the plane.
+//! What a person sees of a run: centres and their members in the plane, and one user as each model sees them.
 
 mod field;
+mod portrait;
 mod projection;
 
 pub use field::{Field, Snapshot};
+pub use portrait::{Glance, Offer, Portrait, Sitting, Thing};
 pub use projection::Plane;
 
 use serde::{Deserialize, Serialize};
 
-/// Centres and a batch of users in the plane: the two main axes of the level-1 centres, turned as little as possible
+use crate::data::Side;
+
+/// Centres and a batch of their members in the plane: the two main axes of the level-1 centres, turned as little as possible
 /// from frame to frame.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FieldFrame {
     /// The step.
     pub step: u64,
+    /// Whose centres.
+    pub side: Side,
     /// Level-1 centres.
     pub centres: u32,
     /// Level-2 centres of each level-1 centre.
@@ -22,14 +28,18 @@ pub struct FieldFrame {
     pub centre_xy: Vec<f32>,
     /// `[centres * (1 + children)]`: samples that each centre took since the last frame.
     pub hits: Vec<f32>,
-    /// User ids of the points, each user once.
-    pub users: Vec<u32>,
-    /// `[users, 2]`: x, y of the users' vectors.
-    pub user_xy: Vec<f32>,
-    /// `[users, 2]`: level-1 centre and level-2 centre (`children * parent + child`).
+    /// Ids of the points, users or items, each once.
+    pub members: Vec<u32>,
+    /// `[members, 2]`: x, y of their vectors.
+    pub member_xy: Vec<f32>,
+    /// `[members, 2]`: level-1 centre and level-2 centre (`children * parent + child`).
     pub assigned: Vec<u32>,
-    /// `[users]`: whether the user is low-active.
+    /// `[members]`: whether a user is low-active, or an item of the tail.
     pub low_active: Vec<bool>,
-    /// `[users]`: whether UIE stopped for the user.
+    /// `[members]`: whether UIE stopped for the user.
     pub stopped: Vec<bool>,
+    /// `[members]`: the category that a user took something of, or that an item is of.
+    pub categories: Vec<u32>,
+    /// `[members]`: the group that the generator planted them in; empty for real rows.
+    pub groups: Vec<u32>,
 }

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::data::{DataReport, Side};
 use crate::metrics::{ClusterHealth, Evaluation, LossTerm, Losses, TestKind};
 use crate::variants::Variant;
-use crate::view::FieldFrame;
+use crate::view::{FieldFrame, Portrait, Sitting};
 
 /// What a watcher may ask of a trainer. `run` is chosen by the asker; a command for another run is ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,20 @@ pub enum Command {
         run: u32,
         /// Steps a second.
         steps_per_second: f32,
+    },
+    /// Picture the centres of this side from now on, those of users at first. Answered with [`Event::Field`].
+    Show {
+        /// The run meant.
+        run: u32,
+        /// Whose centres.
+        side: Side,
+    },
+    /// Portray this user from now on, and at once. Answered with [`Event::Portrait`].
+    Portray {
+        /// The run meant.
+        run: u32,
+        /// Who, and what is added to their history.
+        sitting: Sitting,
     },
     /// Let the model that a file is of go on from its weights and memories. Answered with [`Event::Loaded`] or, where
     /// the file does not fit, with [`Event::Refused`], after which the run goes on as it was.
@@ -138,8 +152,10 @@ pub enum Event {
     Evaluation(Evaluation),
     /// State of the user clusters.
     Clusters(ClusterHealth),
-    /// Centres and a batch of users in the plane.
+    /// Centres and a batch of their members in the plane.
     Field(Box<FieldFrame>),
+    /// One user as each model sees them.
+    Portrait(Box<Portrait>),
     /// Centres that were filled or born again at this step.
     Reseeded {
         /// Which variant's centres.

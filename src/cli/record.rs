@@ -73,7 +73,12 @@ impl Record {
                 self.series.add_reseeded(variant, side, step, [centres.len(), children.len()]);
             }
             Event::Failed { failure, .. } => self.failure = Some(failure),
-            Event::Reseeded { first_fill: true, .. } | Event::Stage(_) | Event::Tested { .. } | Event::Field(_) | Event::State(_) => {}
+            Event::Reseeded { first_fill: true, .. }
+            | Event::Stage(_)
+            | Event::Tested { .. }
+            | Event::Field(_)
+            | Event::Portrait(_)
+            | Event::State(_) => {}
             // Answers to a watcher's files, which the terminal gives before the run.
             Event::Loaded { .. } | Event::Refused(_) => {}
         }

@@ -185,7 +185,7 @@ impl Config {
     }
 
     /// A field as it stands in a link; nothing where there is none of that name.
-    pub(crate) fn text_of(&self, key: &str) -> String {
+    pub fn text_of(&self, key: &str) -> String {
         self.pairs().into_iter().find(|(name, _)| name == key).map(|(_, value)| value).unwrap_or_default()
     }
 }

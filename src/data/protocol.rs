@@ -352,7 +352,8 @@ impl Dataset {
         self.told(self.inner.batch(first..test.end.min(first + requests), self.inner.passes - 1, clustering))
     }
 
-    fn told(&self, batch: Batch) -> Batch {
+    /// A batch with what the generator knows of it, where the data set tells it.
+    pub(crate) fn told(&self, batch: Batch) -> Batch {
         let truth = self.told_window.and_then(|window| self.truth(&batch, window)).map(Box::new);
         Batch { truth, ..batch }
     }

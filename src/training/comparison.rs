@@ -11,18 +11,19 @@ use super::device::{self, Watch};
 use super::evaluation::Test;
 use super::learner::{Learner, Upkeep};
 use super::losses::AskedLosses;
+use super::portrait::{AskedPortrait, Sitter};
 use super::readback::ReadBack;
 use super::snapshot::AskedSnapshot;
 use crate::config::{Config, ConfigError};
-use crate::data::Source;
 use crate::data::protocol::{Batch, Dataset, Replay};
+use crate::data::{Side, Source};
 use crate::footprint::{self, Shape};
 use crate::metrics::divergence::{self, Divergence};
 use crate::metrics::{Losses, TestKind};
 use crate::model::components::loss_terms;
 use crate::model::layers::ghca::Reseeded;
 use crate::variants::{Rule, Variant, trained};
-use crate::view::Snapshot;
+use crate::view::{Portrait, Sitting, Snapshot};
 use crate::wire::{DeviceChoice, Event, Failure, Stage, State};
 use crate::{checkpoint, platform};
 
@@ -162,20 +163,34 @@ impl Comparison {
         Event::Progress { step: self.step, samples, samples_per_second: rate }
     }
 
-    /// Tells the losses of the last step, and gives what a picture of it is made from, all in one read-back. Nothing to picture
-    /// before centres are filled.
+    /// Tells the losses of the last step, and gives what a picture of one side's clusters is made from, all in one read-back. Nothing
+    /// to picture before centres are filled.
     ///
     /// # Errors
     /// A device that failed or a model that diverged.
-    pub async fn look(&mut self, sink: &mut dyn FnMut(Event)) -> Result<Option<Snapshot>, TrainError> {
+    pub async fn look(&mut self, side: Side, sink: &mut dyn FnMut(Event)) -> Result<Option<Snapshot>, TrainError> {
         let mut readback = ReadBack::default();
         let losses = AskedLosses::ask(self.learner.rankers(), &mut readback);
-        let snapshot = self.learner.rankers().iter().find_map(|ranker| AskedSnapshot::ask(ranker, &mut readback));
+        let snapshot = self.learner.rankers().iter().find_map(|ranker| AskedSnapshot::ask(ranker, side, &mut readback));
         let mut answers = readback.answers().await?;
         self.tell_losses(losses.take(&mut answers)?, sink)?;
-        let snapshot = snapshot.map(|asked| asked.take(self.step, &mut answers)).transpose()?;
+        let snapshot = snapshot.map(|asked| asked.take(self.step, &self.dataset, &mut answers)).transpose()?;
         self.watch.check()?;
         Ok(snapshot)
+    }
+
+    /// A user of the probe set as every model sees them now; none where none of them has a history.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub async fn portray(&mut self, sitting: Sitting) -> Result<Option<Portrait>, TrainError> {
+        let Some(sitter) = Sitter::find(&self.probe_set, &self.dataset, sitting) else { return Ok(None) };
+        let mut readback = ReadBack::default();
+        let asked = AskedPortrait::ask(sitter, self.learner.rankers(), &mut readback);
+        let mut answers = readback.answers().await?;
+        let portrait = asked.take(self.step, &self.config.variants.0, &self.dataset, &mut answers)?;
+        self.watch.check()?;
+        Ok(Some(portrait))
     }
 
     /// Tells the losses of the last step, once: a look and an evaluation may both have read them.

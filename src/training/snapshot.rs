@@ -1,4 +1,4 @@
-//! What a picture of the user clusters is made from, on its way from the device.
+//! What a picture of the clusters is made from, on its way from the device.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use burn::tensor::Int;
 use super::TrainError;
 use super::readback::{Answers, Asked, ReadBack};
 use crate::data::Side;
-use crate::data::protocol::Batch;
+use crate::data::protocol::{Batch, Dataset};
 use crate::kernels::Levels;
 use crate::model::component::Clustered;
 use crate::model::layers::ghca::Memory;
@@ -16,6 +16,7 @@ use crate::view::Snapshot;
 
 /// A [`Snapshot`] that was asked for.
 pub(super) struct AskedSnapshot {
+    side: Side,
     levels: Levels,
     width: usize,
     host: Arc<Batch>,
@@ -27,13 +28,14 @@ pub(super) struct AskedSnapshot {
 }
 
 impl AskedSnapshot {
-    /// Asks for a ranker's user centres and the users of its last step; `None` before the first fill.
-    pub(super) fn ask(ranker: &Ranker, readback: &mut ReadBack) -> Option<Self> {
-        let memory = ranker.memory(Side::Users).filter(|memory| Memory::is_filled(memory))?;
+    /// Asks for a ranker's centres of a side and their members in its last step; `None` before the first fill.
+    pub(super) fn ask(ranker: &Ranker, side: Side, readback: &mut ReadBack) -> Option<Self> {
+        let memory = ranker.memory(side).filter(|memory| Memory::is_filled(memory))?;
         let last = ranker.last()?;
-        let Clustered { v, chosen: Some((assigned, stopped)) } = last.clustered[Side::Users as usize].clone()? else { return None };
+        let Clustered { v, chosen: Some((assigned, stopped)) } = last.clustered[side as usize].clone()? else { return None };
         let [_, width] = v.dims();
         Some(Self {
+            side,
             levels: memory.levels(),
             width,
             host: last.host.clone(),
@@ -49,10 +51,23 @@ impl AskedSnapshot {
     ///
     /// # Errors
     /// Answers that came short.
-    pub(super) fn take(self, step: u64, answers: &mut Answers) -> Result<Snapshot, TrainError> {
+    pub(super) fn take(self, step: u64, dataset: &Dataset, answers: &mut Answers) -> Result<Snapshot, TrainError> {
         let Levels { first, children } = self.levels;
+        let host = &self.host;
+        let members: Vec<u32> = match self.side {
+            Side::Users => host.user[..host.requests].to_vec(),
+            Side::Items => host.consumed().take(host.requests).collect(),
+        };
+        let (low_active, groups) = match self.side {
+            Side::Users => (host.low_active[..host.requests].to_vec(), members.iter().map_while(|&id| dataset.planted_group(id)).collect()),
+            Side::Items => {
+                let tail = members.iter().map(|&id| dataset.is_tail(id)).collect();
+                (tail, members.iter().map_while(|&id| dataset.planted_item_group(id)).collect())
+            }
+        };
         Ok(Snapshot {
             step,
+            side: self.side,
             parents: first,
             children,
             width: self.width,
@@ -61,8 +76,10 @@ impl AskedSnapshot {
             vectors: answers.take(self.vectors)?,
             assigned: answers.take(self.assigned)?.into_iter().map(|id| id as u32).collect(),
             stopped: answers.take(self.stopped)?.into_iter().map(|stopped| stopped > 0.5).collect(),
-            users: self.host.user[..self.host.requests].to_vec(),
-            low_active: self.host.low_active[..self.host.requests].to_vec(),
+            categories: host.category.iter().step_by(host.candidates).take(host.requests).copied().collect(),
+            members,
+            low_active,
+            groups,
         })
     }
 }

@@ -1,26 +1,11 @@
 // Whoever uses the page by key, by finger, by ear, on paper or with colours of their own.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
-import { PATIENCE, SECOND, host, launch, open } from "./helpers.mjs";
+import { PATIENCE, SECOND, faults, host, launch, open } from "./helpers.mjs";
 import { drawings, pixel, watchCanvases } from "./canvas.mjs";
 
 const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256&seed=7&sample=off&device=cpu";
-const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-
-/** What axe finds wrong, a line each. */
-async function faults(page) {
-  await page.evaluate(AXE);
-  const found = await page.evaluate(
-    (values) => globalThis.axe.run(document, { runOnly: { type: "tag", values }, rules: { "label-content-name-mismatch": { enabled: true } } }),
-    RULES,
-  );
-  return found.violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => `${id} ${target}: ${failureSummary}`));
-}
-
 describe("access", { timeout: 6 * PATIENCE }, () => {
   let site;
   let browser;

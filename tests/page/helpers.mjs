@@ -9,6 +9,7 @@ import { createServer } from "node:http";
 import { execFile } from "node:child_process";
 import { access, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { createRequire } from "node:module";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -110,6 +111,19 @@ export async function trainInTerminal(settings, model) {
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+/** What axe finds wrong, a line each. */
+export async function faults(page) {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(
+    (values) => globalThis.axe.run(document, { runOnly: { type: "tag", values }, rules: { "label-content-name-mismatch": { enabled: true } } }),
+    RULES,
+  );
+  return found.violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => `${id} ${target}: ${failureSummary}`));
 }
 
 export const launch = (flags = []) => chromium.launch({ executablePath, args: [...QUIET, ...flags] });

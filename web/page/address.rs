@@ -37,8 +37,12 @@ impl Theme {
 const THEMES: [(&str, Theme); 3] = [("system", Theme::System), ("light", Theme::Light), ("dark", Theme::Dark)];
 const DEVICES: [(&str, DeviceChoice); 3] = [("auto", DeviceChoice::Auto), ("gpu", DeviceChoice::Gpu), ("cpu", DeviceChoice::Cpu)];
 /// The page's own keys.
-const KEYS: [&str; 6] = ["theme", "device", "sample", "autoplay", "watchdog", "hide"];
+const KEYS: [&str; 10] = ["theme", "device", "sample", "autoplay", "watchdog", "hide", "lesson", "step", "embed", "present"];
+/// Longest name of a lesson.
+const LONGEST_NAME: usize = 60;
 const SWITCH: [(&str, bool); 2] = [("on", true), ("off", false)];
+/// As other pages write it in a frame's address.
+const EITHER: [(&str, bool); 4] = [("1", true), ("0", false), ("on", true), ("off", false)];
 const WATCHDOG_SECONDS: std::ops::RangeInclusive<u32> = 5..=120;
 
 /// What a link says.
@@ -58,6 +62,12 @@ pub struct Address {
     pub watchdog: u32,
     /// Panels that are left out.
     pub hide: Vec<&'static str>,
+    /// The lesson that is open, and its step from 0.
+    pub lesson: Option<(String, usize)>,
+    /// Whether the page is part of another one, and shows the tool alone.
+    pub embed: bool,
+    /// Whether it is shown to a room: large type, and the lesson's notes.
+    pub present: bool,
 }
 
 impl Default for Address {
@@ -70,6 +80,9 @@ impl Default for Address {
             autoplay: true,
             watchdog: 20,
             hide: Vec::new(),
+            lesson: None,
+            embed: false,
+            present: false,
         }
     }
 }
@@ -82,7 +95,7 @@ impl Address {
         let mut notices: Vec<String> = said.iter().map(ToString::to_string).collect();
         let default = Self::default();
         let last = |key: &str| pairs.iter().rfind(|(k, _)| k == key).map(|(_, value)| value.clone());
-        let [theme, device, sample, autoplay, watchdog, hide] = KEYS.map(last);
+        let [theme, device, sample, autoplay, watchdog, hide, lesson, step, embed, present] = KEYS.map(last);
         let address = Self {
             theme: choice("theme", theme, &THEMES, default.theme, &mut notices),
             device: choice("device", device, &DEVICES, default.device, &mut notices),
@@ -90,14 +103,23 @@ impl Address {
             autoplay: choice("autoplay", autoplay, &SWITCH, default.autoplay, &mut notices),
             watchdog: seconds(watchdog, default.watchdog, &mut notices),
             hide: hidden(hide, &mut notices),
+            lesson: lesson_of(lesson, step, &mut notices),
+            embed: choice("embed", embed, &EITHER, default.embed, &mut notices),
+            present: choice("present", present, &EITHER, default.present, &mut notices),
             config,
         };
         (address, notices)
     }
 
+    /// The look as it is, and every setting as the page comes.
+    pub fn with_defaults(&self) -> Self {
+        let Self { theme, embed, present, .. } = *self;
+        Self { theme, embed, present, hide: self.hide.clone(), ..Self::default() }
+    }
+
     /// Whether every setting is as the page comes, the look aside.
     pub fn is_default(&self) -> bool {
-        *self == Self { theme: self.theme, hide: self.hide.clone(), ..Self::default() }
+        *self == self.with_defaults()
     }
 
     /// The part of the address after `#`: the configuration, then the page's keys that are not at their defaults.
@@ -115,6 +137,12 @@ impl Address {
         add(self.autoplay != default.autoplay, "autoplay", word_of(&SWITCH, self.autoplay));
         add(self.watchdog != default.watchdog, "watchdog", &self.watchdog.to_string());
         add(self.hide != default.hide, "hide", &self.hide.join(","));
+        if let Some((lesson, step)) = &self.lesson {
+            add(true, "lesson", lesson);
+            add(true, "step", &(step + 1).to_string());
+        }
+        add(self.embed, "embed", "1");
+        add(self.present, "present", "1");
         text
     }
 }
@@ -158,7 +186,8 @@ fn choice<T: Copy>(key: &str, given: Option<String>, words: &[(&str, T)], defaul
 /// Panels by their keys, `hide=losses,data`.
 fn hidden(given: Option<String>, notices: &mut Vec<String>) -> Vec<&'static str> {
     let given = given.unwrap_or_default();
-    let known = |word: &str| panels::keys().find(|key| *key == word);
+    let all = || panels::keys().chain(panels::ABOVE);
+    let known = |word: &str| all().find(|key| *key == word);
     let (mut hide, mut strangers) = (Vec::new(), Vec::new());
     for word in given.split(',').filter(|word| !word.is_empty()) {
         match known(word) {
@@ -168,10 +197,25 @@ fn hidden(given: Option<String>, notices: &mut Vec<String>) -> Vec<&'static str>
         }
     }
     if !strangers.is_empty() {
-        let all: Vec<&str> = panels::keys().collect();
+        let all: Vec<&str> = all().collect();
         notices.push(format!("hide = {} names no panel: the panels are {}.", strangers.join(","), all.join(", ")));
     }
     hide
+}
+
+/// A lesson by its name, `lesson=collapse&step=2`. The name is a file's, so it is letters, digits and dashes.
+fn lesson_of(name: Option<String>, step: Option<String>, notices: &mut Vec<String>) -> Option<(String, usize)> {
+    let name = name?;
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(fits) {
+        notices.push("lesson= takes the name of a lesson: letters, digits and dashes. No lesson is opened.".into());
+        return None;
+    }
+    let step = step.map_or(Some(1), |step| step.parse::<usize>().ok().filter(|&step| step > 0));
+    if step.is_none() {
+        notices.push("step= takes the number of a step, from 1. The lesson begins with its first.".into());
+    }
+    Some((name, step.unwrap_or(1) - 1))
 }
 
 fn seconds(given: Option<String>, default: u32, notices: &mut Vec<String>) -> u32 {

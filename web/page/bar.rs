@@ -118,8 +118,12 @@ fn SpeedChoice(session: Session) -> impl IntoView {
 /// The paper's sizes do not fit a browser; they are on the list only where a link asks for them.
 #[component]
 fn PresetChoice(session: Session) -> impl IntoView {
-    const PRESETS: [(Preset, &str, &str); 3] =
-        [(Preset::Browser, "browser", "short"), (Preset::Long, "long", "long"), (Preset::Paper, "paper", "paper's sizes")];
+    const PRESETS: [(Preset, &str, &str); 4] = [
+        (Preset::Browser, "browser", "short"),
+        (Preset::Long, "long", "long"),
+        (Preset::Calibrated, "calibrated", "calibrated"),
+        (Preset::Paper, "paper", "paper's sizes"),
+    ];
     let current = Memo::new(move |_| session.address.with(|address| address.config.preset));
     let options = move || {
         PRESETS

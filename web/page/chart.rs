@@ -1,6 +1,8 @@
 //! One way to draw a chart: lines by step on a canvas, each with a hue, a dash and a marker of its own, perhaps a band, a name
 //! at its end and a figure of the final test.
 
+pub mod export;
+
 use leptos::html::Canvas;
 use leptos::prelude::*;
 use plotters::coord::types::RangedCoordf64;
@@ -149,6 +151,10 @@ const MARKERS_APART: f64 = 44.0;
 const NAME_HEIGHT: f64 = 12.5;
 /// Mean width of a letter of such a name.
 const LETTER: f64 = 6.3;
+/// Room for the labels of the vertical axis.
+const LABELS: f64 = 42.0;
+/// Room at the right edge.
+const RIGHT: f64 = 8.0;
 
 /// A line of a chart.
 #[derive(Clone, Debug)]
@@ -161,6 +167,8 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
     /// Half the width of the band about each point; empty where there is none.
     pub band: Vec<f64>,
+    /// What it is, where a pointer asks and in a file.
+    pub tag: &'static str,
     /// The name at its end.
     pub name: Option<&'static str>,
     /// The value on the whole test set and half the width of its interval. It is another set than that of the points, so it
@@ -170,15 +178,15 @@ pub struct Line {
 
 impl Line {
     /// A line without a band; points that are no numbers are left out.
-    pub fn plain(style: Style, points: impl Iterator<Item = (f64, f64)>) -> Self {
+    pub fn plain(style: Style, tag: &'static str, points: impl Iterator<Item = (f64, f64)>) -> Self {
         let points = points.filter(|point| point.1.is_finite()).collect();
-        Self { style, weight: WEIGHT, points, band: Vec::new(), name: None, tested: None }
+        Self { style, tag, weight: WEIGHT, points, band: Vec::new(), name: None, tested: None }
     }
 
     /// A line with a band, from `(step, value, half width)`.
-    pub fn banded(style: Style, points: impl Iterator<Item = (f64, f64, f64)>) -> Self {
+    pub fn banded(style: Style, tag: &'static str, points: impl Iterator<Item = (f64, f64, f64)>) -> Self {
         let (points, band) = points.filter(|p| p.1.is_finite() && p.2.is_finite()).map(|(x, y, half)| ((x, y), half)).unzip();
-        Self { style, weight: WEIGHT, points, band, name: None, tested: None }
+        Self { style, tag, weight: WEIGHT, points, band, name: None, tested: None }
     }
 
     /// The same line as a thin one without a band, for what stands in the background.
@@ -189,6 +197,11 @@ impl Line {
     /// The same line with a name at its end and perhaps a value on the whole test set.
     pub fn ending(self, name: Option<&'static str>, tested: Option<(f64, f64)>) -> Self {
         Self { name, tested: tested.filter(|(value, half)| value.is_finite() && half.is_finite()), ..self }
+    }
+
+    /// The point that is nearest to a step.
+    fn at(&self, step: f64) -> Option<(f64, f64)> {
+        self.points.iter().copied().min_by(|a, b| (a.0 - step).abs().total_cmp(&(b.0 - step).abs()))
     }
 
     fn extent(&self) -> impl Iterator<Item = f64> + '_ {
@@ -224,6 +237,17 @@ impl Figure {
         self.lines.iter().any(|line| line.tested.is_some())
     }
 
+    /// Letters that the names at the ends of the lines may have on a chart of this width, in pixels of the type's size.
+    fn letters(&self, width: f64) -> usize {
+        let longest = self.lines.iter().filter_map(|line| line.name).map(|name| name.chars().count()).max().unwrap_or(0);
+        longest.min((0.3 * width / LETTER) as usize)
+    }
+
+    /// Left and right edge of the plane on a chart of this width, both in pixels of the type's size.
+    fn plane(&self, width: f64) -> (f64, f64) {
+        (LABELS, width - RIGHT - LETTER * self.letters(width) as f64)
+    }
+
     /// The right edge of the chart, in steps.
     fn right(&self) -> f64 {
         self.steps.max(1.0) * if self.is_tested() { 1.0 + FINAL_SHARE } else { 1.0 }
@@ -245,6 +269,14 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// A value as a pointer gets it, finer than the axis.
+    fn exact(self, value: f64) -> String {
+        match self {
+            Self::Percent => format!("{:.1} %", 100.0 * value),
+            Self::Decimals(_) => format!("{value:.4}").replace('-', "−"),
+        }
+    }
+
     fn write(self, value: f64) -> String {
         // Rounding must not give a minus to nothing.
         let value = if value.abs() < 1e-9 { 0.0 } else { value };
@@ -274,9 +306,13 @@ pub fn range(figures: &[&Figure]) -> (f64, f64) {
     (low.max(least_value), high.min(greatest_value))
 }
 
-/// A chart that redraws when its figure or the look of the page changes.
+/// A chart that redraws when its figure or the look of the page changes. A pointer gets the values at its step, beside the drawing
+/// and not in it: a chart is not drawn anew for every move of a mouse.
 #[component]
 pub fn Chart(
+    /// Its name in lists of charts.
+    #[prop(into)]
+    title: String,
     /// What it shows, for those who do not see it.
     #[prop(into)]
     label: Signal<String>,
@@ -292,15 +328,27 @@ pub fn Chart(
 ) -> impl IntoView {
     let look = expect_context::<Look>();
     let canvas = NodeRef::<Canvas>::new();
+    let shared = move || {
+        let own = figure.get_untracked();
+        let beside = beside.map(|beside| beside.get_untracked());
+        let all: Vec<&Figure> = std::iter::once(&own).chain(beside.as_ref()).collect();
+        let range = range(&all);
+        (own, range)
+    };
     let name = frame::add(move || {
         if let Some(canvas) = canvas.try_get_untracked().flatten() {
-            let figure = figure.get_untracked();
-            let beside = beside.map(|beside| beside.get_untracked());
-            let shared: Vec<&Figure> = std::iter::once(&figure).chain(beside.as_ref()).collect();
-            draw(&canvas, &figure, range(&shared), &look.palette.get_untracked());
+            let (figure, range) = shared();
+            draw(&canvas, &figure, range, &look.palette.get_untracked());
         }
     });
-    on_cleanup(move || frame::remove(name));
+    let listed = export::list(title, move || {
+        let (figure, range) = shared();
+        export::Drawn { figure, range, palette: look.palette.get_untracked(), canvas: canvas.try_get_untracked().flatten() }
+    });
+    on_cleanup(move || {
+        frame::remove(name);
+        export::unlist(listed);
+    });
     Effect::new(move |_| {
         figure.track();
         look.track();
@@ -308,7 +356,51 @@ pub fn Chart(
             frame::request(name);
         }
     });
-    view! { <canvas node_ref=canvas class=class role="img" aria-label=label></canvas> }
+    let pointed = RwSignal::new(None::<f64>);
+    view! {
+        <div
+            class="plot"
+            on:pointermove=move |event| pointed.set(Some(f64::from(event.offset_x())))
+            on:pointerleave=move |_| pointed.set(None)
+        >
+            <canvas node_ref=canvas class=class role="img" aria-label=label></canvas>
+            {move || {
+                let canvas = canvas.get()?;
+                let (x, look) = (pointed.get()?, look.palette.get().type_size / 16.0);
+                figure.with(|figure| hair(figure, x, f64::from(canvas.client_width()), look))
+            }}
+        </div>
+    }
+}
+
+/// A line at the step under the pointer, and the values there.
+fn hair(figure: &Figure, x: f64, width: f64, scale: f64) -> Option<AnyView> {
+    let (left, right) = figure.plane(width / scale);
+    let (left, right) = (left * scale, right * scale);
+    let wanted = (x - left) / (right - left).max(1.0) * figure.right();
+    if !(0.0..=figure.steps.max(1.0)).contains(&wanted) {
+        return None;
+    }
+    let (step, _) =
+        figure.lines.iter().filter_map(|line| line.at(wanted)).min_by(|a, b| (a.0 - wanted).abs().total_cmp(&(b.0 - wanted).abs()))?;
+    let value = |line: &Line| {
+        let (_, value) = line.at(step)?;
+        Some(view! { <span class=line.style.ink.class()>{format!("{} {}", line.tag, figure.unit.exact(value))}</span> })
+    };
+    let values: Vec<_> = figure.lines.iter().rev().filter_map(value).collect();
+    let at = left + step / figure.right() * (right - left);
+    let side = if at > 0.5 * width { "values left" } else { "values" };
+    Some(
+        view! {
+            <div class="hair" aria-hidden="true" style:--x=format!("{at:.1}px")>
+                <p class=side>
+                    <b>{format!("step {}", crate::text::count(step as u64))}</b>
+                    {values}
+                </p>
+            </div>
+        }
+        .into_any(),
+    )
 }
 
 /// A drawing that fails leaves the old one; the table beside it still has the figures.
@@ -344,11 +436,11 @@ impl Pen<'_> {
 
     fn figure<DB: DrawingBackend>(&self, area: &DrawingArea<DB, plotters::coord::Shift>, figure: &Figure, range: (f64, f64)) -> Drawn<DB> {
         area.fill(&rgb(self.palette.panel))?;
-        let letters = self.letters(area, figure);
+        let letters = figure.letters(f64::from(area.dim_in_pixel().0) / self.scale);
         let mut chart = ChartBuilder::on(area)
             .margin_top(self.px(7.0))
-            .margin_right(self.px(8.0 + LETTER * letters as f64))
-            .set_label_area_size(LabelAreaPosition::Left, self.px(42.0))
+            .margin_right(self.px(RIGHT + LETTER * letters as f64))
+            .set_label_area_size(LabelAreaPosition::Left, self.px(LABELS))
             .set_label_area_size(LabelAreaPosition::Bottom, self.px(18.0))
             .build_cartesian_2d(0.0..figure.right(), range.0..range.1)?;
         self.axes(area, &mut chart, figure, range)?;
@@ -360,13 +452,6 @@ impl Pen<'_> {
         }
         self.tests(area, &mut chart, figure, range)?;
         self.names(area, &chart, figure, letters)
-    }
-
-    /// Letters that the names at the ends of the lines may have.
-    fn letters<DB: DrawingBackend>(&self, area: &DrawingArea<DB, plotters::coord::Shift>, figure: &Figure) -> usize {
-        let longest = figure.lines.iter().filter_map(|line| line.name).map(|name| name.chars().count()).max().unwrap_or(0);
-        let room = 0.3 * f64::from(area.dim_in_pixel().0) / (LETTER * self.scale);
-        longest.min(room as usize)
     }
 
     /// Grid and labels are drawn here and not by plotters, which would measure each label in the document.

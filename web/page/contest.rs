@@ -4,7 +4,6 @@
 //! the other could be meant, it says which it is.
 
 use duia::metrics::{Auc, ByGroup, Evaluation, Lift, TestKind};
-
 use leptos::prelude::*;
 
 use crate::chart::{Dash, Ink, Line, Marker, Style};
@@ -35,6 +34,15 @@ impl Group {
             Self::All => "All users",
             Self::Low => "Low-active users",
             Self::High => "High-active users",
+        }
+    }
+
+    /// As the headline says it.
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::All => "All users",
+            Self::Low => "Quiet users",
+            Self::High => "Active users",
         }
     }
 
@@ -72,6 +80,7 @@ pub fn style(role: Role, front: Ink) -> Style {
     match role {
         Role::Baseline => Style::dashed(Ink::Plain),
         Role::Rival => Style::solid(front),
+        Role::Ceiling => Style { ink: Ink::Plain, dash: Dash::Solid, marker: Marker::Cross },
         Role::Other(n) => Style {
             ink: Ink::Model(n),
             dash: [Dash::Long, Dash::Dotted, Dash::Short][n % 3],
@@ -84,11 +93,11 @@ pub fn style(role: Role, front: Ink) -> Style {
 pub fn lines(models: impl Iterator<Item = (usize, Role)>, line: impl Fn(usize, Role) -> Line) -> Vec<Line> {
     let mut lines: Vec<(Role, Line)> = models.map(|(at, role)| (role, line(at, role))).collect();
     lines.sort_by_key(|(role, _)| match role {
-        Role::Other(_) => 0,
+        Role::Other(_) | Role::Ceiling => 0,
         Role::Baseline => 1,
         Role::Rival => 2,
     });
-    let weigh = |(role, line): (Role, Line)| if matches!(role, Role::Other(_)) { line.thin() } else { line };
+    let weigh = |(role, line): (Role, Line)| if matches!(role, Role::Other(_) | Role::Ceiling) { line.thin() } else { line };
     lines.into_iter().map(weigh).collect()
 }
 
@@ -178,4 +187,64 @@ pub fn spoken(run: Run) -> String {
 /// An area and half the width of its interval.
 pub fn interval(auc: Auc) -> String {
     format!("{} ± {}", text::area(auc.value), text::area(WIDTH_95 * auc.standard_error))
+}
+
+/// The newest difference between what is set against the baseline and the baseline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The difference of AUC.
+    pub value: f64,
+    /// The lower end of its 95 % interval.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+    /// Positives that it was measured on.
+    pub positives: u64,
+    /// The step.
+    pub step: u64,
+    /// On which rows.
+    pub kind: TestKind,
+}
+
+/// The newest difference for a group; none before the first evaluation and where nothing is compared.
+pub fn finding(run: Run, group: Group) -> Option<Finding> {
+    let (evaluation, rival) = (newest(run)?, rival(run)?);
+    let lift = lift_of(&evaluation, rival, group).filter(|lift| lift.value.is_finite())?;
+    let half = WIDTH_95 * lift.standard_error;
+    let positives = group.of(&evaluation.scores.get(rival)?.auc).positives;
+    let (value, step, kind) = (lift.value, evaluation.step, evaluation.kind);
+    Some(Finding { value, low: value - half, high: value + half, positives, step, kind })
+}
+
+/// The model that no ranker can pass, by its place in the race; of several one that is trained, which is nearer to what can be won.
+pub fn ceiling(run: Run) -> Option<usize> {
+    let roles = run.roles();
+    let is_ceiling = |at: &usize| roles[*at].1 == Role::Ceiling;
+    let trained = (0..roles.len()).find(|at| is_ceiling(at) && roles[*at].0.rule().is_none());
+    trained.or_else(|| (0..roles.len()).find(is_ceiling))
+}
+
+/// The share of what the ceiling leaves to win above the baseline that is won; none without a ceiling or below a hundredth of AUC,
+/// where the share is noise.
+pub fn headroom(run: Run, group: Group) -> Option<f64> {
+    let (evaluation, ceiling, rival) = (newest(run)?, ceiling(run)?, rival(run)?);
+    let area = |at: usize| evaluation.scores.get(at).map(|score| group.of(&score.auc).value);
+    let (baseline, won) = (area(0)?, area(rival)?);
+    let left = area(ceiling)? - baseline;
+    (left > 0.01).then(|| (won - baseline) / left)
+}
+
+/// The differences of both groups in a few words.
+pub fn in_a_line(run: Run) -> String {
+    let part = |group: Group| {
+        let found = finding(run, group)?;
+        Some(format!(
+            "{} {} ± {}",
+            group.short().to_lowercase(),
+            text::points(found.value),
+            text::points(0.5 * (found.high - found.low)).replace('+', "")
+        ))
+    };
+    let parts: Vec<String> = [Group::Low, Group::High].into_iter().filter_map(part).collect();
+    if parts.is_empty() { "no difference is measured yet".into() } else { parts.join(", ") }
 }

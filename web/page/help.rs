@@ -27,13 +27,14 @@ impl HelpDialog {
 }
 
 /// Each control of the page with its key. Its title is here too, because a finger has no way to ask for one.
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 10] = [
     ("Space", "Play: train, or pause; at the end, train again"),
     (".", "Step: one step, then pause"),
     ("E", "Finish: end training here and test what was learned"),
     ("R", "Reset: the same run from the start"),
     ("Arrow keys", "on the map: go from centre to centre and read who is there"),
     ("Home", "on the map: go to the largest centre"),
+    ("Enter", "on the map: keep the centre lit, or let go of it"),
     ("Back", "the browser's: return to the run before"),
     ("?", "this help"),
     ("Esc", "close what is open"),
@@ -72,8 +73,8 @@ pub fn Help(dialog: HelpDialog) -> impl IntoView {
             <h3>"Links"</h3>
             <p>
                 "The address bar holds the whole experiment. " <code>"seed=11"</code>", "<code>"centres=64"</code>", " <code>"device=cpu"</code>
-                ", " <code>"sample=off"</code> ", " <code>"autoplay=off"</code> ", " <code>"theme=dark"</code> " and " <code>"hide=losses,data"</code>
-                " are keys; a value that does not fit is refused with a sentence."
+                ", " <code>"sample=off"</code> ", " <code>"autoplay=off"</code> ", " <code>"theme=dark"</code> ", " <code>"hide=losses,data"</code>
+                ", " <code>"lesson=collapse&step=2"</code> ", " <code>"embed=1"</code> " and " <code>"present=1"</code> " are keys; a value that does not fit is refused with a sentence."
             </p>
             <form method="dialog">
                 <button class="primary" autofocus>"Close"</button>

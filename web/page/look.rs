@@ -51,9 +51,11 @@ impl Look {
     pub fn follow(session: Session) -> Self {
         let look = Self { palette: RwSignal::new(Palette::read()), layout: RwSignal::new(0) };
         let theme = Memo::new(move |_| session.address.with(|address| address.theme));
+        let flags = Memo::new(move |_| session.address.with(|address| (address.present, address.embed)));
         Effect::new(move |_| {
-            show(theme.get());
+            show(theme.get(), flags.get());
             look.palette.set(Palette::read());
+            look.layout.update(|layout| *layout += 1);
         });
         look.follow_media();
         let resized = window_event_listener(leptos::ev::resize, move |_| {
@@ -127,9 +129,12 @@ pub fn density() -> f64 {
     window().device_pixel_ratio().max(2.0)
 }
 
-fn show(theme: Theme) {
-    if let Some(root) = document().document_element() {
-        let _ = root.set_attribute("data-theme", theme.word());
+/// What the style sheet goes by.
+fn show(theme: Theme, (present, embed): (bool, bool)) {
+    let Some(root) = document().document_element() else { return };
+    let _ = root.set_attribute("data-theme", theme.word());
+    for (name, on) in [("data-present", present), ("data-embed", embed)] {
+        let _ = if on { root.set_attribute(name, "") } else { root.remove_attribute(name) };
     }
 }
 

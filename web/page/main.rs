@@ -5,14 +5,17 @@ mod bar;
 mod card;
 mod chart;
 mod contest;
+mod course;
 mod data;
 mod device;
 mod failure;
 mod frame;
+mod headline;
 mod help;
 mod look;
 mod models;
 mod panels;
+mod people;
 mod run;
 mod series;
 mod session;
@@ -38,7 +41,10 @@ fn Page() -> impl IntoView {
     let session = session::Session::open();
     provide_context(session);
     provide_context(look::Look::follow(session));
+    provide_context(course::Course::open(session));
     view! {
+        {move || (!session.hides("headline")).then(|| view! { <headline::Headline /> })}
+        {move || (!session.hides("lessons")).then(|| view! { <course::Lessons /> })}
         <bar::Bar />
         <failure::Banners />
         <panels::Panels />

@@ -2,17 +2,23 @@
 //! place, and leaving out what `hide=` in the link names.
 
 mod clusters;
+mod controls;
 mod data;
 mod field;
+mod flow;
+mod keep;
 mod losses;
 mod race;
+mod user;
 
 use leptos::prelude::*;
 
+use crate::course::Course;
 use crate::session::Session;
 
 /// The panels in the order of the page.
-const ALL: &[Panel] = &[field::PANEL, race::PANEL, clusters::PANEL, losses::PANEL, data::PANEL];
+const ALL: &[Panel] =
+    &[field::PANEL, race::PANEL, user::PANEL, controls::PANEL, flow::PANEL, clusters::PANEL, losses::PANEL, data::PANEL, keep::PANEL];
 
 /// A part of the page with a heading.
 pub struct Panel {
@@ -35,7 +41,10 @@ pub enum Place {
     Below,
 }
 
-/// The names of all panels, for what a link may hide.
+/// What stands above the panels, by the names that a link may hide it by.
+pub const ABOVE: [&str; 2] = ["headline", "lessons"];
+
+/// The names of all panels.
 pub fn keys() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|panel| panel.key)
 }
@@ -55,9 +64,10 @@ pub fn Panels() -> impl IntoView {
 }
 
 fn frame(panel: &'static Panel, session: Session) -> impl IntoView {
+    let course = expect_context::<Course>();
     let title = format!("{}-title", panel.key);
     view! {
-        <section class=format!("panel {}", panel.key) aria-labelledby=title.clone() data-testid=format!("panel-{}", panel.key)>
+        <section class=format!("panel {}", panel.key) class:lit=move || course.points_to(panel.key) aria-labelledby=title.clone() data-testid=format!("panel-{}", panel.key)>
             <h2 id=title.clone()>{panel.title}</h2>
             {(panel.body)(session)}
         </section>

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use duia::data::{DataReport, Side};
 use duia::metrics::{ClusterHealth, Evaluation, LossTerm, Losses};
 use duia::variants::Variant;
-use duia::view::FieldFrame;
+use duia::view::{FieldFrame, Portrait};
 use duia::wire::{DeviceReport, Event, Failure, Remedy, Stage, State};
 use leptos::prelude::*;
 
+use crate::people::{self, People};
 use crate::series::Series;
 
 /// Where a run stands.
@@ -78,6 +79,8 @@ pub enum Role {
     Baseline,
     /// The one that is compared with it.
     Rival,
+    /// What no ranker can pass.
+    Ceiling,
     /// One in the background, by its index among these.
     Other(usize),
 }
@@ -131,6 +134,14 @@ pub struct Run {
     pub loaded: RwSignal<Vec<(Variant, String)>>,
     /// Why a file could not be used.
     pub refused: RwSignal<Option<Failure>>,
+    /// Whose centres are pictured.
+    pub side: RwSignal<Side>,
+    /// The newest portrait of a user.
+    pub portrait: RwSignal<Option<Arc<Portrait>>>,
+    /// The scores of what the followed user took, by model, so far.
+    pub followed: RwSignal<Series<(u64, Vec<f32>)>>,
+    /// Who came to each centre of users lately, whichever side is pictured.
+    pub people: RwSignal<Vec<People>>,
     /// The newest picture of the field.
     pub field: RwSignal<Option<Arc<FieldFrame>>>,
     /// The newest re-seeding.
@@ -160,6 +171,10 @@ impl Run {
             clusters: RwSignal::new(None),
             loaded: RwSignal::new(Vec::new()),
             refused: RwSignal::new(None),
+            side: RwSignal::new(Side::Users),
+            portrait: RwSignal::new(None),
+            followed: RwSignal::new(Series::default()),
+            people: RwSignal::new(Vec::new()),
             field: RwSignal::new(None),
             reseeding: RwSignal::new(None),
             reborn: RwSignal::new(0),
@@ -178,6 +193,9 @@ impl Run {
         self.loaded.set(Vec::new());
         self.refused.set(None);
         self.field.set(None);
+        self.portrait.set(None);
+        self.followed.set(Series::default());
+        self.people.set(Vec::new());
         self.reseeding.set(None);
         self.reborn.set(0);
         self.failure.set(None);
@@ -203,7 +221,15 @@ impl Run {
             Event::Losses { step, losses } => self.losses.update(|series| series.push((step, losses))),
             Event::Evaluation(evaluation) => self.evaluations.update(|series| series.push(evaluation)),
             Event::Clusters(health) => self.keep(health),
-            Event::Field(frame) => self.field.set(Some(Arc::from(frame))),
+            // One of the other side was under way when the person chose this one.
+            Event::Field(frame) if frame.side == self.side.get_untracked() => {
+                if frame.side == Side::Users {
+                    self.people.update(|all| people::take(all, &frame));
+                }
+                self.field.set(Some(Arc::from(frame)));
+            }
+            Event::Field(_) => {}
+            Event::Portrait(portrait) => self.follow(Arc::from(portrait)),
             Event::Reseeded { variant, side, step, centres, children, first_fill } if self.shows(variant, side) => {
                 if !first_fill {
                     self.reborn.update(|reborn| *reborn += centres.len() + children.len());
@@ -226,6 +252,17 @@ impl Run {
         }
     }
 
+    fn follow(self, portrait: Arc<Portrait>) {
+        if self.portrait.with_untracked(|known| known.as_ref().is_none_or(|known| known.user != portrait.user)) {
+            self.followed.set(Series::default());
+        }
+        if let Some(taken) = portrait.offers.iter().position(|offer| offer.taken) {
+            let scores = portrait.now.scores.iter().map(|scores| scores.get(taken).copied().unwrap_or(f32::NAN)).collect();
+            self.followed.update(|series| series.push((portrait.step, scores)));
+        }
+        self.portrait.set(Some(portrait));
+    }
+
     fn keep(self, health: ClusterHealth) {
         let of = (health.variant, health.side);
         self.health.update(|all| match all.iter_mut().find(|(clusters, _)| *clusters == of) {
@@ -238,10 +275,14 @@ impl Run {
         });
     }
 
-    /// The field is of the first variant with user centres, as the trainer's frames are.
+    /// The field is of the first variant with centres of that side, as the trainer's frames are.
     fn shows(self, variant: Variant, side: Side) -> bool {
-        let first = self.variants.with_untracked(|all| all.iter().copied().find(|v| v.has_user_centres()));
-        side == Side::Users && first == Some(variant)
+        let has_centres = |variant: &Variant| match side {
+            Side::Users => variant.has_user_centres(),
+            Side::Items => variant.has_item_centres(),
+        };
+        let first = self.variants.with_untracked(|all| all.iter().copied().find(has_centres));
+        side == self.side.get_untracked() && first == Some(variant)
     }
 
     /// All clusters of the race, users' first for each model.
@@ -273,6 +314,11 @@ impl Run {
         })
     }
 
+    /// All clusters' states, for a file.
+    pub fn health_untracked(self) -> Vec<(Clusters, Series<ClusterHealth>)> {
+        self.health.get_untracked()
+    }
+
     /// What each model of the race is to a reader of its charts, in the race's order. Unless a person chose another, DUIA is what
     /// is set against the baseline, or else the last model that is trained.
     pub fn roles(self) -> Vec<(Variant, Role)> {
@@ -288,6 +334,7 @@ impl Run {
         let role = |(at, &variant): (usize, &Variant)| match at {
             0 => (variant, Role::Baseline),
             _ if Some(variant) == rival => (variant, Role::Rival),
+            _ if variant.row().role == duia::variants::Role::Bound => (variant, Role::Ceiling),
             _ => (variant, Role::Other(background.next().unwrap_or_default())),
         };
         all.iter().enumerate().map(role).collect()

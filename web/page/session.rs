@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use duia::config::{Config, Preset};
+use duia::data::Side;
 use duia::variants::{Variant, Variants};
+use duia::view::Sitting;
 use duia::wire::{Command, DeviceChoice, Event, Failure, Message, Remedy, State};
 use js_sys::Uint8Array;
 use leptos::prelude::*;
@@ -74,6 +76,8 @@ pub struct Session {
     pub silence: RwSignal<Option<Silence>>,
     /// Whether the person wants it to play. The trainer follows, a moment later; a reset changes nothing in it.
     wants_play: RwSignal<bool>,
+    /// Who sits for the portrait.
+    pub sitting: RwSignal<Sitting>,
     quiet: StoredValue<f64>,
     trainer: StoredValue<Option<Trainer>, LocalStorage>,
 }
@@ -83,12 +87,14 @@ impl Session {
     pub fn open() -> Self {
         let (address, notices) = Address::read(&search(), &hash());
         let session = Self {
-            wants_play: RwSignal::new(address.autoplay),
+            // A lesson asks first.
+            wants_play: RwSignal::new(address.autoplay && address.lesson.is_none()),
             address: RwSignal::new(address),
             notices: RwSignal::new(notices),
             run: Run::new(),
             speed: RwSignal::new(Speed::Full),
             silence: RwSignal::new(None),
+            sitting: RwSignal::new(Sitting::default()),
             quiet: StoredValue::new(0.0),
             trainer: StoredValue::new_local(None),
         };
@@ -195,15 +201,79 @@ impl Session {
     /// Everything as the page comes, the look aside.
     pub fn set_defaults(self) {
         self.notices.set(Vec::new());
-        self.address.update(|address| *address = Address { theme: address.theme, hide: address.hide.clone(), ..Address::default() });
+        self.address.update(|address| *address = address.with_defaults());
         self.wants_play.set(true);
         self.write_link(Entry::New);
         self.renew();
     }
 
+    /// Plays, where it does not yet.
+    pub fn play(self) {
+        if !self.wants_play.get_untracked() || self.run.phase.get_untracked() == Phase::Finished {
+            self.toggle();
+        }
+    }
+
+    /// Pauses, where it plays.
+    pub fn pause(self) {
+        if self.wants_play.get_untracked() {
+            self.toggle();
+        }
+    }
+
+    /// A step of a lesson: its configuration from the start, waiting. The name of a lesson that a link can have, with its step.
+    pub fn enter(self, config: Config, lesson: Option<(String, usize)>) {
+        self.wants_play.set(false);
+        self.address.update(|address| address.lesson = lesson);
+        self.set_config(config);
+    }
+
+    /// The link without its lesson; the run stays.
+    pub fn leave_lesson(self) {
+        self.address.update(|address| address.lesson = None);
+        self.write_link(Entry::New);
+    }
+
+    /// Large type and notes, or not.
+    pub fn set_present(self, present: bool) {
+        self.address.update(|address| address.present = present);
+        self.write_link(Entry::Same);
+    }
+
+    /// Some settings by their keys, as in a link, from the start. What does not fit is said and changes nothing.
+    pub fn set_pairs(self, pairs: &[(&str, &str)]) {
+        let mut config = self.address.with_untracked(|address| address.config.clone());
+        for (key, value) in pairs {
+            match config.with(key, value) {
+                Ok(Some(changed)) => config = changed,
+                Ok(None) => {}
+                Err(error) => return self.notices.set(vec![error.to_string()]),
+            }
+        }
+        match config.validate() {
+            Ok(()) => self.set_config(config),
+            Err(error) => self.notices.set(vec![error.to_string()]),
+        }
+    }
+
     /// Whether the link leaves out this panel.
     pub fn hides(self, panel: &str) -> bool {
         self.address.with(|address| address.hide.contains(&panel))
+    }
+
+    /// Pictures this side's centres in this and later runs.
+    pub fn show_side(self, side: Side) {
+        if self.run.side.get_untracked() != side {
+            self.run.side.set(side);
+            self.run.field.set(None);
+            self.send(|run| Command::Show { run, side });
+        }
+    }
+
+    /// Portrays this user in this and later runs.
+    pub fn portray(self, sitting: Sitting) {
+        self.sitting.set(sitting);
+        self.send(|run| Command::Portray { run, sitting });
     }
 
     /// Sets the speed of this and later runs.
@@ -301,6 +371,8 @@ impl Session {
         let address = self.address.get_untracked();
         self.send(|run| Command::Start { run, config: Box::new(address.config.clone()), device: address.device, sample: address.sample });
         self.send(|run| Command::Speed { run, steps_per_second: self.speed.get_untracked().steps_per_second() });
+        self.send(|run| Command::Show { run, side: self.run.side.get_untracked() });
+        self.send(|run| Command::Portray { run, sitting: self.sitting.get_untracked() });
         if self.wants_play.get_untracked() {
             self.send(|run| Command::Play { run });
         }

@@ -49,3 +49,30 @@ pub fn duration(seconds: f64) -> String {
 pub fn loss(value: Option<f32>) -> String {
     value.map_or_else(|| "–".into(), |value| format!("{value:.4}"))
 }
+
+/// A difference of areas as a headline has it: `+.015`.
+pub fn points(value: f64) -> String {
+    if value.is_finite() { format!("{value:+.3}").replace('-', "−").replacen("0.", ".", 1) } else { "–".into() }
+}
+
+/// A probability: `.42`.
+pub fn score(value: f32) -> String {
+    match value {
+        value if !value.is_finite() => "–".into(),
+        // A rule's own score may be any number.
+        value if value.abs() >= 1.0 => format!("{value:.1}"),
+        value => format!("{value:.3}").replacen("0.", ".", 1),
+    }
+}
+
+/// A place: `1st`.
+pub fn ordinal(place: usize) -> String {
+    let ending = match (place % 100, place % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{place}{ending}")
+}

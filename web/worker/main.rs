@@ -14,12 +14,12 @@ use data::Sample;
 use desk::Desk;
 use duia::config::Config;
 use duia::control::{Next, Order};
-use duia::data::Source;
+use duia::data::{Side, Source};
 use duia::footprint::{self, Shape};
 use duia::platform::{available_memory, breathe, pause, unless};
 use duia::training::device::{self, Opened};
 use duia::training::{Comparison, TrainError};
-use duia::view::Field;
+use duia::view::{Field, Sitting};
 use duia::wire::{self, DeviceChoice, Event, Failure, Message, Remedy, Stage, State};
 use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::JsCast;
@@ -30,6 +30,8 @@ use web_time::{Duration, Instant};
 
 /// Time between two looks at the field and the losses, which cost a read-back.
 const LOOK: Duration = Duration::from_millis(200);
+/// Looks until the next portrait.
+const LOOKS_A_PORTRAIT: u32 = 5;
 /// Longest the event loop waits for a turn while steps are short.
 const TURN: Duration = Duration::from_millis(12);
 
@@ -139,13 +141,15 @@ impl Worker {
             return Ok(());
         }
         let mut comparison = self.prepare(*config, sample, &opened, &mut sink)?;
-        let mut field = Field::default();
+        let mut easel = Easel::default();
         comparison.introduce(&mut sink);
         let mut attention = Attention::new();
         loop {
             match desk.decide() {
                 Next::Leave => return Ok(()),
                 Next::Load { name, bytes } => load(&mut comparison, name, &bytes, &mut sink).await?,
+                Next::Show(side) => easel.show(side, &mut comparison, &mut sink).await?,
+                Next::Portray(sitting) => easel.portray(sitting, &mut comparison, &mut sink).await?,
                 Next::Conclude => break,
                 Next::Tell(state) => tell(&comparison, state, &mut sink),
                 Next::Wait => desk.changed().await,
@@ -155,7 +159,7 @@ impl Worker {
                         break;
                     }
                     if single || attention.is_due() {
-                        look(&mut comparison, &mut field, &mut sink).await?;
+                        easel.look(single, &mut comparison, &mut sink).await?;
                     }
                     rest(&desk, begun).await;
                     attention.breathe().await;
@@ -163,7 +167,7 @@ impl Worker {
             }
         }
         // A person who wants another run does not wait for the test of this one.
-        unless(conclude(&mut comparison, &mut field, &mut sink), desk.superseded()).await.unwrap_or(Ok(()))
+        unless(conclude(&mut comparison, &mut easel, &mut sink), desk.superseded()).await.unwrap_or(Ok(()))
     }
 
     async fn open(&mut self, choice: DeviceChoice, config: &Config) -> Result<Rc<Opened>, TrainError> {
@@ -215,18 +219,55 @@ async fn load(comparison: &mut Comparison, name: String, bytes: &[u8], sink: &mu
     }
 }
 
-/// Tells where the run stands, its losses and, once there are centres, the next frame of the field.
-async fn look(comparison: &mut Comparison, field: &mut Field, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-    sink(comparison.progress());
-    if let Some(snapshot) = comparison.look(sink).await? {
-        sink(Event::Field(Box::new(field.frame(snapshot))));
+/// What of the run is pictured for the person who watches.
+#[derive(Default)]
+struct Easel {
+    side: Side,
+    field: Field,
+    sitting: Sitting,
+    /// Looks since the last portrait, which costs a forward pass of every model.
+    looks: u32,
+}
+
+impl Easel {
+    /// Pictures another side's centres.
+    async fn show(&mut self, side: Side, comparison: &mut Comparison, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        self.side = side;
+        self.frame(comparison, sink).await
     }
-    Ok(())
+
+    /// Portrays another user, or the same with another history.
+    async fn portray(&mut self, sitting: Sitting, comparison: &mut Comparison, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        (self.sitting, self.looks) = (sitting, 0);
+        if let Some(portrait) = comparison.portray(sitting).await? {
+            sink(Event::Portrait(Box::new(portrait)));
+        }
+        Ok(())
+    }
+
+    /// Tells where the run stands, its losses and, once there are centres, the next frame of the field; now and then, or where the
+    /// person wants to see this very step, the portrait too.
+    async fn look(&mut self, closely: bool, comparison: &mut Comparison, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        sink(comparison.progress());
+        self.frame(comparison, sink).await?;
+        self.looks += 1;
+        if closely || self.looks >= LOOKS_A_PORTRAIT {
+            self.portray(self.sitting, comparison, sink).await?;
+        }
+        Ok(())
+    }
+
+    async fn frame(&mut self, comparison: &mut Comparison, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        if let Some(snapshot) = comparison.look(self.side, sink).await? {
+            sink(Event::Field(Box::new(self.field.frame(snapshot))));
+        }
+        Ok(())
+    }
 }
 
 /// The end of training: what it left to see, and the tests.
-async fn conclude(comparison: &mut Comparison, field: &mut Field, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-    look(comparison, field, sink).await?;
+async fn conclude(comparison: &mut Comparison, easel: &mut Easel, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+    easel.look(true, comparison, sink).await?;
     comparison.evaluate_all(sink).await
 }
 

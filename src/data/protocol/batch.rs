@@ -156,6 +156,11 @@ impl Batch {
         self.labels[..self.samples()].iter().step_by(self.candidates).copied()
     }
 
+    /// A request's user's behaviours before it, by kind: what `counts` holds the logarithms of. Exact up to some 100,000.
+    pub fn behaviours(&self, request: usize) -> [u32; Behaviour::COUNT] {
+        std::array::from_fn(|kind| libm::round(libm::expm1(f64::from(self.counts[request * Behaviour::COUNT + kind]) * COUNT_SCALE)) as u32)
+    }
+
     /// Requests so far: what [`Batch::push`] and [`Batch::pad`] added.
     pub fn filled(&self) -> usize {
         self.user.len()
@@ -181,7 +186,7 @@ impl Batch {
     ///
     /// # Panics
     /// Where the batch is full or the number of candidates is another.
-    pub(super) fn push_known(
+    pub(crate) fn push_known(
         &mut self,
         [row, user]: [u32; 2],
         counts: [u32; Behaviour::COUNT],
@@ -381,6 +386,15 @@ mod tests {
             }
         }
         assert_eq!(batch.item.len() + batch.item_count.len() + batch.repeat.len() + batch.seen.len(), 4 * 35);
+    }
+
+    #[test]
+    fn behaviours_are_read_back_from_their_logarithms() {
+        let mut batch = Batch::new(1, 1, 1);
+        for n in (0..3_000).chain([10_000, 123_456]) {
+            (batch.counts, batch.user) = (vec![log_count(n), 0.0, log_count(n + 1), 0.0], vec![0]);
+            assert_eq!(batch.behaviours(0), [n, 0, n + 1, 0]);
+        }
     }
 
     #[test]

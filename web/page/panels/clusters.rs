@@ -188,7 +188,7 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
     let figure = Signal::derive(move || {
         let line = |trace: &Trace| {
             let points = |health: &ClusterHealth| (health.step as f64, (trace.value)(health));
-            run.with_health(|series| Line::plain(trace.style, series.iter().map(points)))
+            run.with_health(|series| Line::plain(trace.style, trace.name, series.iter().map(points)))
         };
         Figure {
             lines: card.traces.iter().map(line).collect(),
@@ -212,7 +212,7 @@ fn ClusterCard(run: Run, card: Card) -> impl IntoView {
         <article class="card">
             <h3>{card.title}</h3>
             <p class="how">{card.how}</p>
-            <Chart label figure />
+            <Chart title=card.title label figure />
             <p class="key">{keys()}</p>
         </article>
     }

@@ -1,25 +1,30 @@
-//! The moving picture: users, the centres they belong to, and how both move while the stream comes in.
+//! The moving picture: users or items, the centres they belong to, and how both move while the stream comes in.
 
+mod brush;
+mod icicle;
 mod scene;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use duia::data::Side;
 use duia::view::FieldFrame;
 use leptos::html::Canvas;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, PointerEvent};
+use web_sys::{HtmlCanvasElement, PointerEvent};
 
 use super::{Panel, Place};
 use crate::frame::{self, now};
-use crate::look::{Colour, Look, Palette, wants_stillness};
+use crate::look::{Look, wants_stillness};
+use crate::people::People;
 use crate::run::{Phase, Run};
 use crate::session::Session;
 use crate::table::{Scroll, Unfold};
 use crate::text;
-use scene::{MEMORY, Scene, User};
+use brush::{Gaze, Space};
+use scene::Scene;
 
 /// Its row.
 pub const PANEL: Panel = Panel {
@@ -31,13 +36,8 @@ pub const PANEL: Panel = Panel {
 
 /// Least milliseconds between two drawings: without a GPU one costs a quarter of a frame and more of the main thread.
 const PAUSE: f64 = 30.0;
-const TURN: f64 = std::f64::consts::TAU;
-/// Rays of a flash.
-const RAYS: u32 = 8;
 /// CSS pixels within which the pointer finds a centre.
 const REACH: f64 = 24.0;
-/// Room for the marks of centres at the edges.
-const MARGIN: f64 = 16.0;
 
 /// A centre that a person looks at, by pointer, finger or key.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +54,10 @@ struct Named {
 struct Stage {
     scene: Rc<RefCell<Scene>>,
     named: RwSignal<Option<Named>>,
+    /// The centre that stays named when nobody points at any.
+    pinned: RwSignal<Option<usize>>,
+    by_centre: RwSignal<bool>,
+    by_occupancy: RwSignal<bool>,
     running: Rc<Cell<bool>>,
     drawn: Rc<Cell<f64>>,
     canvas: NodeRef<Canvas>,
@@ -65,6 +69,9 @@ impl Stage {
         Self {
             scene: Rc::default(),
             named: RwSignal::new(None),
+            pinned: RwSignal::new(None),
+            by_centre: RwSignal::new(false),
+            by_occupancy: RwSignal::new(false),
             running: Rc::default(),
             drawn: Rc::default(),
             canvas: NodeRef::new(),
@@ -97,16 +104,27 @@ impl Stage {
         let Some(canvas) = self.canvas.try_get_untracked().flatten() else { return };
         let now = now();
         self.drawn.set(now);
-        let named = self.named.with_untracked(|named| named.as_ref().map(|named| named.centre));
-        draw(&canvas, &self.scene.borrow(), &self.look.palette.get_untracked(), named, now);
+        let gaze = Gaze { lit: self.lit(), by_centre: self.by_centre.get_untracked() };
+        let (scene, palette) = (self.scene.borrow(), self.look.palette.get_untracked());
+        if self.by_occupancy.get_untracked() {
+            icicle::draw(&canvas, &scene, &palette, gaze);
+        } else {
+            brush::draw(&canvas, &scene, &palette, gaze, now);
+        }
     }
 
-    /// Names a centre, or none.
+    /// The centre that a person looks at.
+    fn lit(&self) -> Option<usize> {
+        self.named.with_untracked(|named| named.as_ref().map(|named| named.centre))
+    }
+
+    /// Names a centre, or the one that is pinned.
     fn name(&self, centre: Option<usize>) {
+        let centre = centre.or(self.pinned.get_untracked());
         let named = centre.zip(self.canvas.get_untracked()).and_then(|(centre, canvas)| {
             let scene = self.scene.borrow();
-            let (x, y) = Space::of(&canvas, &scene).place(scene.centres.get(centre).filter(|_| centre < scene.parents)?.goal());
-            Some(Named { centre, x, y, text: describe(&scene, centre) })
+            let (x, y) = self.places(&canvas, &scene).into_iter().find(|(at, _)| *at == centre)?.1;
+            Some(Named { centre, x, y, text: describe(&scene, centre, self.pinned.get_untracked() == Some(centre)) })
         });
         if self.named.with_untracked(|old| *old != named) {
             self.named.set(named);
@@ -114,20 +132,40 @@ impl Stage {
         }
     }
 
-    /// The same centre's place and figures of the newest frame.
-    fn rename(&self) {
-        self.name(self.named.with_untracked(|named| named.as_ref().map(|named| named.centre)));
+    /// Pins a centre, or lets go of the one that is pinned.
+    fn pin(&self, centre: Option<usize>) {
+        let pinned = self.pinned.get_untracked();
+        self.pinned.set(centre.filter(|_| centre != pinned));
+        self.name(centre.filter(|_| centre != pinned));
     }
 
-    /// Names the centre under the pointer.
-    fn point(&self, event: &PointerEvent) {
-        let Some(canvas) = self.canvas.get_untracked() else { return };
+    /// The same centre's place and figures of the newest frame.
+    fn rename(&self) {
+        self.name(self.lit());
+    }
+
+    /// The level-1 centres that can be pointed at, and where they stand on the canvas.
+    fn places(&self, canvas: &HtmlCanvasElement, scene: &Scene) -> Vec<(usize, (f64, f64))> {
+        if self.by_occupancy.get_untracked() {
+            let (width, height) = (f64::from(canvas.client_width()), f64::from(canvas.client_height()));
+            let middle = |bar: icicle::Bar| (bar.centre, (0.5 * (bar.left + bar.right), 0.25 * height));
+            return icicle::bars(scene, width).into_iter().map(middle).collect();
+        }
+        let space = Space::of(canvas, scene);
+        (0..scene.parents).map(|at| (at, space.place(scene.centres[at].goal()))).collect()
+    }
+
+    /// The centre under the pointer.
+    fn under(&self, event: &PointerEvent) -> Option<usize> {
+        let canvas = self.canvas.get_untracked()?;
         let (x, y) = (event.offset_x(), event.offset_y());
-        let nearest = places(&canvas, &self.scene.borrow())
-            .map(|(at, (cx, cy))| (at, (cx - x).hypot(cy - y)))
-            .filter(|&(_, distance)| distance <= REACH)
-            .min_by(|a, b| a.1.total_cmp(&b.1));
-        self.name(nearest.map(|(at, _)| at));
+        let scene = self.scene.borrow();
+        if self.by_occupancy.get_untracked() {
+            let bars = icicle::bars(&scene, f64::from(canvas.client_width()));
+            return bars.into_iter().find(|bar| (bar.left..bar.right).contains(&x)).map(|bar| bar.centre);
+        }
+        let near = self.places(&canvas, &scene).into_iter().map(|(at, (cx, cy))| (at, (cx - x).hypot(cy - y)));
+        near.filter(|&(_, distance)| distance <= REACH).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| at)
     }
 
     /// Walks with the keys from centre to centre. `true` where the key means something here.
@@ -138,8 +176,12 @@ impl Stage {
             "ArrowUp" => (0.0, -1.0),
             "ArrowDown" => (0.0, 1.0),
             "Home" => (0.0, 0.0),
-            "Escape" if self.named.with_untracked(Option::is_some) => {
-                self.name(None);
+            "Enter" if self.lit().is_some() => {
+                self.pin(self.lit());
+                return true;
+            }
+            "Escape" if self.lit().is_some() => {
+                self.pin(None);
                 return true;
             }
             _ => return false,
@@ -148,21 +190,14 @@ impl Stage {
         let next = {
             let scene = self.scene.borrow();
             let largest = (0..scene.parents).max_by(|&a, &b| scene.share(a).total_cmp(&scene.share(b)));
-            let from = self.named.with_untracked(|named| named.as_ref().map(|named| named.centre));
-            match from.filter(|_| key != "Home") {
-                Some(from) => next(&places(&canvas, &scene).collect::<Vec<_>>(), from, direction).or(Some(from)),
+            match self.lit().filter(|_| key != "Home") {
+                Some(from) => next(&self.places(&canvas, &scene), from, direction).or(Some(from)),
                 None => largest,
             }
         };
         self.name(next);
         true
     }
-}
-
-/// The level-1 centres and where they stand on the canvas.
-fn places<'a>(canvas: &HtmlCanvasElement, scene: &'a Scene) -> impl Iterator<Item = (usize, (f64, f64))> + use<'a> {
-    let space = Space::of(canvas, scene);
-    (0..scene.parents).map(move |at| (at, space.place(scene.centres[at].goal())))
 }
 
 /// The nearest place in a direction, what lies aside counting as three times as far.
@@ -185,19 +220,24 @@ fn Field(session: Session) -> impl IntoView {
     feed(&stage, run, outside);
     view! {
         <p class="how">
-            "Each small mark is a user. It flies past the nearest centre (ring) to its place; a thin line ties it to a child of that centre "
-            "(dot). Near means alike. Point at a centre, tap it or walk with the arrow keys to see who is there."
+            {move || match run.side.get() {
+                Side::Users => "Each small mark is a user.",
+                Side::Items => "Each small mark is an item that somebody took.",
+            }}
+            " It flies past the nearest centre (ring) to its place; a thin line ties it to a child of that centre (dot). Near means alike. "
+            "Point at a centre, tap it or walk with the arrow keys to see who is there; press it to keep it lit."
         </p>
+        <Views stage=stage.clone() session />
         <div class="stage">
             <Map stage=stage.clone() run />
             <Waiting session />
             <Tip named=stage.named />
         </div>
-        <Legend />
+        <Legend run />
         <p class="caption">
             <Reseeded run />
             " This is the plane in which the centres differ most."
-            {move || outside_words(outside.get())}
+            {move || outside_words(outside.get(), run.side.get())}
         </p>
         <Unfold
             summary="The centres as a table"
@@ -206,12 +246,60 @@ fn Field(session: Session) -> impl IntoView {
     }
 }
 
-/// Single users far from all others would make everybody else a dot; they are left out, and said.
-fn outside_words(users: usize) -> Option<String> {
-    match users {
+/// Single members far from all others would make everybody else a dot; they are left out, and said.
+fn outside_words(members: usize, side: Side) -> Option<String> {
+    let name = match side {
+        Side::Users => "user",
+        Side::Items => "item",
+    };
+    match members {
         0 => None,
-        1 => Some(" One user is outside it.".into()),
-        users => Some(format!(" {users} users are outside it.")),
+        1 => Some(format!(" One {name} is outside it.")),
+        members => Some(format!(" {members} {name}s are outside it.")),
+    }
+}
+
+/// Whose centres are shown, in which view and in which colours.
+#[component]
+fn Views(stage: Stage, session: Session) -> impl IntoView {
+    let run = session.run;
+    let has_items = Memo::new(move |_| run.variants.with(|all| all.iter().any(|variant| variant.has_item_centres())));
+    let side = move |side: Side, name: &'static str, id: &'static str| {
+        view! {
+            <button type="button" data-testid=id aria-pressed=move || (run.side.get() == side).to_string() on:click=move |_| session.show_side(side)>
+                {name}
+            </button>
+        }
+    };
+    let (occupancy, colours) = (stage.clone(), stage);
+    let (by_occupancy, by_centre) = (occupancy.by_occupancy, colours.by_centre);
+    view! {
+        <div class="views" role="group" aria-label="What the field shows">
+            {move || has_items.get().then(|| [side(Side::Users, "Users", "show-users"), side(Side::Items, "Items", "show-items")])}
+            <button
+                type="button"
+                data-testid="by-occupancy"
+                aria-pressed=move || by_occupancy.get().to_string()
+                on:click=move |_| {
+                    by_occupancy.update(|on| *on = !*on);
+                    occupancy.pin(None);
+                    occupancy.wake();
+                }
+            >
+                "By size"
+            </button>
+            <button
+                type="button"
+                data-testid="by-centre"
+                aria-pressed=move || by_centre.get().to_string()
+                on:click=move |_| {
+                    by_centre.update(|on| *on = !*on);
+                    colours.wake();
+                }
+            >
+                "Colour by cluster"
+            </button>
+        </div>
     }
 }
 
@@ -220,7 +308,13 @@ fn outside_words(users: usize) -> Option<String> {
 fn Map(stage: Stage, run: Run) -> impl IntoView {
     let label = move || {
         let step = run.progress.with(|progress| progress.step);
-        format!("Map of users and cluster centres at step {step}. Arrow keys go from centre to centre, Home to the largest.")
+        let members = match run.side.get() {
+            Side::Users => "users",
+            Side::Items => "items",
+        };
+        format!(
+            "Map of {members} and cluster centres at step {step}. Arrow keys go from centre to centre, Home to the largest, Enter pins one."
+        )
     };
     let [moved, pressed, left, keyed, faded, elsewhere] = std::array::from_fn(|_| stage.clone());
     // A finger that is lifted leaves the canvas, and what it pointed at is to be read after that.
@@ -241,8 +335,11 @@ fn Map(stage: Stage, run: Run) -> impl IntoView {
             tabindex="0"
             data-testid="field"
             aria-label=label
-            on:pointermove=move |event| moved.point(&event)
-            on:pointerdown=move |event| pressed.point(&event)
+            on:pointermove=move |event| moved.name(moved.under(&event))
+            on:pointerdown=move |event| {
+                let under = pressed.under(&event);
+                if is_touch(&event) { pressed.name(under) } else { pressed.pin(under) }
+            }
             on:pointerleave=move |event| {
                 if !is_touch(&event) {
                     left.name(None);
@@ -313,20 +410,26 @@ fn Waiting(session: Session) -> impl IntoView {
 }
 
 #[component]
-fn Legend() -> impl IntoView {
+fn Legend(run: Run) -> impl IntoView {
+    let of_side = move |users: &'static str, items: &'static str| {
+        move || match run.side.get() {
+            Side::Users => users,
+            Side::Items => items,
+        }
+    };
     view! {
         <ul class="legend" aria-label="Legend of the map">
             <li>
                 <svg class="mark ink-low" viewBox="0 0 12 12" aria-hidden="true">
                     <path d="M6 1.5l5 9H1z" />
                 </svg>
-                "low-active user"
+                {of_side("low-active user", "item of the tail")}
             </li>
             <li>
                 <svg class="mark ink-high" viewBox="0 0 12 12" aria-hidden="true">
                     <path d="M2.5 2.5h7v7h-7z" />
                 </svg>
-                "high-active user"
+                {of_side("high-active user", "item of the head")}
             </li>
             <li>
                 <svg class="mark wide ink-plain hollow" viewBox="0 0 24 12" aria-hidden="true">
@@ -430,7 +533,10 @@ fn feed(stage: &Stage, run: Run, outside: RwSignal<usize>) {
             let mut scene = on_frame.scene.borrow_mut();
             match frame {
                 Some(frame) => scene.take(frame, now(), wants_stillness()),
-                None => *scene = Scene::default(),
+                None => {
+                    *scene = Scene::default();
+                    on_frame.pinned.set(None);
+                }
             }
             outside.set(scene.outside());
         });
@@ -453,220 +559,35 @@ fn feed(stage: &Stage, run: Run, outside: RwSignal<usize>) {
     });
 }
 
-fn describe(scene: &Scene, centre: usize) -> String {
+fn describe(scene: &Scene, centre: usize, pinned: bool) -> String {
     let used = scene.family(centre).iter().filter(|child| child.occupancy > 0.5).count();
-    let low = scene.users.values().filter(|user| user.centre as usize == centre && user.low).count();
-    let all = scene.users.values().filter(|user| user.centre as usize == centre).count();
-    format!(
-        "Centre {}: {:.1} % of recent samples, {used} of {} children in use; {all} users on show, {low} of them low-active",
-        centre + 1,
-        100.0 * scene.share(centre),
-        scene.children
-    )
-}
-
-/// From the plane to the canvas, in CSS pixels.
-struct Space<'a> {
-    scene: &'a Scene,
-    width: f64,
-    height: f64,
-}
-
-impl<'a> Space<'a> {
-    fn of(canvas: &HtmlCanvasElement, scene: &'a Scene) -> Self {
-        Self { scene, width: f64::from(canvas.client_width()), height: f64::from(canvas.client_height()) }
+    let here = || scene.members.values().filter(|member| member.centre as usize == centre);
+    let (all, low) = (here().count(), here().filter(|member| member.low).count());
+    let (share, children) = (100.0 * scene.share(centre), scene.children);
+    let mut text = match scene.side {
+        Side::Users => format!(
+            "Centre {}: {share:.1} % of recent samples, {used} of {children} children in use; {all} users on show, {low} of them low-active",
+            centre + 1
+        ),
+        Side::Items => format!(
+            "Centre {}: {share:.1} % of recent samples, {used} of {children} children in use; {all} items on show, {low} of them of the tail",
+            centre + 1
+        ),
+    };
+    let categories: Vec<String> = scene
+        .people(centre)
+        .map(|people| people.categories(3))
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(id, share)| format!("{id} ({:.0} %)", 100.0 * share))
+        .collect();
+    if !categories.is_empty() {
+        text.push_str(if scene.side == Side::Users { ". They take most of categories " } else { ". Most are of categories " });
+        text.push_str(&categories.join(", "));
     }
-
-    fn place(&self, place: [f32; 2]) -> (f64, f64) {
-        let (x, y) = self.scene.view.unit(place);
-        (MARGIN + x * (self.width - 2.0 * MARGIN), MARGIN + y * (self.height - 2.0 * MARGIN))
+    if let Some((group, share)) = scene.people(centre).and_then(People::group) {
+        text.push_str(&format!(". {:.0} % are of planted group {group}", 100.0 * share));
     }
-}
-
-fn draw(canvas: &HtmlCanvasElement, scene: &Scene, palette: &Palette, named: Option<usize>, now: f64) {
-    let density = window().device_pixel_ratio();
-    let space = Space::of(canvas, scene);
-    let (width, height) = ((space.width * density).round() as u32, (space.height * density).round() as u32);
-    if (canvas.width(), canvas.height()) != (width, height) {
-        canvas.set_width(width);
-        canvas.set_height(height);
-    }
-    let context = canvas.get_context("2d").ok().flatten().and_then(|context| context.dyn_into::<CanvasRenderingContext2d>().ok());
-    let Some(context) = context else { return };
-    let _ = context.set_transform(density, 0.0, 0.0, density, 0.0, 0.0);
-    context.clear_rect(0.0, 0.0, space.width, space.height);
-    let brush = Brush { context, space, palette, now, size: palette.type_size / 16.0 };
-    brush.families();
-    brush.ties();
-    brush.users();
-    brush.children();
-    brush.parents(named);
-}
-
-struct Brush<'a> {
-    context: CanvasRenderingContext2d,
-    space: Space<'a>,
-    palette: &'a Palette,
-    now: f64,
-    size: f64,
-}
-
-impl Brush<'_> {
-    /// Lines from each child to its parent.
-    fn families(&self) {
-        self.stroke(self.palette.muted, 0.35, 1.0);
-        self.context.begin_path();
-        let scene = self.space.scene;
-        for parent in 0..scene.parents {
-            let from = self.space.place(scene.centres[parent].at(self.now));
-            for child in scene.family(parent) {
-                self.segment(from, self.space.place(child.at(self.now)));
-            }
-        }
-        self.context.stroke();
-    }
-
-    /// Lines from the users of the newest frame to their children.
-    fn ties(&self) {
-        for (low, colour) in [(false, self.palette.high), (true, self.palette.low)] {
-            self.stroke(colour, 0.28, 0.8);
-            self.context.begin_path();
-            for user in self
-                .space
-                .scene
-                .users
-                .values()
-                .filter(|user| user.age == 0 && user.low == low && !user.stopped && user.has_arrived(self.now))
-            {
-                if let Some(child) = self.space.scene.child(user.child) {
-                    self.segment(self.space.place(user.at(self.now)), self.space.place(child.at(self.now)));
-                }
-            }
-            self.context.stroke();
-        }
-    }
-
-    /// Users, the longest unseen first; low-active ones on top, because the story is theirs.
-    fn users(&self) {
-        for age in (0..=MEMORY).rev() {
-            for low in [false, true] {
-                for stopped in [true, false] {
-                    self.group(age, low, stopped);
-                }
-            }
-        }
-    }
-
-    fn group(&self, age: u8, low: bool, stopped: bool) {
-        let colour = if low { self.palette.low } else { self.palette.high };
-        let alpha = 0.9 * 0.68f64.powi(age.into()) * if stopped { 0.6 } else { 1.0 };
-        self.stroke(colour, alpha, 1.2);
-        self.fill(colour, alpha);
-        self.context.begin_path();
-        let members = self.space.scene.users.values().filter(|user| (user.age, user.low, user.stopped) == (age, low, stopped));
-        members.filter(|user| user.shows(self.now)).for_each(|user| self.mark(user));
-        if stopped { self.context.stroke() } else { self.context.fill() }
-    }
-
-    fn mark(&self, user: &User) {
-        let (x, y) = self.space.place(user.at(self.now));
-        let context = &self.context;
-        if user.low {
-            let r = 4.4 * self.size;
-            context.move_to(x, y - r);
-            context.line_to(x + 0.87 * r, y + 0.6 * r);
-            context.line_to(x - 0.87 * r, y + 0.6 * r);
-            context.close_path();
-        } else {
-            // Circles are centres.
-            let side = 5.0 * self.size;
-            context.rect(x - 0.5 * side, y - 0.5 * side, side, side);
-        }
-    }
-
-    fn children(&self) {
-        for centre in self.space.scene.centres.iter().skip(self.space.scene.parents) {
-            let (x, y) = self.space.place(centre.at(self.now));
-            self.context.begin_path();
-            self.circle(x, y, 2.6 * self.size);
-            if centre.occupancy > 0.5 {
-                self.fill(self.palette.ink, 0.85);
-                self.context.fill();
-            } else {
-                self.fill(self.palette.panel, 1.0);
-                self.context.fill();
-                self.stroke(self.palette.muted, 0.9, 1.0);
-                self.context.stroke();
-            }
-            self.flash(x, y, 5.0, centre.flash(self.now));
-        }
-    }
-
-    fn parents(&self, named: Option<usize>) {
-        let scene = self.space.scene;
-        for (at, centre) in scene.centres.iter().take(scene.parents).enumerate() {
-            let (x, y) = self.space.place(centre.at(self.now));
-            let radius = self.size * (5.0 + 16.0 * scene.share(at).sqrt());
-            let used = centre.occupancy > 0.5;
-            if centre.hits > 0.0 {
-                self.fill(self.palette.hit, 0.22);
-                self.context.begin_path();
-                self.circle(x, y, radius + 5.0 * self.size);
-                self.context.fill();
-            }
-            self.context.begin_path();
-            self.circle(x, y, radius);
-            self.fill(self.palette.panel, if used { 0.75 } else { 1.0 });
-            self.context.fill();
-            self.stroke(if used { self.palette.ink } else { self.palette.muted }, 1.0, if named == Some(at) { 3.4 } else { 1.8 });
-            self.context.stroke();
-            if used {
-                self.fill(self.palette.ink, 1.0);
-                self.context.begin_path();
-                self.circle(x, y, 1.6 * self.size);
-                self.context.fill();
-            }
-            self.flash(x, y, radius, centre.flash(self.now));
-        }
-    }
-
-    /// Rays that fly out and fade; they stay where they are for who wants less motion.
-    fn flash(&self, x: f64, y: f64, radius: f64, strength: f32) {
-        if strength <= 0.0 {
-            return;
-        }
-        let (strength, flown) = if self.space.scene.still { (1.0, 0.5) } else { (f64::from(strength), 1.0 - f64::from(strength)) };
-        let (inner, outer) = (radius + self.size * (3.0 + 10.0 * flown), radius + self.size * (9.0 + 12.0 * flown));
-        self.stroke(self.palette.reborn, strength, 2.2);
-        self.context.begin_path();
-        for ray in 0..RAYS {
-            let (sin, cos) = (TURN * f64::from(ray) / f64::from(RAYS)).sin_cos();
-            self.segment((x + inner * cos, y + inner * sin), (x + outer * cos, y + outer * sin));
-        }
-        self.context.stroke();
-    }
-
-    fn segment(&self, from: (f64, f64), to: (f64, f64)) {
-        self.context.move_to(from.0, from.1);
-        self.context.line_to(to.0, to.1);
-    }
-
-    fn circle(&self, x: f64, y: f64, radius: f64) {
-        self.context.move_to(x + radius, y);
-        // It fails only for a negative radius.
-        let _ = self.context.arc(x, y, radius, 0.0, TURN);
-    }
-
-    fn stroke(&self, colour: Colour, alpha: f64, width: f64) {
-        self.context.set_stroke_style_str(&css(colour, alpha));
-        self.context.set_line_width(width * self.size);
-    }
-
-    fn fill(&self, colour: Colour, alpha: f64) {
-        self.context.set_fill_style_str(&css(colour, alpha));
-    }
-}
-
-fn css((red, green, blue): Colour, alpha: f64) -> String {
-    format!("rgba({red},{green},{blue},{alpha:.3})")
+    text.push_str(if pinned { ". Pinned: press it again to let go." } else { "." });
+    text
 }

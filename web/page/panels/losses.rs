@@ -42,9 +42,9 @@ fn LossCard(run: Run, term: LossTerm) -> impl IntoView {
     });
     let figure = Signal::derive(move || {
         let line = |at: usize, role: Role| {
-            let look = style(role, Ink::Hit);
+            let (look, name) = (style(role, Ink::Hit), run.variants.with(|all| all.get(at).map_or("", |variant| variant.name())));
             let point = |(step, all): &(u64, Vec<Losses>)| Some((*step as f64, f64::from(value(all, at)?)));
-            run.losses.with(|series| Line::plain(look, series.iter().filter_map(point)))
+            run.losses.with(|series| Line::plain(look, name, series.iter().filter_map(point)))
         };
         let models = shown.get().into_iter().map(|(at, _, role)| (at, role));
         Figure {
@@ -71,9 +71,9 @@ fn LossCard(run: Run, term: LossTerm) -> impl IntoView {
     let test_id = format!("loss-{}", title.split(' ').next().unwrap_or_default().to_lowercase());
     view! {
         <article class="card">
-            <h3>{title}</h3>
+            <h3>{title.clone()}</h3>
             <p class="how">{about}</p>
-            <Chart label figure />
+            <Chart title=format!("Loss: {title}") label figure />
             <p class="key" data-testid=test_id>
                 {keys}
             </p>

@@ -1,13 +1,15 @@
 //! The race: areas under the curve by step for each model and group, the paired difference, and the figures as a table.
 
+use duia::data::Origin;
 use duia::metrics::{Evaluation, Score, TestKind};
-use duia::variants::Variant;
+use duia::variants::{self, Variant};
 use leptos::prelude::*;
 
 use super::{Panel, Place};
 use crate::chart::{Chart, Figure, Line, Style, Swatch, Unit};
-use crate::contest::{Group, WIDTH_95, interval, lift_of, lines, newest, rival, standing, style, total, verdict};
+use crate::contest::{Group, WIDTH_95, ceiling, headroom, interval, lift_of, lines, newest, rival, standing, style, total, verdict};
 use crate::run::{Role, Run};
+use crate::session::Session;
 use crate::table::{Scroll, Unfold};
 use crate::text;
 
@@ -16,11 +18,12 @@ pub const PANEL: Panel = Panel {
     key: "race",
     title: "The race: with and without clusters",
     place: Place::Stage,
-    body: |session| view! { <Race run=session.run /> }.into_any(),
+    body: |session| view! { <Race session /> }.into_any(),
 };
 
 #[component]
-fn Race(run: Run) -> impl IntoView {
+fn Race(session: Session) -> impl IntoView {
+    let run = session.run;
     let choice = move || {
         let is_in_background = |(_, role): &(Variant, Role)| matches!(role, Role::Other(_));
         run.roles().iter().any(is_in_background).then_some(" Press a name below a chart to set that model against the baseline.")
@@ -35,8 +38,46 @@ fn Race(run: Run) -> impl IntoView {
             <Lane run group=Group::Low />
             <Lane run group=Group::High />
         </div>
+        <Ceiling session />
         <Standing run />
         <Unfold summary="The curves as a table" body=move || history_table(run).into_any() />
+    }
+}
+
+/// What no ranker can pass, where the rows are synthetic and know it: what share of it is won, or a button that adds it.
+#[component]
+fn Ceiling(session: Session) -> impl IntoView {
+    let run = session.run;
+    let synthetic = Memo::new(move |_| run.data.with(|data| data.as_ref().is_some_and(|data| data.origin == Origin::Synthetic)));
+    let share =
+        move |group: Group| headroom(run, group).map(|share| format!("{} of {}", text::percent(share), group.short().to_lowercase()));
+    let add = move |_| {
+        // A ranker that is told the truth is nearer to what can be won than the truth itself.
+        let bounds = Variant::ALL.into_iter().filter(|variant| variant.row().role == variants::Role::Bound);
+        let bound = bounds.max_by_key(|variant| variant.rule().is_none());
+        session.set_variants(run.variants.get_untracked().into_iter().chain(bound).collect());
+    };
+    move || match (ceiling(run).is_some(), synthetic.get()) {
+        (true, _) => {
+            let parts: Vec<String> = [Group::Low, Group::High].into_iter().filter_map(share).collect();
+            let won = if parts.is_empty() { "nothing is measured yet".into() } else { parts.join(", ") };
+            let words = format!(
+                "The thin line on top is a ceiling: it knows what the generator knows. Of the way from the baseline to it is won: {won}."
+            );
+            Some(view! { <p class="how" data-testid="headroom">{words}</p> }.into_any())
+        }
+        (false, true) => Some(
+            view! {
+                <p class="how">
+                    <button type="button" class="small" data-testid="add-ceiling" on:click=add>
+                        "Add the ceiling"
+                    </button>
+                    " What could be won at most? The synthetic stream knows what its users truly prefer. The race starts anew."
+                </p>
+            }
+            .into_any(),
+        ),
+        (false, false) => None,
     }
 }
 
@@ -57,6 +98,7 @@ fn Lane(run: Run, group: Group) -> impl IntoView {
             <h3>{group.name()}</h3>
             <Chart
                 class="chart tall"
+                title=format!("AUC, {}", group.name())
                 label=move || format!("{}: AUC by step. {}", group.name(), standing(run, group))
                 figure=curves(group)
                 beside=curves(other)
@@ -75,6 +117,7 @@ fn Lane(run: Run, group: Group) -> impl IntoView {
             </p>
             <Chart
                 class="chart short"
+                title=format!("Difference of AUC, {}", group.name())
                 label=move || format!("{}: difference of AUC by step. {}", group.name(), verdict.get().text)
                 figure=lifts(group)
                 beside=lifts(other)
@@ -94,7 +137,7 @@ fn Entry(run: Run, group: Group, variant: Variant, role: Role) -> impl IntoView 
         }
     };
     match role {
-        Role::Baseline | Role::Rival => view! { <span class="entry">{sign()}</span> }.into_any(),
+        Role::Baseline | Role::Rival | Role::Ceiling => view! { <span class="entry">{sign()}</span> }.into_any(),
         Role::Other(_) => {
             let title = format!("Set {} against the baseline", variant.name());
             let id = format!("against-{}-{}", variant.name(), group.key());
@@ -150,7 +193,7 @@ fn curve(run: Run, style: Style, name: Option<&'static str>, figure: impl Fn(&Ev
         let probes = series.iter().filter(|evaluation| evaluation.kind == TestKind::ProbeSet);
         let points = probes.filter_map(|evaluation| figure(evaluation).map(|(value, half)| (evaluation.step as f64, value, half)));
         let tested = series.iter().rfind(|evaluation| evaluation.kind == TestKind::Whole).and_then(&figure);
-        Line::banded(style, points).ending(name, tested)
+        Line::banded(style, name.unwrap_or("difference"), points).ending(name, tested)
     })
 }
 

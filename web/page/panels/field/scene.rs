@@ -1,16 +1,19 @@
-//! Where everything in the field is at a moment: centres and users under way from where they were to where they belong.
+//! Where everything in the field is at a moment: centres and members under way from where they were to where they belong.
 
 use std::collections::HashMap;
 
+use duia::data::Side;
 use duia::view::FieldFrame;
+
+use crate::people::{self, People};
 
 /// Milliseconds of a flight.
 const FLIGHT: f64 = 600.0;
-/// Milliseconds over which the users of a frame set out, so that they come as a stream and not as a wall.
+/// Milliseconds over which the members of a frame set out, so that they come as a stream and not as a wall.
 const STREAM: u32 = 300;
 /// Milliseconds of the flash of a centre that was filled or re-seeded.
 const FLASH: f64 = 1_400.0;
-/// Frames for which a user stays on show after they were last seen.
+/// Frames for which a member stays on show after they were last seen.
 pub const MEMORY: u8 = 5;
 /// How much of a centre's occupancy a frame leaves.
 const FADE: f32 = 0.85;
@@ -48,15 +51,15 @@ fn ease(t: f64) -> f64 {
     t * t * (3.0 - 2.0 * t)
 }
 
-/// A user on show.
+/// A user or an item on show.
 #[derive(Clone, Copy, Debug)]
-pub struct User {
+pub struct Member {
     flight: Flight,
     /// The level-1 centre they were assigned to.
     pub centre: u32,
     /// Their level-2 centre, `children * centre + child`.
     pub child: u32,
-    /// Whether they are low-active.
+    /// Whether a user is low-active, or an item of the tail.
     pub low: bool,
     /// Whether UIE stopped for them.
     pub stopped: bool,
@@ -66,7 +69,7 @@ pub struct User {
     new: bool,
 }
 
-impl User {
+impl Member {
     /// Where they are.
     pub fn at(&self, now: f64) -> Place {
         self.flight.at(now)
@@ -127,8 +130,12 @@ pub struct Scene {
     pub parents: usize,
     /// Children of each.
     pub children: usize,
-    /// Users by id.
-    pub users: HashMap<u32, User>,
+    /// Whose centres.
+    pub side: Side,
+    /// Users, or items, by id.
+    pub members: HashMap<u32, Member>,
+    /// Who came to each level-1 centre lately.
+    people: Vec<People>,
     /// The corners of what is seen.
     pub view: View,
     /// Whether the person asked for less motion: nothing flies and no flash widens.
@@ -209,15 +216,19 @@ impl Scene {
 
     /// Takes in a frame. `still` leaves out the flights.
     pub fn take(&mut self, frame: &FieldFrame, now: f64, still: bool) {
+        if frame.side != self.side {
+            *self = Self { side: frame.side, ..Self::default() };
+        }
         let first = self.is_empty();
+        people::take(&mut self.people, frame);
         self.still = still;
         self.parents = frame.centres as usize;
         self.children = frame.children as usize;
         let start = if still { now - FLIGHT } else { now };
         self.take_centres(frame, start);
         self.light(now);
-        self.take_users(frame, start, if still { 0 } else { STREAM });
-        let places: Vec<Place> = self.centres.iter().map(|c| c.flight.to).chain(self.users.values().map(|u| u.flight.to)).collect();
+        self.take_members(frame, start, if still { 0 } else { STREAM });
+        let places: Vec<Place> = self.centres.iter().map(|c| c.flight.to).chain(self.members.values().map(|m| m.flight.to)).collect();
         // Single users may be far out, but a centre that took users or was just re-seeded is never out of view.
         let shown = |centre: &&Centre| centre.hits > 0.0 || centre.flash(now) > 0.0;
         let used = self.centres.iter().take(self.parents).filter(shown).map(Centre::goal);
@@ -242,9 +253,9 @@ impl Scene {
         }
     }
 
-    /// Users on show whose place is outside the view.
+    /// Members on show whose place is outside the view.
     pub fn outside(&self) -> usize {
-        self.users.values().filter(|user| !self.view.holds(user.flight.to)).count()
+        self.members.values().filter(|member| !self.view.holds(member.flight.to)).count()
     }
 
     /// The place of a level-2 centre among all.
@@ -256,6 +267,11 @@ impl Scene {
     pub fn share(&self, parent: usize) -> f64 {
         let all: f32 = self.centres.iter().take(self.parents).map(|centre| centre.occupancy).sum();
         self.centres.get(parent).map_or(0.0, |centre| f64::from(centre.occupancy / all.max(1e-6)))
+    }
+
+    /// Who came to a level-1 centre lately.
+    pub fn people(&self, parent: usize) -> Option<&People> {
+        self.people.get(parent)
     }
 
     /// The children of a level-1 centre.
@@ -280,26 +296,27 @@ impl Scene {
         self.centres = places.iter().enumerate().map(centre).collect();
     }
 
-    fn take_users(&mut self, frame: &FieldFrame, now: f64, stream: u32) {
-        self.users.retain(|_, user| {
-            user.age += 1;
-            user.age <= MEMORY
+    fn take_members(&mut self, frame: &FieldFrame, now: f64, stream: u32) {
+        self.members.retain(|_, member| {
+            member.age += 1;
+            member.age <= MEMORY
         });
-        let (places, _) = frame.user_xy.as_chunks::<2>();
+        let (places, _) = frame.member_xy.as_chunks::<2>();
         let (assigned, _) = frame.assigned.as_chunks::<2>();
-        for (((&id, &to), &[centre, child]), at) in frame.users.iter().zip(places).zip(assigned).zip(0..) {
-            let before = self.users.get(&id);
+        for (((&id, &to), &[centre, child]), at) in frame.members.iter().zip(places).zip(assigned).zip(0..) {
+            let before = self.members.get(&id);
             // The golden ratio spreads any run of ids evenly.
             let start = now + f64::from(id.wrapping_mul(0x9E37_79B9) % stream.max(1));
             let via = self.centres.get(centre as usize).map(|centre| centre.flight.to);
             let flight = match before {
-                Some(user) if user.child == child => Flight { from: user.at(now), via: None, to, start },
-                Some(user) => Flight { from: user.at(now), via, to, start },
+                Some(member) if member.child == child => Flight { from: member.at(now), via: None, to, start },
+                Some(member) => Flight { from: member.at(now), via, to, start },
                 None => Flight { from: self.gate(to), via, to, start },
             };
             let new = before.is_none();
             let flag = |flags: &[bool]| flags.get(at).copied().unwrap_or(false);
-            self.users.insert(id, User { flight, centre, child, low: flag(&frame.low_active), stopped: flag(&frame.stopped), age: 0, new });
+            let (low, stopped) = (flag(&frame.low_active), flag(&frame.stopped));
+            self.members.insert(id, Member { flight, centre, child, low, stopped, age: 0, new });
         }
     }
 
