@@ -43,12 +43,14 @@ test: lint native browser
 lint: tools
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings
+	cargo clippy --release --no-default-features --features parquet --lib -- -D warnings
 	cargo clippy --profile web $(WEB) worker --bin worker -- -D warnings
 	cargo clippy --profile web $(WEB) page --bin page -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --lib
 
 native:
 	cargo test --release
+	cargo test --release --no-default-features --features parquet --lib data::parquet
 
 browser: page browser-tools
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=tests/browser/run \

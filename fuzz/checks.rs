@@ -2,11 +2,14 @@
 //! makes up; `tests/bytes.rs` runs them on every file in `fuzz/cases`.
 
 use std::hash::Hasher;
+use std::io::Cursor;
 use std::sync::Arc;
 
 use duia::config::Config;
+use duia::data::cache::{self, Key};
 use duia::data::csv::Rows;
-use duia::data::{Source, sample};
+use duia::data::schema::Schema;
+use duia::data::{Source, own, sample};
 use duia::wire::{Command, Message, from_bytes, to_bytes};
 
 /// A CSV file: rows in time order whose ids are in the vocabulary, or a sentence.
@@ -17,13 +20,44 @@ pub fn csv(bytes: &[u8]) {
     }
 }
 
+/// A file of somebody's own, under the schema that its beginning suggests: as a CSV file.
+pub fn own(bytes: &[u8]) {
+    match Schema::guess(&bytes[..bytes.len().min(4_096)]) {
+        Ok(guess) => match own::read(bytes, "own.csv", &guess.schema, &mut |_| {}) {
+            Ok(rows) => coherent(rows),
+            Err(error) => sentence(&error.to_string()),
+        },
+        Err(why) => sentence(&why),
+    }
+}
+
+/// Rows that are kept: those of the file, or why not. The bytes are tried as they are and, so that the checksums keep nobody out, as
+/// rows that were written and then damaged where the bytes say.
+pub fn cache(bytes: &[u8]) {
+    let key = Key::of(&[b"key"]);
+    let read = |bytes: &[u8]| match cache::read(|| Ok(Cursor::new(bytes)), "rows.csv", key, 1) {
+        Ok(rows) => coherent(rows),
+        Err(why) => sentence(&why.to_string()),
+    };
+    read(bytes);
+    if let Ok(rows) = Rows::read(bytes, "rows.csv") {
+        let mut written = Vec::new();
+        cache::write(&rows, key, &mut written).expect("memory can be written");
+        let back = cache::read(|| Ok(Cursor::new(&written[..])), "rows.csv", key, 1).expect("what was written can be read");
+        assert!(back == rows);
+        let at = bytes.len() % written.len();
+        written[at] ^= 1;
+        assert!(cache::read(|| Ok(Cursor::new(&written[..])), "rows.csv", key, 1).is_err(), "damage at {at} is not seen");
+    }
+}
+
 /// A subset of whole users: as a CSV file. What is read and written again is read as the same. The bytes are tried as a file and, so
 /// that the hash keeps nobody out, as what a file holds behind its right hash.
 pub fn subset(bytes: &[u8]) {
     let mut hash = fnv::FnvHasher::default();
     hash.write(bytes);
     whole_subset(bytes);
-    whole_subset(&[b"DUIAROWS\x01".as_slice(), &hash.finish().to_le_bytes(), bytes].concat());
+    whole_subset(&[b"DUIAROWS\x02".as_slice(), &hash.finish().to_le_bytes(), bytes].concat());
 }
 
 fn whole_subset(bytes: &[u8]) {

@@ -1,15 +1,24 @@
 //! Rows, from the generator or a file, and the protocol that turns them into batches.
 
 mod alias;
+mod blocks;
+pub mod cache;
 pub mod csv;
+mod gather;
 pub mod generator;
+mod ids;
+mod order;
+pub mod output;
 pub mod own;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod protocol;
 mod report;
 pub mod rows;
 pub mod sample;
 pub mod schema;
 pub mod sniff;
+mod stored;
 
 use std::sync::Arc;
 
@@ -35,6 +44,9 @@ pub enum Behaviour {
 impl Behaviour {
     /// How many kinds there are.
     pub const COUNT: usize = 4;
+
+    /// All of them, in their order.
+    pub const ALL: [Self; Self::COUNT] = [Self::View, Self::Cart, Self::Favourite, Self::Buy];
 
     /// Whether the row is a positive of task B: stronger interest than a look.
     pub fn is_strong(self) -> bool {
@@ -209,6 +221,13 @@ pub enum DataError {
         /// What to do.
         advice: String,
     },
+    /// A table's columns are not those that are needed.
+    Table {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A sample is damaged, cut off, of another version or no sample at all.
     Sample {
         /// The file.
@@ -243,6 +262,7 @@ impl DataError {
             Self::Unreadable { name, detail } => format!("{name} cannot be read: {detail}"),
             Self::Foreign { name, what, .. } => format!("{name} is {what}, not rows"),
             Self::Line { name, line, problem, value, .. } => format!("{name}, line {line}: {problem}, found \"{value}\""),
+            Self::Table { name, problem } => format!("{name} cannot be understood: {problem}"),
             Self::Sample { name, problem } => format!("{name} is not a usable sample: {problem}"),
             Self::TooMany { name, rows, most } => format!("{name} has {rows} rows, more than the {most} that one run can go through"),
             Self::TooLittle { name, problem, .. } => format!("{name} {problem}"),
@@ -253,6 +273,7 @@ impl DataError {
     pub fn advice(&self) -> &str {
         match self {
             Self::Unreadable { .. } => "Check that the file is there, whole and readable, then try again",
+            Self::Table { .. } => "Say with --columns which column is which, like user=user_id,item=item_id,time=timestamp",
             Self::Sample { .. } => "Make it again with `duia sample`",
             Self::TooMany { .. } => "Use a part of them",
             Self::Foreign { advice, .. } | Self::Line { advice, .. } | Self::TooLittle { advice, .. } => advice,

@@ -20,7 +20,6 @@ pub mod footprint;
 pub mod kernels;
 #[cfg(feature = "train")]
 pub mod model;
-#[cfg(feature = "train")]
 pub mod platform;
 #[cfg(feature = "train")]
 pub mod training;

@@ -49,6 +49,7 @@ mod here {
     }
 
     /// Waits for a future on this thread.
+    #[cfg(feature = "train")]
     pub fn block_on<F: Future>(future: F) -> F::Output {
         burn::backend::read_sync(future)
     }

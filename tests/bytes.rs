@@ -59,6 +59,16 @@ fn subsets_of_users() {
 }
 
 #[test]
+fn own_files() {
+    on_every_case("own", checks::own);
+}
+
+#[test]
+fn kept_rows() {
+    on_every_case("cache", checks::cache);
+}
+
+#[test]
 fn links() {
     on_every_case("link", checks::link);
 }

@@ -8,12 +8,13 @@ use std::hash::Hasher;
 use fnv::FnvHasher;
 use serde::{Deserialize, Serialize};
 
-use super::csv::{Ids, Packed, Rows};
-use super::{Behaviour, DataError, Source, WINDOW_END, WINDOW_START};
+use super::ids::Ids;
+use super::stored::{MOST_IDS, Packed, Rows};
+use super::{Behaviour, DataError, Source};
 use crate::counter::{Counter, Stream};
 
 const MAGIC: &[u8; 8] = b"DUIAROWS";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What a sample holds; its ids are counted from 0 in the order of their first row.
 #[derive(Serialize, Deserialize)]
@@ -22,9 +23,8 @@ struct Payload {
     categories: u32,
     /// `[items]`.
     item_category: Vec<u32>,
-    /// `[rows]` in time order: user, item, and seconds since the row before (for the first, since the window's start)
-    /// times 4 plus the behaviour.
-    rows: Vec<(u32, u32, u32)>,
+    /// `[rows]` in time order: user, item, and seconds since the row before (for the first, since 1970) times 4 plus the behaviour.
+    rows: Vec<(u32, u32, u64)>,
 }
 
 /// A sample of `users` whole users, chosen by a hash of the seed and the user; all users where there are no more.
@@ -32,14 +32,14 @@ pub fn write(rows: &Rows, users: usize, seed: u64) -> Vec<u8> {
     let chosen = choose(rows.vocabulary().users, users, seed);
     let mut payload = Payload { users: 0, categories: 0, item_category: Vec::new(), rows: Vec::new() };
     let (mut user_ids, mut item_ids, mut category_ids) = (Ids::default(), Ids::default(), Ids::default());
-    let mut before = WINDOW_START;
+    let mut before = 0;
     for event in rows.iter().filter(|event| chosen[event.user as usize]) {
         let item = item_ids.of(event.item.into());
         if item as usize == payload.item_category.len() {
             payload.item_category.push(category_ids.of(event.category.into()));
         }
-        let step = (event.time - before) as u32;
-        payload.rows.push((user_ids.of(event.user.into()), item, step * 4 + event.behaviour as u32));
+        let step = (event.time - before) as u64;
+        payload.rows.push((user_ids.of(event.user.into()), item, step << 2 | event.behaviour as u64));
         before = event.time;
     }
     payload.users = user_ids.len();
@@ -79,14 +79,12 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Rows, DataError> {
     }
     let mut seconds = 0;
     let rows = payload.rows.iter().map(|&(user, item, step)| {
-        seconds += step >> 2;
-        Packed::new(user, item, seconds, BEHAVIOURS[(step & 3) as usize])
+        // Checked to be times of 32 bits.
+        seconds += (step >> 2) as u32;
+        Packed::new(user, item, seconds, Behaviour::ALL[(step & 3) as usize])
     });
     Ok(Rows::of_sample(name, rows.collect(), payload.item_category, payload.users, payload.categories))
 }
-
-/// Behaviours by their two bits.
-const BEHAVIOURS: [Behaviour; Behaviour::COUNT] = [Behaviour::View, Behaviour::Cart, Behaviour::Favourite, Behaviour::Buy];
 
 fn unframed(bytes: &[u8]) -> Result<Payload, &'static str> {
     let Some((magic, rest)) = bytes.split_first_chunk() else { return Err("it is cut off") };
@@ -108,12 +106,12 @@ fn unframed(bytes: &[u8]) -> Result<Payload, &'static str> {
 /// must have a row. So tables by id cannot be made huge by a small file, and no user is there only by name.
 fn checked(payload: Payload) -> Result<Payload, &'static str> {
     let items = payload.item_category.len() as u32;
-    let window = (WINDOW_END - WINDOW_START) as u64;
     let (mut seconds, mut users_met, mut items_met) = (0u64, 0, 0);
-    let fits = payload.rows.iter().all(|&(user, item, step)| {
-        seconds += u64::from(step >> 2);
-        seconds < window && is_next_or_known(&mut users_met, user) && is_next_or_known(&mut items_met, item)
-    });
+    let fits = payload.item_category.len() <= MOST_IDS as usize
+        && payload.rows.iter().all(|&(user, item, step)| {
+            seconds += step >> 2;
+            seconds <= u32::MAX.into() && is_next_or_known(&mut users_met, user) && is_next_or_known(&mut items_met, item)
+        });
     let whole = fits && users_met == payload.users && items_met == items && payload.categories <= items;
     let named = payload.item_category.iter().all(|&category| category < payload.categories);
     if whole && named { Ok(payload) } else { Err("its rows contradict each other") }
@@ -141,7 +139,8 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::data::generator::Generator;
-    use crate::data::{Event, Origin};
+    use crate::data::schema::Schema;
+    use crate::data::{Event, Origin, own};
 
     /// Rows of 40 users, as a file.
     fn rows() -> Rows {
@@ -170,6 +169,18 @@ mod tests {
         assert_eq!(by_user(&back), by_user(&all));
         // The file was in time order, so even the ids are the same.
         assert_eq!(back.iter().collect::<Vec<Event>>(), all.iter().collect::<Vec<Event>>());
+    }
+
+    /// A file of one's own has other years than UserBehavior.csv, and more of them.
+    #[test]
+    fn a_sample_keeps_times_of_any_span() {
+        let text = "who,what,when\nada,tea,2001-02-03\nbob,oil,2017-05-06 07:08:09\nada,oil,2031-01-01T00:00:00Z\n";
+        let schema =
+            Schema { delimiter: ',', header: true, columns: "user=who,item=what,time=when".parse().unwrap(), behaviors: BTreeMap::new() };
+        let all = own::read(text.as_bytes(), "own.csv", &schema, &mut |_| {}).unwrap();
+        let back = read(&write(&all, usize::MAX, 1), "sample.bin").unwrap();
+        assert_eq!(back.iter().collect::<Vec<Event>>(), all.iter().collect::<Vec<Event>>());
+        assert_eq!(back.iter().map(|event| event.time).collect::<Vec<_>>(), [981_158_400, 1_494_054_489, 1_924_992_000]);
     }
 
     #[test]
@@ -204,15 +215,14 @@ mod tests {
     fn rows_that_contradict_each_other_are_an_error() {
         let good = || Payload { users: 2, categories: 1, item_category: vec![0, 0], rows: vec![(0, 0, 0), (1, 1, 4)] };
         assert_eq!(read(&framed(&good()), "s").unwrap().rows(), 2);
-        let window = (WINDOW_END - WINDOW_START) as u32;
         let bad = [
             Payload { users: 1, ..good() },
             Payload { users: u32::MAX, ..good() },
             Payload { categories: 0, ..good() },
             Payload { item_category: vec![0], ..good() },
             Payload { item_category: vec![0, 7], ..good() },
-            Payload { rows: vec![(0, 0, 0), (1, 1, window << 2)], ..good() },
-            Payload { rows: vec![(0, 0, u32::MAX); 9], ..good() },
+            Payload { rows: vec![(0, 0, 4), (1, 1, u64::from(u32::MAX) << 2)], ..good() },
+            Payload { rows: vec![(0, 0, u64::MAX); 9], ..good() },
             // Found by the fuzzer: a user, or an item, without a row.
             Payload { rows: vec![(0, 0, 0), (0, 1, 4)], ..good() },
             Payload { rows: vec![(0, 0, 0), (1, 0, 4)], ..good() },
@@ -234,7 +244,7 @@ mod tests {
         let text = |bytes: &[u8]| read(bytes, "sample.bin").unwrap_err().to_string();
         assert!(text(b"1,2,3,pv,1511544070").contains("another kind of file"));
         let mut bytes = write(&rows(), 5, 1);
-        bytes[8] = 2;
+        bytes[8] = 1;
         assert!(text(&bytes).contains("another version"));
         assert!(text(b"").contains("cut off"));
     }

@@ -89,6 +89,15 @@ impl Columns {
         [Some(&*self.user), Some(&*self.item), self.category.as_deref(), self.behavior.as_deref(), Some(&*self.time)]
     }
 
+    /// The columns that names tell.
+    ///
+    /// # Errors
+    /// A sentence where none is the user, the item or the time.
+    pub fn named(names: &[String]) -> Result<Self, String> {
+        let find = |known: &[&str]| known.iter().find_map(|known| names.iter().find(|name| letters(name) == *known)).cloned();
+        Self::of(NAMES.map(find))
+    }
+
     fn of(all: [Option<String>; 5]) -> Result<Self, String> {
         let [user, item, category, behavior, time] = all;
         let need = |column: Option<String>, field: &str| column.ok_or_else(|| format!("no column is the {field}"));
@@ -307,14 +316,17 @@ pub fn seconds(value: &[u8]) -> Option<i64> {
     let whole =
         text.split_once('.').map_or(text, |(whole, rest)| if rest.bytes().all(|byte| byte.is_ascii_digit()) { whole } else { text });
     let Ok(number) = whole.parse::<i64>() else { return iso_seconds(value) };
-    // As seconds, 10^11 is the year 5138.
-    let unit = match number.unsigned_abs() {
+    Some(number.div_euclid(unit_of(number)))
+}
+
+/// How many of the unit of a time make a second, told by its size: as seconds, 10^11 is the year 5138.
+pub(super) fn unit_of(time: i64) -> i64 {
+    match time.unsigned_abs() {
         0..100_000_000_000 => 1,
         100_000_000_000..100_000_000_000_000 => 1_000,
         100_000_000_000_000..100_000_000_000_000_000 => 1_000_000,
         _ => 1_000_000_000,
-    };
-    Some(number.div_euclid(unit))
+    }
 }
 
 /// Unix seconds of `2017-11-25T01:21:10.5+08:00` and its like: a space or a `T` before the time, which may end after the hours, the

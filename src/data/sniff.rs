@@ -154,7 +154,13 @@ impl Kind {
             Self::Notebook => ("a Jupyter notebook", "Give the CSV file that it reads".into()),
             Self::Json => ("JSON", "Write it as CSV first: `user,item,category,behaviour,seconds`, one row a line".into()),
             Self::Program => ("a program or a cell of a notebook", "Give the CSV file that it reads".into()),
-            Self::Parquet => ("a Parquet table", table("read_parquet")),
+            Self::Parquet if cfg!(feature = "parquet") => {
+                ("a Parquet table", "Give it by its name, unpacked: it is read in many places".into())
+            }
+            Self::Parquet => {
+                let build = "or build duia with `--features parquet`, which reads it as it is";
+                ("a Parquet table", format!("{}, {build}", table("read_parquet")))
+            }
             Self::Arrow => ("an Arrow table", table("read_feather")),
             Self::Avro => ("an Avro or ORC table", "Write it as CSV first".into()),
             Self::Sqlite => ("an SQLite database", "Write its table as CSV first: `.mode csv` and `.output rows.csv` in `sqlite3`".into()),
@@ -282,7 +288,11 @@ mod tests {
             (b"{\n \"cells\": [\n".to_vec(), Kind::Notebook, ["notebook", "CSV"]),
             (b"{\"message\": \"Not Found\"}".to_vec(), Kind::Json, ["JSON", "CSV"]),
             (b"# Fetch\nimport os, zipfile\n!kaggle datasets\n".to_vec(), Kind::Program, ["a program or a cell", "\"# Fetch\""]),
-            (b"PAR1\x15\x04".to_vec(), Kind::Parquet, ["Parquet", "read_parquet(\"rows.csv\")"]),
+            (
+                b"PAR1\x15\x04".to_vec(),
+                Kind::Parquet,
+                ["Parquet", if cfg!(feature = "parquet") { "by its name" } else { "read_parquet(\"rows.csv\")" }],
+            ),
             (b"SQLite format 3\0\x10".to_vec(), Kind::Sqlite, ["SQLite", "sqlite3"]),
             (b"\x80\x04\x95\x10\0".to_vec(), Kind::Arrays, ["arrays", "CSV"]),
             (b"\x40\0\0\0\0\0\0\0{\"duia\":".to_vec(), Kind::Safetensors, ["weights", "--weights-in"]),

@@ -1,0 +1,277 @@
+//! From parsed blocks to rows in time order: blocks are parsed by all cores, their values numbered in the order of the file, and the
+//! rows sorted by time. What comes out is the same for any number of threads.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use super::ids::{Ids, Keys};
+use super::order::{Chunk, in_order};
+use super::stored::{MOST_IDS, Packed, Progress, Rows};
+use super::{Behaviour, DataError, Origin, Vocabulary};
+use crate::platform::for_each;
+
+/// Rows of a block, by column.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    /// `[rows]`.
+    pub users: Keys,
+    /// `[rows]`.
+    pub items: Keys,
+    /// `[rows]`, or nothing where all items are of one category.
+    pub categories: Keys,
+    /// `[rows]`.
+    pub behaviours: Vec<Behaviour>,
+    /// `[rows]`: unix seconds.
+    pub times: Vec<u32>,
+}
+
+/// What a block says.
+pub(super) struct Parsed<T> {
+    /// Its rows.
+    pub columns: Columns,
+    /// Lines, for a person to watch.
+    pub lines: u64,
+    /// What is counted of it beside its rows.
+    pub tally: T,
+}
+
+/// Where rows come from: blocks, which may be parsed in any order, and what is counted of them, which is added in order.
+pub(super) trait Form: Sync {
+    /// A part of the file.
+    type Block: Send;
+    /// What is counted of a block beside its rows.
+    type Tally: Send;
+    /// Reads a block; the first thing wrong with it, where that ends the reading.
+    fn parse(&self, block: Self::Block) -> Result<Parsed<Self::Tally>, DataError>;
+}
+
+/// Rows as they come, with ids from 0.
+#[derive(Default)]
+pub(super) struct Gathered {
+    users: Ids,
+    items: Ids,
+    categories: Ids,
+    /// `[items]`.
+    item_category: Vec<u32>,
+    /// Rows that named another category than their item's first row.
+    other_category: u64,
+    chunks: Vec<Chunk>,
+    lines: u64,
+    rows: u64,
+    threads: usize,
+}
+
+/// What is done with the values of the blocks of a round.
+enum Numbering<'a> {
+    Users {
+        ids: &'a mut Ids,
+        keys: Vec<Keys>,
+        numbered: Vec<Vec<u32>>,
+    },
+    Items {
+        ids: &'a mut Ids,
+        categories: &'a mut Ids,
+        item_category: &'a mut Vec<u32>,
+        keys: Vec<(Keys, Keys)>,
+        numbered: Vec<Vec<u32>>,
+        other: u64,
+    },
+}
+
+impl Numbering<'_> {
+    fn work(&mut self) {
+        match self {
+            Self::Users { ids, keys, numbered } => {
+                for keys in std::mem::take(keys) {
+                    let mut own = Vec::new();
+                    ids.of_all(keys, &mut own);
+                    numbered.push(own);
+                }
+            }
+            Self::Items { ids, categories, item_category, keys, numbered, other } => {
+                let mut named = Vec::new();
+                for (items, kinds) in std::mem::take(keys) {
+                    let mut own = Vec::new();
+                    ids.of_all(items, &mut own);
+                    named.clear();
+                    categories.of_all(kinds, &mut named);
+                    for (row, &item) in own.iter().enumerate() {
+                        let category = named.get(row).copied().unwrap_or(0);
+                        match item_category.get(item as usize) {
+                            None => item_category.push(category),
+                            Some(&first) => *other += u64::from(first != category),
+                        }
+                    }
+                    numbered.push(own);
+                }
+            }
+        }
+    }
+}
+
+impl Gathered {
+    /// For a number of threads.
+    pub fn new(threads: usize) -> Self {
+        Self { threads: threads.max(1), ..Self::default() }
+    }
+
+    /// Parses and numbers all blocks on all threads, handing what is counted of each to `take` in the order of the file. The first
+    /// failure ends it.
+    ///
+    /// # Errors
+    /// Of the first block, in the order of the file, that has one.
+    pub fn gather<F: Form>(
+        &mut self,
+        form: &F,
+        blocks: impl Iterator<Item = Result<F::Block, DataError>> + Send,
+        name: &str,
+        watch: &mut dyn FnMut(Progress),
+        take: &mut dyn FnMut(F::Tally),
+    ) -> Result<(), DataError> {
+        if self.threads == 1 {
+            return blocks.into_iter().try_for_each(|block| self.round(form, vec![block], name, watch, take));
+        }
+        std::thread::scope(|scope| {
+            // One thread reads ahead of those that parse.
+            let (sender, receiver) = sync_channel(2 * self.threads);
+            scope.spawn(move || {
+                // Nobody listens any more where the reading was ended.
+                for block in blocks {
+                    if sender.send(block).is_err() {
+                        return;
+                    }
+                }
+            });
+            loop {
+                let round = self.next_round(&receiver);
+                if round.is_empty() {
+                    return Ok(());
+                }
+                self.round(form, round, name, watch, take)?;
+            }
+        })
+    }
+
+    /// As many blocks as there are threads.
+    fn next_round<B>(&self, receiver: &Receiver<B>) -> Vec<B> {
+        receiver.iter().take(self.threads).collect()
+    }
+
+    fn round<F: Form>(
+        &mut self,
+        form: &F,
+        blocks: Vec<Result<F::Block, DataError>>,
+        name: &str,
+        watch: &mut dyn FnMut(Progress),
+        take: &mut dyn FnMut(F::Tally),
+    ) -> Result<(), DataError> {
+        let mut places: Vec<_> = blocks.into_iter().map(|block| (Some(block), None)).collect();
+        for_each(&mut places, self.threads > 1, |(block, parsed)| {
+            *parsed = block.take().map(|block| block.and_then(|block| form.parse(block)));
+        });
+        let (mut users, mut items, mut moments, mut failure) = (Vec::new(), Vec::new(), Vec::new(), None);
+        for parsed in places.into_iter().filter_map(|(_, parsed)| parsed) {
+            match parsed {
+                Ok(Parsed { columns, lines, tally }) => {
+                    take(tally);
+                    self.lines += lines;
+                    self.rows += columns.times.len() as u64;
+                    users.push(columns.users);
+                    items.push((columns.items, columns.categories));
+                    moments.push((columns.times, columns.behaviours));
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        self.number(users, items, moments);
+        self.require_ids(name)?;
+        watch(Progress::Lines(self.lines));
+        Ok(())
+    }
+
+    /// Numbers the values of blocks in the order of the file: users on one thread, items and their categories on another.
+    fn number(&mut self, users: Vec<Keys>, items: Vec<(Keys, Keys)>, moments: Vec<(Vec<u32>, Vec<Behaviour>)>) {
+        let mut jobs = [
+            Numbering::Users { ids: &mut self.users, keys: users, numbered: Vec::new() },
+            Numbering::Items {
+                ids: &mut self.items,
+                categories: &mut self.categories,
+                item_category: &mut self.item_category,
+                keys: items,
+                numbered: Vec::new(),
+                other: 0,
+            },
+        ];
+        for_each(&mut jobs, self.threads > 1, Numbering::work);
+        let [Numbering::Users { numbered: users, .. }, Numbering::Items { numbered: items, other, .. }] = jobs else { return };
+        self.other_category += other;
+        let mut chunks: Vec<_> = users.into_iter().zip(items).zip(moments).map(|columns| (columns, Chunk::default())).collect();
+        for_each(&mut chunks, self.threads > 1, |(((users, items), (times, behaviours)), chunk)| {
+            let rows = users.iter().zip(&*items).zip(times.iter().zip(&*behaviours));
+            *chunk = Chunk::of(rows.map(|((&user, &item), (&time, &behaviour))| Packed::new(user, item, time, behaviour)).collect());
+        });
+        self.chunks.extend(chunks.into_iter().map(|(_, chunk)| chunk));
+    }
+
+    /// Refuses more ids than a row has room for.
+    fn require_ids(&self, name: &str) -> Result<(), DataError> {
+        match self.users.len().max(self.items.len()) {
+            ids if ids <= MOST_IDS => Ok(()),
+            _ => Err(DataError::TooLittle {
+                name: name.into(),
+                problem: format!("names more than {MOST_IDS} users or items"),
+                advice: "Use a part of its rows".into(),
+            }),
+        }
+    }
+
+    /// Users and items that were named.
+    pub fn named(&self) -> (u32, u32) {
+        (self.users.len(), self.items.len())
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The rows of a file in order of time, repetitions left out. Adds what is told of rows of any form: `refused` holds what was refused
+    /// before, and `notes` what was put right.
+    pub fn finish(self, name: &str, mut refused: Vec<(String, u64)>, mut notes: Vec<String>) -> Rows {
+        let Self { users, items, categories, item_category, other_category, chunks, threads, .. } = self;
+        let vocabulary = Vocabulary { users: users.len(), items: items.len(), categories: categories.len().max(1) };
+        // Their memory is wanted for sorting.
+        drop((users, items, categories));
+        let ordered = in_order(chunks, threads);
+        refused.extend((ordered.repeated > 0).then(|| (REPEATED.into(), ordered.repeated)));
+        notes.extend([noted(ordered.unsorted, UNSORTED), noted(other_category, OTHER_CATEGORY)].into_iter().flatten());
+        Rows { name: name.into(), origin: Origin::File, rows: ordered.rows, item_category, vocabulary, refused, notes }
+    }
+}
+
+/// Notes on rows of any form: how many, and what was done; none for no row.
+pub(super) fn noted(rows: u64, what: &str) -> Option<String> {
+    (rows > 0).then(|| format!("{rows} {what}"))
+}
+
+const UNSORTED: &str = "rows came right after a later one; all rows were sorted by time";
+const OTHER_CATEGORY: &str = "rows named another category than the item's first row; the first one was kept";
+/// The reason of a refusal.
+const REPEATED: &str = "exact repetitions of another row";
+
+/// Refuses rows of fewer than two users or items.
+pub(super) fn require_two(name: &str, (users, items): (u32, u32)) -> Result<(), DataError> {
+    let (what, advice) = if users < 2 {
+        ("user", "Use a file with more users: one user has no group to learn from")
+    } else if items < 2 {
+        ("item", "Use a file with more items: a negative is an item that the user did not have")
+    } else {
+        return Ok(());
+    };
+    Err(DataError::TooLittle { name: name.into(), problem: format!("has rows of one {what} only"), advice: advice.into() })
+}

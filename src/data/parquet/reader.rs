@@ -1,0 +1,420 @@
+//! A table of somebody's own, read by the names of its columns: ids are whole numbers or text, times are timestamps, dates, numbers or
+//! text. Row groups are read on all cores.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use ::parquet::basic::{LogicalType, TimeUnit, Type};
+use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
+use ::parquet::data_type::{ByteArray, DataType, Int96};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::ParquetMetaData;
+use ::parquet::file::reader::{ChunkReader, FileReader};
+use ::parquet::file::serialized_reader::{SerializedFileReader, SerializedPageReader};
+use ::parquet::schema::types::ColumnDescriptor;
+
+use crate::data::gather::{Columns as Gathering, Form, Gathered, Parsed};
+use crate::data::ids::Keys;
+use crate::data::own::{Refusals, Tally, Understood, Why, Words, kept_time};
+use crate::data::schema::{Columns, Schema, seconds, unit_of};
+use crate::data::stored::{Progress, Rows};
+use crate::data::{Behaviour, DataError, shown};
+use crate::platform::threads;
+
+/// Rows that are read at once.
+const BLOCK: usize = 1 << 18;
+
+/// Reads and cleans a table under a schema, telling `watch` how far it is. Every thread opens it for itself.
+///
+/// # Errors
+/// [`DataError::Unreadable`] for a table that is cut off, damaged or encrypted, [`DataError::Table`] where a column of the schema is not
+/// there or of a type that is none of its own, [`DataError::TooLittle`] where fewer than two users or two items are left.
+pub fn read<R: ChunkReader + 'static>(
+    open: impl Fn() -> io::Result<R> + Sync,
+    name: &str,
+    schema: &Schema,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Rows, DataError> {
+    read_shown(open, name, schema, watch, &mut Vec::new())
+}
+
+/// [`read`], showing the first rows as they are understood, whatever comes of the others.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_shown<R: ChunkReader + 'static>(
+    open: impl Fn() -> io::Result<R> + Sync,
+    name: &str,
+    schema: &Schema,
+    watch: &mut dyn FnMut(Progress),
+    first: &mut Vec<Understood>,
+) -> Result<Rows, DataError> {
+    let about = metadata(&open, name)?;
+    let names = names(&about);
+    let places = schema.places(&names).map_err(|problem| table(name, problem))?;
+    for (field, place) in Columns::FIELDS.into_iter().zip(places) {
+        place.map_or(Ok(()), |place| require_type(&about.file_metadata().schema_descr().column(place), field, name))?;
+    }
+    let mut blocks = Vec::new();
+    for (group, about) in about.row_groups().iter().enumerate() {
+        let rows = usize::try_from(about.num_rows()).unwrap_or(0);
+        blocks.extend((0..rows).step_by(BLOCK).map(|from| Block { group, from, rows: BLOCK.min(rows - from) }));
+    }
+    let mut before = 0;
+    let blocks = blocks.into_iter().map(|block| {
+        let numbered = (before, block);
+        before += numbered.1.rows as u64;
+        Ok(numbered)
+    });
+    let mut gathered = Gathered::new(threads());
+    let mut refusals = Refusals::default();
+    let form = Table { open, about: &about, name, schema, places };
+    gathered.gather(&form, blocks, name, watch, &mut |tally| refusals.add(tally, first))?;
+    watch(Progress::Sorting(gathered.rows()));
+    refusals.finish(gathered, name, "row")
+}
+
+/// The columns of a table that their names tell.
+///
+/// # Errors
+/// [`DataError::Unreadable`] as [`read`], [`DataError::Table`] where the names tell no user, item or time.
+pub fn columns<R: ChunkReader + 'static>(open: impl Fn() -> io::Result<R> + Sync, name: &str) -> Result<Columns, DataError> {
+    let about = metadata(&open, name)?;
+    let names = names(&about);
+    Columns::named(&names).map_err(|why| table(name, format!("{why} by its name: it has {}", names.join(", "))))
+}
+
+fn table(name: &str, problem: String) -> DataError {
+    DataError::Table { name: name.into(), problem }
+}
+
+fn metadata<R: ChunkReader + 'static>(open: &impl Fn() -> io::Result<R>, name: &str) -> Result<Arc<ParquetMetaData>, DataError> {
+    unpanicked(name, || {
+        let file = SerializedFileReader::new(open()?)?;
+        Ok(Arc::new(file.metadata().clone()))
+    })
+}
+
+/// The library's answer; it panics at some damaged tables.
+fn unpanicked<T>(name: &str, read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, DataError> {
+    let damaged = |detail: String| DataError::Unreadable { name: name.into(), detail };
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(answer) => answer.map_err(|error| damaged(error.to_string())),
+        Err(_) => Err(damaged("the table is damaged".into())),
+    }
+}
+
+fn names(about: &ParquetMetaData) -> Vec<String> {
+    about.file_metadata().schema_descr().columns().iter().map(|column| column.path().string()).collect()
+}
+
+/// Refuses a column whose values can be none of its field.
+fn require_type(column: &ColumnDescriptor, field: &str, name: &str) -> Result<(), DataError> {
+    let is_time = field == "time";
+    let fits = match column.physical_type() {
+        Type::INT32 | Type::INT64 | Type::BYTE_ARRAY => true,
+        Type::INT96 => is_time,
+        _ => false,
+    };
+    let own = || format!("the column {} is a {}", column.path().string(), column.physical_type());
+    if column.max_rep_level() > 0 {
+        Err(table(name, format!("the column {} holds lists, and the {field} of a row is one value", column.path().string())))
+    } else if fits {
+        Ok(())
+    } else if is_time {
+        Err(table(name, format!("{}, and times are timestamps, dates, whole numbers or text", own())))
+    } else {
+        Err(table(name, format!("{}, and the {field} is a whole number or text: cast it first", own())))
+    }
+}
+
+/// Rows of a row group.
+#[derive(Clone, Copy)]
+struct Block {
+    group: usize,
+    from: usize,
+    rows: usize,
+}
+
+struct Table<'a, O> {
+    open: O,
+    about: &'a ParquetMetaData,
+    name: &'a str,
+    schema: &'a Schema,
+    places: [Option<usize>; 5],
+}
+
+/// The values of a column, none for a null.
+enum Cells {
+    Whole(Vec<Option<i64>>),
+    Text(Vec<Option<ByteArray>>),
+    Legacy(Vec<Option<Int96>>),
+}
+
+impl Cells {
+    /// A value as text, empty for a null.
+    fn text(&self, row: usize) -> Vec<u8> {
+        match self {
+            Self::Whole(values) => values[row].map(|value| value.to_string().into_bytes()).unwrap_or_default(),
+            Self::Text(values) => values[row].as_ref().map(|text| text.data().trim_ascii().to_vec()).unwrap_or_default(),
+            Self::Legacy(values) => values[row].map(|time| time.to_seconds().to_string().into_bytes()).unwrap_or_default(),
+        }
+    }
+
+    fn is_empty(&self, row: usize) -> bool {
+        match self {
+            Self::Whole(values) => values[row].is_none(),
+            Self::Text(_) | Self::Legacy(_) => self.text(row).is_empty(),
+        }
+    }
+
+    /// Adds a value to the keys of its column.
+    fn push(&self, row: usize, keys: &mut Keys) {
+        match self {
+            Self::Whole(values) => match values[row].map(u64::try_from) {
+                Some(Ok(number)) => keys.push(number),
+                _ => keys.push_any(&self.text(row)),
+            },
+            Self::Text(values) => keys.push_any(values[row].as_ref().map(|text| text.data().trim_ascii()).unwrap_or_default()),
+            Self::Legacy(_) => keys.push_any(&self.text(row)),
+        }
+    }
+}
+
+impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Table<'_, O> {
+    fn column(&self, place: usize) -> Arc<ColumnDescriptor> {
+        self.about.file_metadata().schema_descr().column(place)
+    }
+
+    fn cells(&self, file: &Arc<R>, block: Block, place: usize) -> Result<Cells, ParquetError> {
+        let group = self.about.row_group(block.group);
+        let pages = SerializedPageReader::new(file.clone(), group.column(place), group.num_rows() as usize, None)?;
+        let column = self.column(place);
+        let is_optional = column.max_def_level() > 0;
+        Ok(match get_column_reader(column, Box::new(pages)) {
+            ColumnReader::Int32ColumnReader(reader) => {
+                Cells::Whole(values(reader, block, is_optional)?.into_iter().map(|value| value.map(i64::from)).collect())
+            }
+            ColumnReader::Int64ColumnReader(reader) => Cells::Whole(values(reader, block, is_optional)?),
+            ColumnReader::ByteArrayColumnReader(reader) => Cells::Text(values(reader, block, is_optional)?),
+            ColumnReader::Int96ColumnReader(reader) => Cells::Legacy(values(reader, block, is_optional)?),
+            _ => return Err(ParquetError::General("a column of a type that was refused".into())),
+        })
+    }
+
+    /// Unix seconds of a time.
+    fn time(&self, place: usize, cells: &Cells, row: usize) -> Option<i64> {
+        match cells {
+            Cells::Whole(values) => {
+                let value = values[row]?;
+                Some(match self.column(place).logical_type_ref() {
+                    Some(LogicalType::Timestamp(time)) => value.div_euclid(match time.unit {
+                        TimeUnit::MILLIS => 1_000,
+                        TimeUnit::MICROS => 1_000_000,
+                        TimeUnit::NANOS => 1_000_000_000,
+                    }),
+                    Some(LogicalType::Date) => value.checked_mul(86_400)?,
+                    _ => value.div_euclid(unit_of(value)),
+                })
+            }
+            Cells::Text(values) => seconds(values[row].as_ref()?.data().trim_ascii()),
+            Cells::Legacy(values) => values[row].map(|time| time.to_seconds()),
+        }
+    }
+}
+
+/// The values of a block.
+fn values<T: DataType>(mut reader: ColumnReaderImpl<T>, block: Block, is_optional: bool) -> Result<Vec<Option<T::T>>, ParquetError> {
+    let short = || ParquetError::General("a column ends before its table".into());
+    if reader.skip_records(block.from)? != block.from {
+        return Err(short());
+    }
+    let (mut levels, mut values) = (Vec::new(), Vec::with_capacity(block.rows));
+    let mut rows = 0;
+    while rows < block.rows {
+        match reader.read_records(block.rows - rows, is_optional.then_some(&mut levels), None, &mut values)? {
+            (0, ..) => return Err(short()),
+            (read, ..) => rows += read,
+        }
+    }
+    if !is_optional {
+        return Ok(values.into_iter().map(Some).collect());
+    }
+    let (most, mut values) = (levels.iter().copied().max().unwrap_or(0), values.into_iter());
+    let full = most.max(1);
+    Ok(levels.into_iter().map(|level| if level == full { values.next() } else { None }).collect())
+}
+
+impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Form for Table<'_, O> {
+    type Block = (u64, Block);
+    type Tally = Tally;
+
+    fn parse(&self, (before, block): (u64, Block)) -> Result<Parsed<Tally>, DataError> {
+        let cells = unpanicked(self.name, || {
+            let file = Arc::new((self.open)()?);
+            let read = |place: Option<usize>| place.map(|place| self.cells(&file, block, place)).transpose();
+            let [user, item, category, behaviour, time] = self.places.map(read);
+            Ok([user?, item?, category?, behaviour?, time?])
+        })?;
+        let mut parsed = Parsed { columns: Gathering::default(), lines: block.rows as u64, tally: Tally::default() };
+        let mut words = Words::default();
+        for row in 0..block.rows {
+            let number = before + row as u64 + 1;
+            let said = self.understand(&cells, row, &mut words);
+            if before == 0 {
+                let ids = || [0, 1, 2].map(|field: usize| cells[field].as_ref().map(|own| shown(&own.text(row))).unwrap_or_default());
+                parsed.tally.show(number, said.as_ref().map(|(behaviour, time)| || (ids(), *behaviour, *time)));
+            }
+            match said {
+                Ok((behaviour, time)) => {
+                    let columns = &mut parsed.columns;
+                    let keys = [&mut columns.users, &mut columns.items, &mut columns.categories];
+                    cells.iter().zip(keys).for_each(|(cells, keys)| cells.iter().for_each(|cells| cells.push(row, keys)));
+                    columns.behaviours.push(behaviour);
+                    columns.times.push(time);
+                }
+                Err((reason, value)) => parsed.tally.refusals.refuse(reason, number, &value),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Table<'_, O> {
+    /// What was done in a row and when, or why it says nothing.
+    fn understand(&self, cells: &[Option<Cells>; 5], row: usize, words: &mut Words) -> Result<(Behaviour, u32), Why> {
+        let nothing = |field: usize| cells[field].as_ref().is_none_or(|cells| cells.is_empty(row));
+        if let Some(field) = [0, 1].into_iter().find(|field| nothing(*field)) {
+            return Err((format!("no {}", Columns::FIELDS[field]), Vec::new()));
+        }
+        let behaviour = cells[3].as_ref().map_or(Ok(Behaviour::View), |cells| words.behaviour(self.schema, &cells.text(row)))?;
+        let value = || cells[4].as_ref().map(|cells| cells.text(row)).unwrap_or_default();
+        let time = self.places[4].zip(cells[4].as_ref()).and_then(|(place, cells)| self.time(place, cells, row));
+        Ok((behaviour, kept_time(time, value)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::parquet::data_type::{ByteArrayType, DoubleType, Int32Type, Int64Type};
+    use ::parquet::file::writer::SerializedFileWriter;
+    use ::parquet::schema::parser::parse_message_type;
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::counter::{Counter, Stream};
+    use crate::data::generator::Generator;
+    use crate::data::output::{Format, write};
+
+    fn open(bytes: &[u8]) -> impl Fn() -> io::Result<Bytes> + Sync {
+        let bytes = Bytes::copy_from_slice(bytes);
+        move || Ok(bytes.clone())
+    }
+
+    fn schema(columns: &str) -> Schema {
+        Schema { delimiter: ',', header: true, columns: columns.parse().unwrap(), behaviors: Default::default() }
+    }
+
+    fn read_table(bytes: &[u8], columns: &str) -> Result<Rows, String> {
+        read(open(bytes), "rows.parquet", &schema(columns), &mut |_| {}).map_err(|error| error.to_string())
+    }
+
+    /// The stream as a table and as text: the same rows.
+    #[test]
+    fn a_table_is_read_as_the_same_rows_as_text() {
+        let stream = || Arc::new(Generator::new(&Config { rows: 300_000, ..Config::default() }));
+        let made = |format| {
+            let mut bytes = Vec::new();
+            write(stream(), format, &mut bytes, &mut |_| true).unwrap();
+            bytes
+        };
+        let table = made(Format::Parquet);
+        let guessed = Schema { columns: columns(open(&table), "rows.parquet").unwrap(), ..schema("user=1,item=2,time=3") };
+        let read = read(open(&table), "rows.csv", &guessed, &mut |_| {}).unwrap();
+        let text = Rows::read(&made(Format::Csv)[..], "rows.csv").unwrap();
+        assert!(read == text, "{} rows and {}", read.rows.len(), text.rows.len());
+    }
+
+    /// A table with columns of a type, of which every third value is a null.
+    fn of_one<T: DataType>(column: &str, values: &[T::T]) -> Vec<u8> {
+        let columns = format!("message t {{ optional {column}; required int64 user; required int64 item; required int64 ts; }}");
+        let mut bytes = Vec::new();
+        let mut file = SerializedFileWriter::new(&mut bytes, Arc::new(parse_message_type(&columns).unwrap()), Default::default()).unwrap();
+        let mut group = file.next_row_group().unwrap();
+        let levels: Vec<i16> = (0..values.len() * 3 / 2).map(|n| i16::from(n % 3 != 2)).collect();
+        let mut first = group.next_column().unwrap().unwrap();
+        first.typed::<T>().write_batch(values, Some(&levels), None).unwrap();
+        first.close().unwrap();
+        for of in [|n: i64| n % 5, |n| n % 7, |n| 1_511_550_000 + n] {
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<Int64Type>().write_batch(&(0..levels.len() as i64).map(of).collect::<Vec<_>>(), None, None).unwrap();
+            column.close().unwrap();
+        }
+        group.close().unwrap();
+        file.close().unwrap();
+        bytes
+    }
+
+    fn times(rows: &Rows) -> Vec<u32> {
+        rows.rows.iter().map(|row| row.seconds).collect()
+    }
+
+    #[test]
+    fn times_of_every_type_are_read_and_nulls_refused() {
+        let seconds = 1_511_550_000_i64;
+        let of = |bytes: Vec<u8>| read_table(&bytes, "user=user,item=item,time=x").unwrap();
+        for (column, scale) in [
+            ("int64 x", 1),
+            ("int64 x", 1_000),
+            ("int64 x (timestamp(millis,true))", 1_000),
+            ("int64 x (timestamp(micros,false))", 1_000_000),
+            ("int64 x (timestamp(nanos,true))", 1_000_000_000),
+        ] {
+            let rows = of(of_one::<Int64Type>(column, &[seconds * scale, (seconds + 9) * scale]));
+            assert_eq!(times(&rows), [1_511_550_000, 1_511_550_009], "{column}");
+            assert!(rows.refused[0].0.starts_with("a time that is neither") && rows.refused[0].0.contains("first in row 3"));
+        }
+        assert_eq!(times(&of(of_one::<Int32Type>("int32 x (date)", &[17_494, 17_495]))), [1_511_481_600, 1_511_568_000]);
+        let texts = ["2017-11-25T00:00:00Z", "2017-11-25 00:00:09"].map(|text| ByteArray::from(text.as_bytes().to_vec()));
+        assert_eq!(times(&of(of_one::<ByteArrayType>("binary x (string)", &texts))), [1_511_568_000, 1_511_568_009]);
+    }
+
+    #[test]
+    fn what_is_no_such_table_is_a_sentence() {
+        let good = of_one::<Int64Type>("int64 x", &[1, 2, 3, 4]);
+        let double = of_one::<DoubleType>("double x", &[0.5; 4]);
+        let known = "user=user,item=item,time=ts";
+        assert_eq!(read_table(&good, known).unwrap().rows.len(), 6);
+        let cases: [(&[u8], &str, &[&str]); 6] = [
+            (&good, "user=who,item=item,time=ts", &["no column `who`", "its header has x, user, item, ts"]),
+            (&double, "user=x,item=item,time=ts", &["the column x is a DOUBLE", "whole number or text"]),
+            (&double, "user=user,item=item,time=x", &["the column x is a DOUBLE", "timestamps"]),
+            (&good[..good.len() - 9], known, &["rows.parquet cannot be read", "whole and readable"]),
+            (b"PAR1", known, &["rows.parquet cannot be read"]),
+            (b"", known, &["rows.parquet cannot be read"]),
+        ];
+        for (bytes, columns, parts) in cases {
+            let said = read_table(bytes, columns).unwrap_err();
+            assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        }
+        let said = columns(open(&double), "rows.parquet").map(|columns| columns.all().map(|name| name.map(str::to_owned)));
+        assert_eq!(said.unwrap()[0].as_deref(), Some("user"));
+        let empty = of_one::<Int64Type>("int64 x", &[]);
+        assert!(read_table(&empty, known).unwrap_err().contains("no row left"));
+    }
+
+    /// Bytes changed anywhere: rows or a sentence.
+    #[test]
+    fn no_damage_makes_it_panic() {
+        let mut table = Vec::new();
+        write(Arc::new(Generator::new(&Config { rows: 1_000, ..Config::default() })), Format::Parquet, &mut table, &mut |_| true).unwrap();
+        let random = Counter::new(7, Stream::Choices);
+        for case in 0..400 {
+            let mut damaged = table.clone();
+            damaged[random.below(2 * case, table.len() as u64) as usize] ^= 1 << random.below(2 * case + 1, 8);
+            let _ = read_table(&damaged, "user=user_id,item=item_id,category=category_id,behavior=behavior,time=timestamp");
+        }
+    }
+}
