@@ -138,6 +138,12 @@ fn stream(shape: Shape) -> u64 {
     if shape.is_synthetic { STREAM_OF_USER * u64::from(users) + STREAM_OF_ITEM * u64::from(items) } else { 0 }
 }
 
+/// Bytes that the synthetic stream takes while its rows are made: they grow with users and items, not with rows.
+pub fn of_stream(vocabulary: Vocabulary) -> u64 {
+    let Vocabulary { users, items, .. } = vocabulary;
+    PROGRAM + (STREAM_OF_USER + PASS_OF_USER) * u64::from(users) + STREAM_OF_ITEM * u64::from(items)
+}
+
 /// The rows pass once, into an index; then users and items are counted.
 fn protocol(config: &Config, shape: Shape) -> u64 {
     let (users, items) = (u64::from(shape.vocabulary.users), u64::from(shape.vocabulary.items));

@@ -53,6 +53,8 @@ pub enum Command {
     /// What do the columns of your file mean? Guesses, shows how the first rows are read and which would be refused and why,
     /// and writes a schema for `--schema`.
     Inspect(Inspect),
+    /// Write the synthetic stream to a file, CSV or Parquet, of any size.
+    Generate(Generate),
     /// Write a compact sample of whole users of UserBehavior.csv, for the page to train on.
     Sample(Sample),
     /// What exactly does a step compute? Writes the first steps of one model on the CPU, number by number.
@@ -133,9 +135,23 @@ pub struct Inspect {
 }
 
 #[derive(Debug, Args)]
+pub struct Generate {
+    /// How many rows. Without it: the configuration's.
+    #[arg(long, value_name = "N")]
+    pub rows: Option<u64>,
+    /// Where to write them: `.csv` in the form of UserBehavior.csv, or `.parquet` with the same five columns.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Debug, Args)]
 pub struct Sample {
-    /// UserBehavior.csv of Tianchi 649.
+    /// UserBehavior.csv of Tianchi 649, or a file of one's own with --columns or --schema.
     pub file: PathBuf,
+    #[command(flatten)]
+    pub form: Form,
     /// Users to keep, each with all their rows.
     #[arg(long, default_value_t = 655, value_parser = clap::value_parser!(u32).range(1..))]
     pub users: u32,
@@ -148,7 +164,7 @@ pub struct Sample {
 }
 
 /// [`Preset`] as an argument.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PresetName {
     /// 2,000 users, 32 x 4 user centres: well under a minute.
     Browser,

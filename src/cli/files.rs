@@ -4,17 +4,48 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 use super::refusal::Refusal;
 
 /// Writes a file beside its place and renames it, so that a kill leaves the old file or none.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = readable(&mut tempfile::Builder::new()).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
+    let mut file = Whole::create(path)?;
+    file.file().write_all(bytes)?;
+    file.keep()?;
     Ok(())
+}
+
+/// A file that is written beside its place until it is whole. Dropped before, it leaves nothing.
+pub struct Whole {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Whole {
+    /// Begins a file, and the folder that it is to be in.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        Ok(Self { file: readable(&mut tempfile::Builder::new()).tempfile_in(folder)?, path: path.to_owned() })
+    }
+
+    /// Where to write.
+    pub fn file(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// Puts a file in its place whose checksums would tell if the system lost a part of it; so nobody waits for the disk.
+    pub fn keep_checked(self) -> io::Result<()> {
+        self.file.persist(&self.path)?;
+        Ok(())
+    }
+
+    /// Puts it in its place. Returns its bytes.
+    pub fn keep(self) -> io::Result<u64> {
+        self.file.as_file().sync_all()?;
+        Ok(self.file.persist(&self.path)?.metadata()?.len())
+    }
 }
 
 /// Temporary files are private by default; these become results, with the rights that any new file gets.

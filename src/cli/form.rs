@@ -6,9 +6,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use duia::data::Behaviour;
+#[cfg(feature = "parquet")]
+use duia::data::parquet;
 use duia::data::schema::{Columns, Schema, behaviours};
 
 use super::refusal::Refusal;
+use super::rows::Input;
+#[cfg(feature = "parquet")]
+use super::rows::name;
 
 /// What to do about a schema that cannot be used.
 const INSPECT: &str = "Start from what `duia inspect` writes";
@@ -29,11 +34,37 @@ pub struct Form {
     /// What stands between values, or `tab`. Without it: guessed from the first lines.
     #[arg(long, value_name = "CHARACTER", requires = "columns", value_parser = delimiter)]
     pub delimiter: Option<char>,
+    /// Read the file itself though its rows are kept beside it (as those of a large file are, in `<file>.duia-cache`), and keep none.
+    #[arg(long)]
+    pub no_cache: bool,
 }
 
 impl Form {
-    /// The schema that was asked for, for a file that begins with `first`; none for the form of UserBehavior.csv.
-    pub fn resolve(&self, first: &[u8]) -> Result<Option<Schema>, Refusal> {
+    /// Whether anything is said of the form.
+    pub fn is_given(&self) -> bool {
+        self.schema.is_some() || self.columns.is_some()
+    }
+
+    /// What decides how a file is read, the same for the same: empty where its form tells.
+    pub fn identity(&self) -> Result<String, Refusal> {
+        // What stands between values in a file's first lines follows from the file.
+        let schema = self.schema_for(b"")?;
+        let text = schema.map(|schema| serde_json::to_string(&schema)).transpose().map_err(|error| Refusal::input(error, INSPECT))?;
+        Ok(text.map(|text| format!(", read as {text}")).unwrap_or_default())
+    }
+
+    /// The schema that was asked for, or that the names of a table's columns tell; none for the form of UserBehavior.csv.
+    pub fn resolve(&self, input: &Input) -> Result<Option<Schema>, Refusal> {
+        #[cfg(feature = "parquet")]
+        if let Some(path) = input.table().filter(|_| !self.is_given()) {
+            let columns = parquet::columns(|| fs::File::open(path), &name(path))?;
+            return Ok(Some(Schema { delimiter: ',', header: true, columns, behaviors: BTreeMap::new() }));
+        }
+        self.schema_for(input.first())
+    }
+
+    /// The schema that was asked for, for a file that begins with `first`.
+    fn schema_for(&self, first: &[u8]) -> Result<Option<Schema>, Refusal> {
         if let Some(path) = &self.schema {
             let text = fs::read_to_string(path).map_err(|error| Refusal::file(path, error, INSPECT))?;
             return serde_json::from_str(&text)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use duia::data::own::{self, Understood};
+use duia::data::own::Understood;
 use duia::data::schema::{Columns, Guess, Schema};
 use duia::data::{Behaviour, Source};
 
@@ -14,14 +14,11 @@ use super::rows::Input;
 use super::summary::of_texts;
 use super::text::{say, whole};
 
-/// Rows that are shown as they are understood.
-const SHOWN: usize = 6;
-
 /// Shows and writes.
 pub fn inspect(arguments: &Inspect) -> Result<(), Refusal> {
     let input = Input::open(&arguments.file)?;
     let file = arguments.file.display();
-    let Guess { schema, doubts } = match arguments.form.resolve(input.first())? {
+    let Guess { schema, doubts } = match arguments.form.resolve(&input)? {
         Some(schema) => Guess { schema, doubts: Vec::new() },
         None => Schema::guess(input.first()).map_err(|why| {
             Refusal::input(
@@ -30,16 +27,15 @@ pub fn inspect(arguments: &Inspect) -> Result<(), Refusal> {
             )
         })?,
     };
-    tell(&schema, &doubts);
+    tell(&schema, &doubts, input.table().is_some());
     let mut understood = Vec::new();
-    let rows = input.read(false, &mut |reader, name, watch| {
-        own::read_each(reader, name, &schema, watch, &mut |row| {
-            if understood.len() < SHOWN {
-                understood.push(row());
-            }
-        })
-    });
-    say(&of_texts(&["line", "user", "item", "category", "behaviour", "time"].map(String::from), understood.iter().map(cells)).to_string());
+    let is_table = input.table().is_some();
+    let rows = input.read_own(&schema, false, &mut understood);
+    say(&of_texts(
+        &[if is_table { "row" } else { "line" }, "user", "item", "category", "behaviour", "time"].map(String::from),
+        understood.iter().map(cells),
+    )
+    .to_string());
     let rows = rows?;
     let vocabulary = rows.vocabulary();
     say(&format!(
@@ -54,14 +50,18 @@ pub fn inspect(arguments: &Inspect) -> Result<(), Refusal> {
 }
 
 /// The schema in words.
-fn tell(schema: &Schema, doubts: &[String]) {
+fn tell(schema: &Schema, doubts: &[String], is_table: bool) {
     let between = match schema.delimiter {
         ',' => "commas".into(),
         '\t' => "tabs".into(),
         ';' => "semicolons".into(),
         other => format!("`{other}`"),
     };
-    say(&format!("Values are parted by {between}; the first line {}.", if schema.header { "names the columns" } else { "is a row" }));
+    if is_table {
+        say("A table in Parquet.");
+    } else {
+        say(&format!("Values are parted by {between}; the first line {}.", if schema.header { "names the columns" } else { "is a row" }));
+    }
     let columns = Columns::FIELDS.iter().zip(schema.columns.all()).map(|(field, column)| match column {
         Some(column) => format!("{field} = {column}"),
         None => format!("no {field}"),
@@ -88,7 +88,7 @@ fn cells(Understood { line, row }: &Understood) -> Vec<String> {
     match row {
         Ok((ids, behaviour, time)) => {
             let [user, item, category] = ids.clone();
-            let time = jiff::Timestamp::from_second(*time).map_or_else(|_| time.to_string(), |time| time.to_string());
+            let time = jiff::Timestamp::from_second((*time).into()).map_or_else(|_| time.to_string(), |time| time.to_string());
             vec![line, user, item, category, name(*behaviour).into(), time]
         }
         Err(why) => vec![line, format!("refused: {why}"), String::new(), String::new(), String::new(), String::new()],

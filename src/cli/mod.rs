@@ -3,6 +3,7 @@
 
 mod arguments;
 mod bench;
+mod cache;
 mod console;
 mod drawing;
 mod evidence;
@@ -10,6 +11,7 @@ mod evidence;
 mod example;
 mod files;
 mod form;
+mod generate;
 mod inspect;
 mod interruption;
 mod meter;
@@ -25,6 +27,8 @@ mod summary;
 mod text;
 mod trace;
 mod training;
+mod unpack;
+mod zip;
 
 use std::process::ExitCode;
 
@@ -43,6 +47,7 @@ pub fn main() -> ExitCode {
         Some(Command::Sweep(sweep)) => evidence::sweep(&sweep),
         Some(Command::Simulate(simulate)) => evidence::simulate(&simulate),
         Some(Command::Inspect(inspect)) => inspect::inspect(&inspect),
+        Some(Command::Generate(generate)) => generate::generate(&generate),
         Some(Command::Sample(sample)) => sample::sample(&sample),
         Some(Command::Trace(trace)) => trace::trace(&trace),
         Some(Command::Bench(bench)) => bench::bench(&bench),

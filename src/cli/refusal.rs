@@ -34,6 +34,9 @@ pub enum Refusal {
     /// The run was interrupted before its test was done. Everything else is written.
     #[error("The whole test set was not scored, as you asked: the tables and the report hold the last scores of the probe set.")]
     Untested,
+    /// Ctrl-C or its like; what that means for what was asked for.
+    #[error("{0}.")]
+    Interrupted(String),
 }
 
 impl Refusal {
@@ -57,7 +60,7 @@ impl Refusal {
         ExitCode::from(match self {
             Self::Input { .. } | Self::Data(_) | Self::Run { begun: false, .. } => 2,
             Self::Run { begun: true, .. } => 1,
-            Self::Untested => INTERRUPTED,
+            Self::Untested | Self::Interrupted(_) => INTERRUPTED,
         })
     }
 }

@@ -1,28 +1,32 @@
 //! The rows of a run: the synthetic stream, a UserBehavior.csv or a file of one's own (a gzip of it, or a pipe), or a sample.
 
-use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::Path;
-use std::rc::Rc;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use duia::config::Config;
 use duia::data::csv::{Progress, Rows};
 use duia::data::generator::Generator;
+use duia::data::own::{self, Understood};
+#[cfg(feature = "parquet")]
+use duia::data::parquet;
+use duia::data::schema::Schema;
 use duia::data::sniff::{self, Kind};
-use duia::data::{DataError, Source, own, sample};
+use duia::data::{DataError, Source, sample};
 use duia::footprint::{self, Shape};
 use duia::platform::available_memory;
-use flate2::bufread::MultiGzDecoder;
 use indicatif::HumanBytes;
 
+use super::cache::Cache;
 use super::form::Form;
 use super::meter::{Meter, Unit};
 use super::refusal::Refusal;
 use super::text::{warn, whole};
+use super::unpack::{Reader, nested, of_zip, unpacked};
 
 /// What `--data` calls standard input.
 const PIPE: &str = "-";
@@ -41,24 +45,18 @@ pub fn open(data: Option<&Path>, form: &Form, config: &Config, quiet: bool) -> R
         return Ok(Arc::new(Generator::new(config)));
     };
     let mut input = Input::open(path)?;
-    if let Some(schema) = form.resolve(input.first())? {
-        return Ok(Arc::new(input.read(quiet, &mut |reader, name, watch| own::read(reader, name, &schema, watch))?));
-    }
-    if input.kind == Kind::Sample || path.extension() == Some(OsStr::new("bin")) {
+    if !form.is_given() && (input.kind == Kind::Sample || path.extension() == Some(OsStr::new("bin"))) {
         let mut bytes = Vec::new();
         input.reader.read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
         return Ok(Arc::new(sample::read(&bytes, &input.name)?));
     }
-    Ok(Arc::new(input.read(quiet, &mut |reader, name, watch| Rows::read_watched(reader, name, watch))?))
+    Ok(Arc::new(input.read(form, quiet)?))
 }
 
-/// Reads a UserBehavior.csv.
-pub fn read_csv(path: &Path, quiet: bool) -> Result<Rows, Refusal> {
-    Input::open(path)?.read(quiet, &mut |reader, name, watch| Rows::read_watched(reader, name, watch))
+/// Reads a UserBehavior.csv or a file of one's own.
+pub fn read(path: &Path, form: &Form, quiet: bool) -> Result<Rows, Refusal> {
+    Input::open(path)?.read(form, quiet)
 }
-
-/// Reads rows from a reader with a name, telling how far it is.
-type ReadRows<'a> = dyn FnMut(Box<dyn Read>, &str, &mut dyn FnMut(Progress)) -> Result<Rows, DataError> + 'a;
 
 /// A file or a pipe, opened; a gzip is unpacked on the way.
 pub struct Input {
@@ -66,11 +64,13 @@ pub struct Input {
     /// What the file is, before it is unpacked.
     kind: Kind,
     first: Vec<u8>,
-    reader: Box<dyn Read>,
+    reader: Reader,
     /// Bytes of the whole; unknown for a pipe.
     size: Option<u64>,
     /// Bytes read so far.
-    read: Rc<Cell<u64>>,
+    read: Arc<AtomicU64>,
+    /// Where it is; nowhere for a pipe.
+    path: Option<PathBuf>,
 }
 
 impl Input {
@@ -79,23 +79,33 @@ impl Input {
         if path.is_dir() {
             return Err(Refusal::file(path, "it is a folder", "Name the file itself, as Tianchi publishes it: UserBehavior.csv"));
         }
-        let (name, size, reader): (_, _, Box<dyn Read>) = if path.as_os_str() == PIPE {
+        let (name, size, reader): (_, _, Reader) = if path.as_os_str() == PIPE {
             ("standard input".into(), None, Box::new(io::stdin()))
         } else {
             let file = File::open(path).map_err(|error| unreadable(path, &error))?;
             let size = file.metadata().ok().filter(|about| about.is_file()).map(|about| about.len());
             (name(path), size, Box::new(file))
         };
-        let read = Rc::new(Cell::new(0));
-        let counted = BufReader::with_capacity(BUFFER, Counted { reader, read: read.clone() });
-        let peeked = |reader: Box<dyn Read>| sniff::peek(reader).map_err(|error| Refusal::from(cannot_be_read(&name, &error)));
-        let (kind, mut reader) = peeked(Box::new(counted))?;
-        if kind == Kind::Gzip {
-            let unpacked = MultiGzDecoder::new(BufReader::with_capacity(BUFFER, reader));
-            reader = peeked(Box::new(unpacked))?.1;
+        let file = size.map(|_| path.to_owned());
+        let read = Arc::new(AtomicU64::new(0));
+        let counted = |reader| -> Reader { Box::new(Counted { reader, read: read.clone() }) };
+        let failed = |error: io::Error| Refusal::from(cannot_be_read(&name, &error));
+        let peeked = |reader: Reader| sniff::peek(reader).map_err(failed);
+        let (kind, reader) = peeked(Box::new(BufReader::with_capacity(BUFFER, counted(reader))))?;
+        let packed: Reader = match kind {
+            Kind::Zip if size.is_some() => of_zip(path, |file| counted(Box::new(file)))?,
+            Kind::Gzip | Kind::Zstandard => unpacked(kind, Box::new(reader)).map_err(failed)?,
+            _ => {
+                let first = reader.get_ref().0.get_ref().clone();
+                return Ok(Self { name, kind, first, reader: Box::new(reader), size, read, path: file });
+            }
+        };
+        let (inner, reader) = peeked(packed)?;
+        if let Some(refusal) = nested(path, inner) {
+            return Err(refusal);
         }
         let first = reader.get_ref().0.get_ref().clone();
-        Ok(Self { name, kind, first, reader: Box::new(reader), size, read })
+        Ok(Self { name, kind, first, reader: Box::new(reader), size, read, path: file })
     }
 
     /// The first bytes, unpacked.
@@ -103,14 +113,48 @@ impl Input {
         &self.first
     }
 
+    /// The path of a table, which is read in many places at once.
+    pub fn table(&self) -> Option<&Path> {
+        self.path.as_deref().filter(|_| cfg!(feature = "parquet") && self.kind == Kind::Parquet)
+    }
+
+    /// Reads it all in the form that is given, or opens the rows that are kept of it. Unless `quiet`, says so and how far it is.
+    fn read(self, form: &Form, quiet: bool) -> Result<Rows, Refusal> {
+        let schema = form.resolve(&self)?;
+        let text = serde_json::to_string(&schema).map_err(|error| Refusal::input(error, "Please report this"))?;
+        let cache = self.path.as_deref().filter(|_| !form.no_cache).and_then(|path| Cache::of(path, &text));
+        if let Some(rows) = cache.as_ref().and_then(|cache| cache.open(quiet)) {
+            return Ok(rows);
+        }
+        let rows = match schema {
+            Some(schema) => self.read_own(&schema, quiet, &mut Vec::new()),
+            None => self.watched(quiet, |reader, name, watch| Rows::read_watched(reader, name, watch)),
+        }?;
+        cache.iter().for_each(|cache| cache.keep(&rows, quiet));
+        Ok(rows)
+    }
+
+    /// Reads it all under a schema, and shows the first rows as they are understood.
+    pub fn read_own(self, schema: &Schema, quiet: bool, first: &mut Vec<Understood>) -> Result<Rows, Refusal> {
+        #[cfg(feature = "parquet")]
+        if let Some(path) = self.table().map(Path::to_owned) {
+            return self.watched(quiet, |_, name, watch| parquet::read_shown(|| File::open(&path), name, schema, watch, first));
+        }
+        self.watched(quiet, |reader, name, watch| own::read_shown(reader, name, schema, watch, first))
+    }
+
     /// Reads it all. Unless `quiet`, says so and how far it is.
-    pub fn read(self, quiet: bool, read: &mut ReadRows<'_>) -> Result<Rows, Refusal> {
+    fn watched(
+        self,
+        quiet: bool,
+        read: impl FnOnce(Reader, &str, &mut dyn FnMut(Progress)) -> Result<Rows, DataError>,
+    ) -> Result<Rows, Refusal> {
         let Self { name, kind, reader, size, read: bytes, .. } = self;
         if quiet {
             return Ok(read(reader, &name, &mut |_| {})?);
         }
         let mut watch = Watch::begin(&name, kind, size);
-        let rows = read(reader, &name, &mut |progress| watch.show(progress, bytes.get()));
+        let rows = read(reader, &name, &mut |progress| watch.show(progress, bytes.load(Relaxed)));
         watch.close();
         Ok(rows?)
     }
@@ -123,13 +167,13 @@ fn cannot_be_read(name: &str, error: &io::Error) -> DataError {
 /// A reader that counts its bytes.
 struct Counted<R> {
     reader: R,
-    read: Rc<Cell<u64>>,
+    read: Arc<AtomicU64>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.reader.read(buffer)?;
-        self.read.set(self.read.get() + n as u64);
+        self.read.fetch_add(n as u64, Relaxed);
         Ok(n)
     }
 }
@@ -146,7 +190,7 @@ impl Watch {
     const SILENCE: Duration = Duration::from_secs(10);
 
     fn begin(name: &str, kind: Kind, size: Option<u64>) -> Self {
-        let unpacked = if kind == Kind::Gzip { ", unpacking it on the way" } else { "" };
+        let unpacked = if matches!(kind, Kind::Gzip | Kind::Zstandard | Kind::Zip) { ", unpacking it on the way" } else { "" };
         let size_text = size.map(|size| format!(" ({})", HumanBytes(size))).unwrap_or_default();
         warn(&format!("Reading {name}{size_text}{unpacked} …"));
         Self { meter: size.map(|size| Meter::new(size, Unit::Bytes)), said: Instant::now() }

@@ -16,7 +16,7 @@ pub const DEFAULT_SAMPLE: &str = "assets/sample.bin";
 
 /// Writes a sample and says what it holds.
 pub fn sample(arguments: &Sample) -> Result<(), Refusal> {
-    let all = rows::read_csv(&arguments.file, false)?;
+    let all = rows::read(&arguments.file, &arguments.form, false)?;
     let bytes = format::write(&all, arguments.users as usize, arguments.seed);
     let kept = format::read(&bytes, &rows::name(&arguments.out))
         .map_err(|error| Refusal::file(&arguments.file, format!("its sample cannot be read back ({error})"), "Please report this"))?;

@@ -14,7 +14,7 @@ use super::text::{say, warn};
 const ALL_KEYS: &str = "`duia config` prints all keys with their values";
 
 /// Where a configuration comes from. Single keys go over the file, and the file over the preset it names.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Settings {
     /// Which sizes to start from; without it: browser.
     #[arg(long, value_enum, conflicts_with = "config")]

@@ -327,8 +327,8 @@ mod tests {
             // Now and then the line before once more.
             let n = n - u64::from(n % 50 == 1);
             let draw = |lane: u64, below: u64| random.lane(lane).below(n, below);
-            let item = if n % 3 == 0 { u64::MAX - draw(1, 5_000) } else { draw(1, 5_000) };
-            let (space, end) = (if n % 1_000 == 0 { " " } else { "" }, if n % 7 == 0 { "\r\n" } else { "\n" });
+            let item = if n.is_multiple_of(3) { u64::MAX - draw(1, 5_000) } else { draw(1, 5_000) };
+            let (space, end) = (if n.is_multiple_of(1_000) { " " } else { "" }, if n.is_multiple_of(7) { "\r\n" } else { "\n" });
             let time = WINDOW_START + draw(3, 10 * 86_400) as i64;
             format!("{}{space},{item},{},{},{time}{end}", draw(0, 3_000), draw(2, 50), ["pv", "buy"][(n % 2) as usize])
         };

@@ -9,6 +9,7 @@ use duia::simulation::{Learning, SimulationConfig};
 use duia::variants::Variants;
 
 use super::super::arguments::Device;
+use super::super::form::Form;
 use super::super::settings::Settings;
 
 /// Most seeds of a command.
@@ -42,9 +43,12 @@ pub struct Sweep {
 
 #[derive(Debug, Args)]
 pub struct Common {
-    /// UserBehavior.csv, or a sample (.bin) that `duia sample` wrote. Without it: the synthetic stream.
+    /// UserBehavior.csv (a .gz of it too), a file of one's own with --columns or --schema, or a sample (.bin) that `duia sample`
+    /// wrote. Without it: the synthetic stream.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub form: Form,
     #[command(flatten)]
     pub settings: Settings,
     /// How many seeds, counted from the configuration's (`3`), or which ones (`7,8,9`).

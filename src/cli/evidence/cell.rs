@@ -14,6 +14,7 @@ use fnv::FnvHasher;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::super::form::Form;
 use super::super::record::Record;
 use super::super::refusal::Refusal;
 use super::super::series::Point;
@@ -60,13 +61,14 @@ impl Identity {
         Self("synthetic".into())
     }
 
-    /// A file: its size and a hash of all its bytes.
-    pub fn of_file(path: &Path) -> Result<Self, Refusal> {
+    /// A file: its size, a hash of all its bytes, and as what its columns are read.
+    pub fn of_file(path: &Path, form: &Form) -> Result<Self, Refusal> {
+        let form = form.identity()?;
         let read = || -> io::Result<Self> {
             let (mut file, mut hash, mut size, mut buffer) = (File::open(path)?, FnvHasher::default(), 0, vec![0; 1 << 20]);
             loop {
                 match file.read(&mut buffer)? {
-                    0 => return Ok(Self(format!("{size} bytes, FNV-1a {:016x}", hash.finish()))),
+                    0 => return Ok(Self(format!("{size} bytes, FNV-1a {:016x}{form}", hash.finish()))),
                     read => {
                         hash.write(&buffer[..read]);
                         size += read;
@@ -205,12 +207,20 @@ mod tests {
         let file = |name: &str, text: &str| {
             let path = folder.path().join(name);
             std::fs::write(&path, text).unwrap();
-            Identity::of_file(&path).unwrap()
+            Identity::of_file(&path, &Form::default()).unwrap()
         };
         // The published test vector of FNV-1a.
         assert_eq!(file("a", "foobar").0, "6 bytes, FNV-1a 85944171f73967e8");
         assert_eq!(file("a", "foobar"), file("b", "foobar"));
         assert_ne!(id(&config, &file("a", "foobar")).unwrap(), id(&config, &file("a", "foobaz")).unwrap());
+
+        let read_as = |columns: &str| {
+            let form = Form { columns: Some(columns.parse().unwrap()), ..Form::default() };
+            Identity::of_file(&folder.path().join("a"), &form).unwrap()
+        };
+        assert_eq!(read_as("user=1,item=2,time=3"), read_as("item=2,user=1,time=3"));
+        assert_ne!(read_as("user=1,item=2,time=3"), read_as("user=2,item=1,time=3"));
+        assert_ne!(read_as("user=1,item=2,time=3"), file("a", "foobaz"));
     }
 
     #[test]

@@ -23,7 +23,6 @@ use duia::platform::block_on;
 use duia::wire::Failure;
 
 use super::console::Console;
-use super::form::Form;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::rows;
@@ -55,7 +54,7 @@ fn work(cells: &[Cell], common: &Common, axis: Option<Axis>) -> Result<(), Refus
     if let Some(file) = common.data.as_deref().filter(|_| !common.quiet) {
         warn(&format!("Reading {} once, to know it again when this command goes on …", file.display()));
     }
-    let data = common.data.as_deref().map_or(Ok(Identity::synthetic()), Identity::of_file)?;
+    let data = common.data.as_deref().map_or(Ok(Identity::synthetic()), |path| Identity::of_file(path, &common.form))?;
     let queue = Queue::open(&out(common, &name, cells), &name)?;
     let subject = Subject { axis, command: &command, cells: cells.len() };
     let mut file = None;
@@ -96,7 +95,7 @@ fn run(cell: &Cell, id: &str, common: &Common, command: &str, file: &mut Option<
     let began = Instant::now();
     let source = match (file.as_ref(), common.data.as_deref()) {
         (Some(source), _) => source.clone(),
-        (None, data) => rows::open(data, &Form::default(), &cell.config, common.quiet)?,
+        (None, data) => rows::open(data, &common.form, &cell.config, common.quiet)?,
     };
     if common.data.is_some() {
         *file = Some(source.clone());
