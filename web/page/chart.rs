@@ -360,7 +360,7 @@ pub fn Chart(
     view! {
         <div
             class="plot"
-            on:pointermove=move |event| pointed.set(Some(f64::from(event.offset_x())))
+            on:pointermove=move |event| pointed.set(Some(event.offset_x()))
             on:pointerleave=move |_| pointed.set(None)
         >
             <canvas node_ref=canvas class=class role="img" aria-label=label></canvas>

@@ -19,7 +19,7 @@ use crate::session::Session;
 pub const SHIPPED: [(&str, &str); 6] = [
     ("cluster", "What a cluster gives"),
     ("collapse", "Collapse, and what prevents it"),
-    ("window", "Short histories and long ones"),
+    ("window", "Short and long histories"),
     ("levels", "Two levels, and who is hit"),
     ("gradient", "Who may receive whose gradient"),
     ("real", "Is it real?"),
@@ -250,7 +250,7 @@ pub fn Lessons() -> impl IntoView {
                 <span class="badge-kind">"Lessons"</span>
                 {choices}
                 <label class="file">
-                    "Open your own …"
+                    "Open a file …"
                     <input type="file" accept=".md,.txt" data-testid="lesson-file" on:change=choose />
                 </label>
                 <button

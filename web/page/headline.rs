@@ -185,7 +185,11 @@ fn cluster(session: Session) -> AnyView {
         let (assigned, _) = frame.assigned.as_chunks::<2>();
         Some(assigned.iter().zip(&frame.members).filter(|(at, id)| at[0] == centre && **id != seen.user).count())
     });
-    let company = others.map(|others| format!(" with {others} more of the users just seen")).unwrap_or_default();
+    let company = match others {
+        None => String::new(),
+        Some(0) => " alone among the users just seen".into(),
+        Some(others) => format!(" with {others} more of the users just seen"),
+    };
     let wants = |category: u32| seen.history.iter().any(|thing| thing.category == category);
     let common = run.people.with(|all| all.get(centre as usize).map(|people| people.categories(CHIPS)).unwrap_or_default());
     let chips: Vec<_> = common.into_iter().map(|(category, _)| view! { <li class:shared=wants(category)>{category}</li> }).collect();
