@@ -2,15 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use duia::config::Preset;
+use clap::{Args, Parser, Subcommand};
 use duia::variants::Variant;
-use duia::wire::DeviceChoice;
 
 use super::bench::arguments::Bench;
+use super::choices::{DEFAULT_SAMPLE, Device, models_help};
 use super::evidence::arguments::{Ablate, Simulate, Sweep};
 use super::form::Form;
-use super::sample::DEFAULT_SAMPLE;
 use super::settings::Settings;
 
 /// Trains recommenders on the same stream of users, with and without clusters, and reports how much they differ.
@@ -67,12 +65,6 @@ pub enum Command {
     /// What can be set? Prints a configuration as JSON, and as a link to the page on standard error.
     #[command(after_help = models_help())]
     Config(Settings),
-}
-
-/// The models by their keys: what `variants` may hold.
-pub fn models_help() -> String {
-    let lines = Variant::ALL.map(|variant| format!("  {:<16} {:<16} {}", variant.key(), variant.name(), variant.about()));
-    format!("Models, for --set variants=ple,uie,.. or --variants:\n{}", lines.join("\n"))
 }
 
 #[derive(Debug, Args)]
@@ -161,57 +153,6 @@ pub struct Sample {
     /// Where to write it. The page reads the default place.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_SAMPLE)]
     pub out: PathBuf,
-}
-
-/// [`Preset`] as an argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PresetName {
-    /// 2,000 users, 32 x 4 user centres: well under a minute.
-    Browser,
-    /// 20,000 users, the same model: long enough for the curves to flatten.
-    Long,
-    /// The browser's sizes, users like the paper's and rows like the real file's, protocol T1.
-    Calibrated,
-    /// Table 3 of the paper: 512 x 10 user centres, 100 million rows.
-    Paper,
-}
-
-impl From<PresetName> for Preset {
-    fn from(name: PresetName) -> Self {
-        match name {
-            PresetName::Browser => Self::Browser,
-            PresetName::Calibrated => Self::Calibrated,
-            PresetName::Long => Self::Long,
-            PresetName::Paper => Self::Paper,
-        }
-    }
-}
-
-/// [`DeviceChoice`] as an argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Device {
-    /// A GPU where there is one that passes the self-test, else the CPU.
-    Auto,
-    /// The GPU, or an error.
-    Gpu,
-    /// The CPU: equal seeds give equal bytes.
-    Cpu,
-    /// An NVIDIA GPU through CUDA, or an error. Needs a build with `--features cuda`.
-    Cuda,
-    /// A graphics adapter through Vulkan, or an error.
-    Vulkan,
-}
-
-impl From<Device> for DeviceChoice {
-    fn from(device: Device) -> Self {
-        match device {
-            Device::Auto => Self::Auto,
-            Device::Gpu => Self::Gpu,
-            Device::Cpu => Self::Cpu,
-            Device::Cuda => Self::Cuda,
-            Device::Vulkan => Self::Vulkan,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,14 +5,12 @@ use std::path::Path;
 use duia::data::{Source, sample as format};
 
 use super::arguments::Sample;
+use super::choices::DEFAULT_SAMPLE;
 use super::console::reader_text;
 use super::files::write_whole;
 use super::refusal::Refusal;
 use super::rows;
 use super::text::{say, whole};
-
-/// Where the page looks for a sample.
-pub const DEFAULT_SAMPLE: &str = "assets/sample.bin";
 
 /// Writes a sample and says what it holds.
 pub fn sample(arguments: &Sample) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@ use clap::Args;
 use duia::config::{Config, Notice, Preset};
 use serde_json::{Map, Value};
 
-use super::arguments::PresetName;
+use super::choices::PresetName;
 use super::refusal::Refusal;
 use super::text::{say, warn};
 

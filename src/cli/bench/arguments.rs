@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use duia::variants::Variant;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::arguments::Device;
+use crate::cli::choices::Device;
 
 /// Sizes to measure at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

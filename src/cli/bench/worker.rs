@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::arguments::Bench;
 use super::measure::{Finding, measure};
 use super::plan::Case;
-use crate::cli::arguments::Device;
+use crate::cli::choices::Device;
 use crate::cli::refusal::Refusal;
 
 /// What a worker is asked.

@@ -8,7 +8,7 @@ use duia::config::Negatives;
 use duia::simulation::{Learning, SimulationConfig};
 use duia::variants::Variants;
 
-use super::super::arguments::Device;
+use super::super::choices::{Device, models_help};
 use super::super::form::Form;
 use super::super::settings::Settings;
 
@@ -16,7 +16,7 @@ use super::super::settings::Settings;
 const MOST_SEEDS: usize = 1_000;
 
 #[derive(Debug, Args)]
-#[command(after_help = super::super::arguments::models_help())]
+#[command(after_help = models_help())]
 pub struct Ablate {
     #[command(flatten)]
     pub common: Common,
@@ -26,7 +26,7 @@ pub struct Ablate {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = super::super::arguments::models_help())]
+#[command(after_help = models_help())]
 pub struct Sweep {
     /// What to vary.
     #[arg(value_enum)]
@@ -70,7 +70,7 @@ pub struct Common {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = super::super::arguments::models_help())]
+#[command(after_help = models_help())]
 pub struct Simulate {
     #[command(flatten)]
     pub settings: Settings,
