@@ -2,8 +2,11 @@
 //! framework reads.
 //!
 //! A file is tensors of 32-bit floats or integers, little-endian, and one metadata entry, `duia`: a [`Description`] as JSON.
-//! The names and their shapes are in `docs/trace.md`. Not in a file: the moments of the dense parameters and of centres under
-//! [`crate::config::CentreStep::Adam`], which start from zero again, as at the start of any run.
+//! The names and their shapes are in `docs/trace.md`. Not in a file of weights: the moments of the dense parameters and of centres
+//! under [`crate::config::CentreStep::Adam`], which start from zero again, as at the start of any run. A checkpoint of a whole run
+//! ([`run`]) holds them too.
+
+pub mod run;
 
 use std::collections::BTreeMap;
 
@@ -150,6 +153,39 @@ pub enum CheckpointError {
         /// The run's, as keys.
         expected: String,
     },
+    /// A checkpoint that is not what was written.
+    #[error("the checkpoint is damaged: {detail}")]
+    Damaged {
+        /// What does not agree.
+        detail: String,
+    },
+    /// A checkpoint of another program.
+    #[error(
+        "the checkpoint was written by duia {program}, in a form that this one ({}) does not read; go on with that one, or start a new run",
+        env!("CARGO_PKG_VERSION")
+    )]
+    Program {
+        /// The version of that program.
+        program: String,
+    },
+    /// A checkpoint under another configuration.
+    #[error(
+        "the checkpoint is of another configuration: {differs}; a run goes on as it began, so leave these settings out, or start a new run"
+    )]
+    Config {
+        /// In what they differ.
+        differs: String,
+    },
+    /// A checkpoint of other rows.
+    #[error(
+        "the checkpoint is of other rows: {found} there, {expected} here; give the file that the run began with by --data, or start a new run"
+    )]
+    Rows {
+        /// The checkpoint's, see [`crate::data::protocol::Dataset::fingerprint`].
+        found: String,
+        /// The run's.
+        expected: String,
+    },
     /// Without something that the model needs.
     #[error("the file has no tensor `{name}`; take a file that `duia train --weights-out` wrote")]
     Missing {
@@ -185,13 +221,16 @@ impl State {
             let (found, expected) = (self.description.variant.key().into(), variant.key().into());
             return Err(CheckpointError::Variant { found, expected });
         }
-        for (name, shape) in &expected.names {
+        for Gathered { name, shape, at } in &expected.tensors {
             let array = self.array(name)?;
             if array.shape != *shape {
-                let differs = differences(&self.description.config, config);
+                let differs = differences(&self.description.config, config, &SHAPELESS);
+                let differs = if differs.is_empty() { "its rows have other users or items".into() } else { differs };
                 return Err(CheckpointError::Shape { name: name.clone(), found: array.shape.clone(), expected: shape.clone(), differs });
             }
-            self.floats(name)?;
+            if matches!(at, Place::Floats(_)) {
+                self.floats(name)?;
+            }
         }
         Ok(())
     }
@@ -206,6 +245,17 @@ impl State {
     /// Where there is no such tensor, or one of integers.
     pub fn floats(&self, name: &str) -> Result<&[f32], CheckpointError> {
         self.array(name)?.as_floats().ok_or_else(|| CheckpointError::Kind { name: name.into() })
+    }
+
+    /// The numbers of a tensor of integers.
+    ///
+    /// # Errors
+    /// Where there is no such tensor, or one of floats.
+    pub fn integers(&self, name: &str) -> Result<&[i32], CheckpointError> {
+        match &self.array(name)?.values {
+            Values::Integers(values) => Ok(values),
+            Values::Floats(_) => Err(CheckpointError::Kind { name: name.into() }),
+        }
     }
 
     /// A tensor on a device.
@@ -231,16 +281,16 @@ impl State {
     }
 }
 
-/// In what two configurations differ that tensors may depend on, for a person.
-fn differences(theirs: &Config, ours: &Config) -> String {
+/// In what two configurations differ, apart from some keys, for a person.
+fn differences(theirs: &Config, ours: &Config, apart_from: &[&str]) -> String {
     let object = |config: &Config| match serde_json::to_value(config) {
         Ok(serde_json::Value::Object(object)) => object,
         _ => serde_json::Map::new(),
     };
     let (theirs, ours) = (object(theirs), object(ours));
-    let other = theirs.iter().filter(|(key, value)| ours.get(*key) != Some(value) && !SHAPELESS.contains(&key.as_str()));
+    let other = theirs.iter().filter(|(key, value)| ours.get(*key) != Some(value) && !apart_from.contains(&key.as_str()));
     let all: Vec<String> = other.map(|(key, value)| format!("{key} is {value} there and {} here", ours[key])).collect();
-    if all.is_empty() { "its rows have other users or items".into() } else { all.join(", ") }
+    all.join(", ")
 }
 
 /// A state as the bytes of a safetensors file: equal states give equal bytes.
@@ -299,26 +349,57 @@ fn describe(entry: Option<&String>) -> Result<Description, CheckpointError> {
     serde_json::from_str(text).map_err(|error| foreign(error.to_string()))
 }
 
-/// Tensors of a device by name, on their way to the host in one read-back.
+/// Tensors by name, on their way to the host: all in one read-back, or one after the other.
 #[derive(Default)]
 pub struct Gathering {
-    /// Names and shapes in the order of registration.
-    names: Vec<(String, Vec<usize>)>,
-    transaction: Transaction,
+    /// In the order of registration.
+    tensors: Vec<Gathered>,
+    of_run: bool,
 }
 
+struct Gathered {
+    name: String,
+    shape: Vec<usize>,
+    at: Place,
+}
+
+/// Where the numbers are.
+enum Place {
+    /// On a device, and how to ask for them.
+    Floats(Ask),
+    Integers(Ask),
+    Host(Values),
+}
+
+type Ask = Box<dyn FnOnce(Transaction) -> Transaction + Send>;
+
 impl Gathering {
+    /// For a checkpoint: components name what only a run that goes on needs, too.
+    pub fn of_run() -> Self {
+        Self { of_run: true, ..Self::default() }
+    }
+
+    /// Whether what only a run that goes on needs is wanted: clocks, moments.
+    pub fn is_of_run(&self) -> bool {
+        self.of_run
+    }
+
     /// A float tensor, off whatever graph it is on.
     pub fn floats<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D>) {
         let tensor = if tensor.is_autodiff() { tensor.inner() } else { tensor };
-        self.names.push((name.into(), tensor.dims().to_vec()));
-        self.transaction = std::mem::take(&mut self.transaction).register(tensor);
+        let shape = tensor.dims().to_vec();
+        self.tensors.push(Gathered { name: name.into(), shape, at: Place::Floats(Box::new(|asked| asked.register(tensor))) });
     }
 
     /// A tensor of ids.
     pub fn integers<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D, Int>) {
-        self.names.push((name.into(), tensor.dims().to_vec()));
-        self.transaction = std::mem::take(&mut self.transaction).register(tensor);
+        let shape = tensor.dims().to_vec();
+        self.tensors.push(Gathered { name: name.into(), shape, at: Place::Integers(Box::new(|asked| asked.register(tensor))) });
+    }
+
+    /// Numbers that the host has.
+    pub fn host(&mut self, name: impl Into<String>, array: Array) {
+        self.tensors.push(Gathered { name: name.into(), shape: array.shape, at: Place::Host(array.values) });
     }
 
     /// Weights and moments of a table `[rows, 3 * width]`.
@@ -332,35 +413,56 @@ impl Gathering {
 
     /// The dense parameters of a module that is a network's field, by module path, or their gradients where they have one.
     pub fn parameters<M: Module>(&mut self, prefix: &str, field: &str, module: &M, gradients: Option<&GradientsParams>) {
-        module.visit(&mut Naming { path: vec![format!("{prefix}{NETWORK}"), field.into()], gradients, into: self });
+        for_each_parameter(prefix, field, module, &mut Naming { gradients, into: self });
     }
 
-    /// Everything on the host.
+    /// Everything on the host, in one read-back.
     ///
     /// # Errors
     /// A device that failed.
     pub async fn read(self) -> Result<Arrays, ExecutionError> {
-        let read = self.transaction.execute_async().await?;
-        let array = |((name, shape), data): ((String, Vec<usize>), TensorData)| {
-            let values = if data.dtype().is_float() {
-                Values::Floats(data.try_into_vec().unwrap_or_default())
-            } else {
-                Values::Integers(data.try_into_vec().unwrap_or_default())
-            };
-            (name, Array { shape, values })
-        };
-        Ok(self.names.into_iter().zip(read).map(array).collect())
+        let (mut asked, mut waiting, mut arrays) = (Transaction::default(), Vec::new(), Arrays::new());
+        for Gathered { name, shape, at } in self.tensors {
+            match at {
+                Place::Floats(ask) | Place::Integers(ask) => {
+                    asked = ask(asked);
+                    waiting.push((name, shape));
+                }
+                Place::Host(values) => drop(arrays.insert(name, Array { shape, values })),
+            }
+        }
+        let read = asked.execute_async().await?;
+        arrays.extend(waiting.into_iter().zip(read).map(|((name, shape), data)| (name, Array { shape, values: values(data) })));
+        Ok(arrays)
     }
 }
 
-/// Names parameters by their path.
-struct Naming<'a> {
-    path: Vec<String>,
-    gradients: Option<&'a GradientsParams>,
-    into: &'a mut Gathering,
+fn values(data: TensorData) -> Values {
+    if data.dtype().is_float() {
+        Values::Floats(data.try_into_vec().unwrap_or_default())
+    } else {
+        Values::Integers(data.try_into_vec().unwrap_or_default())
+    }
 }
 
-impl ModuleVisitor for Naming<'_> {
+/// What visits the dense parameters of a module, each by its name.
+pub(crate) trait Visitor {
+    /// A parameter.
+    fn visit<const D: usize>(&mut self, name: String, param: &Param<Tensor<D>>);
+}
+
+/// Visits the dense parameters of a module that is a network's field; what is no parameter is left out.
+pub(crate) fn for_each_parameter<M: Module>(prefix: &str, field: &str, module: &M, visitor: &mut impl Visitor) {
+    module.visit(&mut Walk { path: vec![format!("{prefix}{NETWORK}"), field.into()], visitor });
+}
+
+/// Names parameters by their path.
+struct Walk<'a, V> {
+    path: Vec<String>,
+    visitor: &'a mut V,
+}
+
+impl<V: Visitor> ModuleVisitor for Walk<'_, V> {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
         self.path.push(name.into());
     }
@@ -370,15 +472,26 @@ impl ModuleVisitor for Naming<'_> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if self.path.last().is_some_and(|name| name == CONSTANT) {
-            return;
+        if self.path.last().is_none_or(|name| name != CONSTANT) {
+            self.visitor.visit(self.path.join("."), param);
         }
+    }
+}
+
+/// Gathers parameters or gradients.
+struct Naming<'a> {
+    gradients: Option<&'a GradientsParams>,
+    into: &'a mut Gathering,
+}
+
+impl Visitor for Naming<'_> {
+    fn visit<const D: usize>(&mut self, name: String, param: &Param<Tensor<D>>) {
         let tensor = match self.gradients {
             None => Some(param.val()),
             Some(gradients) => gradients.get::<D>(param.id),
         };
         if let Some(tensor) = tensor {
-            self.into.floats(self.path.join("."), tensor);
+            self.into.floats(name, tensor);
         }
     }
 }

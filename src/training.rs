@@ -9,10 +9,12 @@ mod learner;
 mod losses;
 mod portrait;
 pub mod readback;
+mod run;
 mod snapshot;
 pub mod trace;
 
-pub use comparison::{Comparison, RunOptions, run, run_with};
+pub use comparison::Comparison;
 pub use error::TrainError;
 pub use evaluation::score_by_rule;
 pub use learner::{Learner, Upkeep};
+pub use run::{Keeper, Moment, RunOptions, run, run_with};

@@ -246,10 +246,11 @@ fn signal(child: &std::process::Child, signal: &str) {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_and_sigterm_end_training_and_test_what_was_learned() {
+fn an_interruption_tests_what_was_learned_where_that_was_asked_for() {
     for (name, weights) in [("-INT", &[][..]), ("-TERM", &["--weights-out", "weights"][..])] {
         let folder = tempdir().unwrap();
-        let long = [&TINY[..], &["--set", "rows=2000000", "--set", "train_share=0.99", "--out", "run"], weights].concat();
+        let rows = ["--set", "rows=2000000", "--set", "train_share=0.99", "--out", "run", "--test-on-interrupt"];
+        let long = [&TINY[..], &rows, weights].concat();
         let (child, _) = begun(folder.path(), &long, |line| line.contains("side by side"));
         signal(&child, name);
         let output = child.wait_with_output().unwrap();
@@ -273,6 +274,7 @@ fn ctrl_c_and_sigterm_end_training_and_test_what_was_learned() {
 fn ctrl_c_in_the_final_test_loses_nothing_that_was_learned() {
     let folder = tempdir().unwrap();
     let long = [&TINY[..], &["--set", "rows=1000000", "--set", "items=20000", "--set", "train_share=0.05", "--out", "run"]].concat();
+    let long = [&long[..], &["--test-on-interrupt"]].concat();
     let (child, _) = begun(folder.path(), &long, |line| line.starts_with("Scoring the whole test set"));
     signal(&child, "-INT");
     let output = child.wait_with_output().unwrap();
@@ -285,6 +287,145 @@ fn ctrl_c_in_the_final_test_loses_nothing_that_was_learned() {
     for file in ["weights/ple.safetensors", "weights/duia.safetensors", "series.csv", "auc.svg"] {
         assert!(folder.path().join("run").join(file).is_file(), "{file}");
     }
+}
+
+/// A run of some seconds.
+#[cfg(unix)]
+const SHORT: [&str; 8] = ["--set", "rows=60000", "--weights-out", "weights", "--out", "run", "--checkpoint-every", "5"];
+
+/// What a run leaves that must not depend on how often it was stopped.
+#[cfg(unix)]
+fn results(folder: &Path) -> Vec<Vec<u8>> {
+    let files = ["run/series.csv", "weights/ple.safetensors", "weights/duia.safetensors"];
+    files.map(|file| fs::read(folder.join(file)).unwrap()).into()
+}
+
+#[cfg(unix)]
+fn checkpoints(run: &Path) -> Vec<std::path::PathBuf> {
+    let mut all: Vec<_> = fs::read_dir(run.join("checkpoints")).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    all.sort();
+    all
+}
+
+/// `DUIA_KILLS=50 cargo test --release --test cli again_and_again` does it fifty times.
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_killed_again_and_again_leaves_the_same_bytes() {
+    use duia::counter::{Counter, Stream};
+
+    let arguments = [&TINY[..], &SHORT].concat();
+    let whole = tempdir().unwrap();
+    assert!(duia(whole.path(), &arguments).status.success());
+
+    let kills: u64 = std::env::var("DUIA_KILLS").map_or(5, |kills| kills.parse().unwrap());
+    let (mut killed, mut sitting, moments) = (0, 0, Counter::new(7, Stream::Sample));
+    let mut folder = tempdir().unwrap();
+    while killed < kills {
+        let goes_on = !checkpoints(&folder.path().join("run")).is_empty();
+        let command: &[&str] = if goes_on { &["train", "--resume", "run", "--checkpoint-every", "5"] } else { &arguments };
+        let (mut child, _) = begun(folder.path(), command, |line| line.contains("side by side"));
+        sitting += 1;
+        std::thread::sleep(std::time::Duration::from_millis(moments.below(sitting, 300)));
+        child.kill().unwrap();
+        if child.wait().unwrap().success() {
+            // It was faster: the next one begins anew.
+            assert_eq!(results(folder.path()), results(whole.path()), "after {killed} kills");
+            folder = tempdir().unwrap();
+        } else {
+            killed += 1;
+        }
+    }
+    // Another number of threads goes on.
+    let goes_on = !checkpoints(&folder.path().join("run")).is_empty();
+    let command: &[&str] = if goes_on { &["train", "--resume", "run"] } else { &arguments };
+    let mut rest = std::process::Command::new("taskset");
+    let rest = rest.args(["-c", "0", env!("CARGO_BIN_EXE_duia")]).current_dir(folder.path()).args(command).output();
+    let rest = rest.unwrap_or_else(|_| duia(folder.path(), command));
+    assert!(rest.status.success(), "{}", text(&rest.stderr));
+    assert_eq!(results(folder.path()), results(whole.path()), "after {killed} kills");
+    assert!(!folder.path().join("run/unfinished.txt").exists() && checkpoints(&folder.path().join("run")).len() <= 3);
+    let report: Value = serde_json::from_slice(&fs::read(folder.path().join("run/report.json")).unwrap()).unwrap();
+    assert_eq!(report["resumed_at"].as_array().unwrap().is_empty(), !goes_on);
+    refused(&folder, &["train", "--resume", "run"], &["the run in it has ended"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_and_sigterm_save_the_run_and_say_how_to_go_on() {
+    let arguments = [&TINY[..], &SHORT[..6]].concat();
+    let whole = tempdir().unwrap();
+    assert!(duia(whole.path(), &arguments).status.success());
+    for (name, moment) in [("-INT", "side by side"), ("-TERM", "Scoring the whole test set")] {
+        let folder = tempdir().unwrap();
+        let (child, _) = begun(folder.path(), &arguments, |line| line.contains(moment));
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(130), "{said}");
+        assert!(said.contains("all of it is in run/checkpoints/step-") && said.contains("duia train --resume run"), "{said}");
+        let [file] = &checkpoints(&folder.path().join("run"))[..] else { panic!("one checkpoint") };
+        refused(&folder, &arguments, &["stopped on its way", "duia train --resume run"]);
+        refused(&folder, &["train", "--resume", "run", "--seed", "8"], &["of another configuration: seed is 7 there and 8 here"]);
+        // The same settings once more are no other ones, and a file of the folder is as good as the folder.
+        let again = [&TINY[2..], &["--set", "rows=60000", "--resume", file.to_str().unwrap()]].concat();
+        let output = duia(folder.path(), &again);
+        assert!(output.status.success() && text(&output.stderr).contains("Going on with"), "{}", text(&output.stderr));
+        assert_eq!(results(folder.path()), results(whole.path()), "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_an_older_one() {
+    let folder = tempdir().unwrap();
+    let arguments = [&TINY[..], &SHORT, &["--keep", "3"]].concat();
+    let (mut child, _) = begun(folder.path(), &arguments, |line| line.contains("Saved at step 30"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let run = folder.path().join("run");
+    let kept: Vec<_> =
+        checkpoints(&run).into_iter().filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("step-")).collect();
+    assert!((3..=4).contains(&kept.len()), "{kept:?}");
+    let newest = kept.last().unwrap();
+    let mut bytes = fs::read(newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(newest, &bytes).unwrap();
+    let output = duia(folder.path(), ["train", "--resume", "run", "--checkpoint-every", "never"]);
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("damaged: its checksum is") && said.contains("an older one that is whole"), "{said}");
+
+    fs::write(run.join("unfinished.txt"), "").unwrap();
+    kept.iter().filter(|path| path.exists()).for_each(|path| fs::write(path, &bytes[..1000]).unwrap());
+    refused(&folder, &["train", "--resume", "run"], &["cannot be used: the checkpoint is damaged", "Begin a new run"]);
+    fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    refused(&folder, &["train", "--resume", "run"], &["it holds no checkpoint", "begin a new run"]);
+    refused(&folder, &["train", "--resume", "nowhere"], &["there is no such folder"]);
+    refused(&folder, &["train", "--resume", "weights/ple.safetensors"], &["does not lie in the folder of a run"]);
+    refused(&folder, &["train", "--checkpoint-every", "3 days"], &["neither a number of steps"]);
+}
+
+/// A file may have no more than so many bytes here, as where a disk is full; then there is a file where the folder should be.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_ends_no_training_and_takes_no_checkpoint_away() {
+    let folder = tempdir().unwrap();
+    let arguments = [&TINY[..], &["--out", "run", "--checkpoint-every", "20"]].concat();
+    let full = r#"trap "" XFSZ; ulimit -f 200; exec "$0" "$@""#;
+    let mut shell = std::process::Command::new("sh");
+    let output = shell.args(["-c", full, env!("CARGO_BIN_EXE_duia")]).args(&arguments).current_dir(folder.path()).output().unwrap();
+    let said = text(&output.stderr);
+    assert!(said.contains("step-000000020.safetensors could not be written: ") && said.contains("training goes on"), "{said}");
+    assert!(output.status.success() && checkpoints(&folder.path().join("run")).is_empty(), "{said}");
+
+    let arguments = [&TINY[..], &["--set", "rows=2000000", "--out", "other", "--checkpoint-every", "20"]].concat();
+    let (child, _) = begun(folder.path(), &arguments, |line| line.contains("Saved at step 20"));
+    let saved = folder.path().join("other/checkpoints");
+    fs::rename(&saved, folder.path().join("other/saved")).unwrap();
+    fs::write(&saved, "").unwrap();
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
 }
 
 /// A pipe that never ends: there is nothing to keep yet.

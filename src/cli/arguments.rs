@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use duia::variants::Variant;
 
 use super::bench::arguments::Bench;
+use super::checkpoints::Every;
 use super::choices::{DEFAULT_SAMPLE, Device, models_help};
 use super::evidence::arguments::{Ablate, Simulate, Sweep};
 use super::form::Form;
@@ -32,7 +33,8 @@ pub struct Arguments {
 pub enum Command {
     /// What happens in one run? Trains the configuration's models once, side by side (the same as no command).
     ///
-    /// Ctrl-C ends training early and tests what was learned so far; a second one skips the test. Nothing that was learned is lost.
+    /// Ctrl-C saves the run and says how to go on with it; once more ends it at once. With --test-on-interrupt it ends training early
+    /// and tests what was learned until then. Nothing that was learned is lost.
     #[command(after_help = models_help())]
     Train(Train),
     /// Which part of DUIA helps whom? Compares all models over several seeds: Tables 2, 4 and 5 of the paper.
@@ -67,7 +69,7 @@ pub enum Command {
     Config(Settings),
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Train {
     /// UserBehavior.csv (a .gz of it too, or `-` for a pipe), your own file with --columns or --schema, or a sample (.bin) that
     /// `duia sample` wrote. Without it: the synthetic stream.
@@ -77,9 +79,22 @@ pub struct Train {
     pub form: Form,
     #[command(flatten)]
     pub settings: Settings,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value_t = Device::Auto)]
-    pub device: Device,
+    /// Where to compute. Without it: the best device there is.
+    #[arg(long, value_enum)]
+    pub device: Option<Device>,
+    /// Go on with a run that was stopped or killed: the folder of the run, or one of its checkpoints. The configuration and the rows
+    /// are those that it began with.
+    #[arg(long, value_name = "RUN_FOLDER", conflicts_with_all = ["out", "weights_in"])]
+    pub resume: Option<PathBuf>,
+    /// How often all of the run is saved in its folder: steps (500), a time (90s, 10m, 2h), or `never`.
+    #[arg(long, value_name = "STEPS|TIME", default_value = "10m")]
+    pub checkpoint_every: Every,
+    /// How many checkpoints stay: the last ones. The best one by the probe set's AUC stays beside them.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep: u16,
+    /// Let the first Ctrl-C in training test what was learned until then, rather than save it to go on from.
+    #[arg(long)]
+    pub test_on_interrupt: bool,
     /// Folder for the report, the series and the plots; it must be new or empty. Without it: `runs/<date-time>-<preset>-seed<N>`.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
@@ -164,7 +179,7 @@ mod tests {
     fn the_command_line_is_consistent_and_train_is_the_default() {
         Arguments::command().debug_assert();
         let bare = Arguments::parse_from(["duia", "--device", "cpu", "--quiet"]);
-        assert!(bare.command.is_none() && bare.train.quiet && bare.train.device == Device::Cpu);
+        assert!(bare.command.is_none() && bare.train.quiet && bare.train.device == Some(Device::Cpu));
         assert!(Arguments::try_parse_from(["duia", "sample"]).is_err());
     }
 }

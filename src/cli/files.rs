@@ -1,11 +1,13 @@
 //! Files that are whole or not there, and run folders that are never written over.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::checkpoints::{self, has_any};
 use super::refusal::Refusal;
 
 /// Writes a file beside its place and renames it, so that a kill leaves the old file or none.
@@ -27,7 +29,7 @@ impl Whole {
     pub fn create(path: &Path) -> io::Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        Ok(Self { file: readable(&mut tempfile::Builder::new()).tempfile_in(folder)?, path: path.to_owned() })
+        Ok(Self { file: temporary().tempfile_in(folder)?, path: path.to_owned() })
     }
 
     /// Where to write.
@@ -49,14 +51,13 @@ impl Whole {
 }
 
 /// Temporary files are private by default; these become results, with the rights that any new file gets.
-#[cfg(unix)]
-fn readable<'a, 'b, 'c>(builder: &'a mut tempfile::Builder<'b, 'c>) -> &'a mut tempfile::Builder<'b, 'c> {
-    use std::os::unix::fs::PermissionsExt;
-    builder.permissions(fs::Permissions::from_mode(0o666))
-}
-
-#[cfg(not(unix))]
-fn readable<'a, 'b, 'c>(builder: &'a mut tempfile::Builder<'b, 'c>) -> &'a mut tempfile::Builder<'b, 'c> {
+pub fn temporary<'a, 'b>() -> tempfile::Builder<'a, 'b> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
     builder
 }
 
@@ -92,9 +93,22 @@ impl RunFolder {
     fn create_at(path: &Path) -> Result<Self, Refusal> {
         fs::create_dir_all(path).map_err(|error| Refusal::unwritable(path, error))?;
         let mut entries = fs::read_dir(path).map_err(|error| Refusal::unwritable(path, error))?;
-        if entries.any(|entry| !entry.is_ok_and(|entry| entry.file_name() == UNFINISHED)) {
+        let is_nothing = |name: &OsStr| name == UNFINISHED || (name == checkpoints::FOLDER && !has_any(path));
+        if entries.any(|entry| !entry.is_ok_and(|entry| is_nothing(&entry.file_name()))) {
+            if path.join(UNFINISHED).exists() && has_any(path) {
+                let next = format!("Go on with it: `duia train --resume {}`, or choose another place with --out", path.display());
+                return Err(Refusal::input(format!("{} holds a run that was stopped on its way", path.display()), next));
+            }
             let holds = if path.join(UNFINISHED).exists() { "what a run left that did not end" } else { "files already" };
             return Err(Refusal::unwritable(path, format!("it holds {holds}, and no run is written over")));
+        }
+        Self::marked(path.to_owned(), None)
+    }
+
+    /// The folder of a run that was stopped on its way, to go on with it.
+    pub fn reopen(path: &Path) -> Result<Self, Refusal> {
+        if !path.join(UNFINISHED).exists() {
+            return Err(Refusal::file(path, "the run in it has ended", "Its tables and weights are there; begin a new run"));
         }
         Self::marked(path.to_owned(), None)
     }

@@ -19,7 +19,7 @@ use super::rows::name;
 const INSPECT: &str = "Start from what `duia inspect` writes";
 
 /// Options of a file that has not the form of UserBehavior.csv.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Form {
     /// What the columns mean, as `duia inspect` wrote it.
     #[arg(long, value_name = "FILE.json", conflicts_with = "columns")]

@@ -1,4 +1,5 @@
-//! Ctrl-C, and SIGTERM and SIGHUP like it: each ends the stage under way, and nothing that was learned is lost.
+//! Ctrl-C, and SIGTERM and SIGHUP like it: the first one saves the run, to go on from, and the second ends the program at once. With
+//! `--test-on-interrupt` each ends the stage under way instead. Nothing that was learned is lost.
 
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -32,15 +33,27 @@ enum Wanted {
     Test,
     /// No test either: what there is.
     Files,
+    /// No test and no files but a checkpoint, to go on from.
+    Checkpoint,
     /// Not even that.
     Nothing,
 }
 
-/// What an interruption in a phase leaves wanted, and what is said about it.
-fn answer(phase: Phase, wanted: Wanted) -> (Wanted, &'static str) {
-    const AT_ONCE: &str = "Ended at once.";
+const ALL_WANTED: [Wanted; 5] = [Wanted::All, Wanted::Test, Wanted::Files, Wanted::Checkpoint, Wanted::Nothing];
+
+/// What an interruption in a phase leaves wanted, and what is said about it. `tests` is whether the first one in training begins the
+/// test of what was learned; else all is saved, to go on from.
+fn answer(phase: Phase, wanted: Wanted, tests: bool) -> (Wanted, &'static str) {
     match (phase, wanted) {
         (Phase::Preparing, _) => (Wanted::Nothing, "Ended before training began: there is nothing to keep."),
+        (_, Wanted::Files | Wanted::Checkpoint | Wanted::Nothing) => (Wanted::Nothing, "Ended at once."),
+        (Phase::Writing, _) => (Wanted::Files, "The files are being written. Ctrl-C once more ends the program at once."),
+        (Phase::Training, Wanted::All) if !tests => {
+            (Wanted::Checkpoint, "Training ends with this step, and all of it is saved. Ctrl-C once more ends the program at once.")
+        }
+        (Phase::Testing, Wanted::All) if !tests => {
+            (Wanted::Checkpoint, "The test ends here, and what was learned is saved. Ctrl-C once more ends the program at once.")
+        }
         (Phase::Training, Wanted::All) => {
             (Wanted::Test, "Training ends with this step; then what was learned is kept and tested. Ctrl-C once more leaves the test out.")
         }
@@ -49,10 +62,6 @@ fn answer(phase: Phase, wanted: Wanted) -> (Wanted, &'static str) {
             Wanted::Files,
             "The test ends here; what was learned and measured until now is written. Ctrl-C once more ends the program at once.",
         ),
-        (Phase::Writing, Wanted::All | Wanted::Test) => {
-            (Wanted::Files, "The files are being written. Ctrl-C once more ends the program at once.")
-        }
-        (_, Wanted::Files | Wanted::Nothing) => (Wanted::Nothing, AT_ONCE),
     }
 }
 
@@ -63,15 +72,17 @@ pub struct Interruption(Arc<Shared>);
 struct Shared {
     phase: AtomicU8,
     wanted: AtomicU8,
+    tests: bool,
     folder: Mutex<Option<Arc<RunFolder>>>,
 }
 
 impl Interruption {
-    /// Listens from now on.
-    pub fn listen() -> Self {
+    /// Listens from now on. With `tests` the first one in training begins the test.
+    pub fn listen(tests: bool) -> Self {
         let shared = Arc::new(Shared {
             phase: AtomicU8::new(Phase::Preparing as u8),
             wanted: AtomicU8::new(Wanted::All as u8),
+            tests,
             folder: Mutex::new(None),
         });
         let heard = shared.clone();
@@ -100,6 +111,11 @@ impl Interruption {
         self.enter(Phase::Writing);
     }
 
+    /// Whether the run is to end with a checkpoint.
+    pub fn stops(&self) -> bool {
+        self.0.wanted() == Wanted::Checkpoint
+    }
+
     /// Whether training is to end.
     pub fn ends_training(&self) -> bool {
         self.0.wanted() > Wanted::All
@@ -126,16 +142,11 @@ impl Shared {
     }
 
     fn wanted(&self) -> Wanted {
-        match self.wanted.load(SeqCst) {
-            0 => Wanted::All,
-            1 => Wanted::Test,
-            2 => Wanted::Files,
-            _ => Wanted::Nothing,
-        }
+        ALL_WANTED.into_iter().find(|&wanted| wanted as u8 == self.wanted.load(SeqCst)).unwrap_or(Wanted::Nothing)
     }
 
     fn hear(&self) {
-        let (wanted, said) = answer(self.phase(), self.wanted());
+        let (wanted, said) = answer(self.phase(), self.wanted(), self.tests);
         self.wanted.store(wanted as u8, SeqCst);
         warn(said);
         if wanted == Wanted::Nothing {
@@ -153,7 +164,7 @@ mod tests {
 
     #[test]
     fn each_interruption_ends_the_stage_under_way() {
-        let from = |phase, wanted| answer(phase, wanted).0;
+        let from = |phase, wanted| answer(phase, wanted, true).0;
         assert_eq!(from(Phase::Preparing, Wanted::All), Wanted::Nothing);
         assert_eq!(from(Phase::Training, Wanted::All), Wanted::Test);
         assert_eq!(from(Phase::Training, Wanted::Test), Wanted::Files);
@@ -163,5 +174,15 @@ mod tests {
         for phase in [Phase::Training, Phase::Testing, Phase::Writing] {
             assert_eq!(from(phase, Wanted::Files), Wanted::Nothing);
         }
+    }
+    #[test]
+    fn the_first_interruption_saves_and_the_second_ends_at_once() {
+        let from = |phase, wanted| answer(phase, wanted, false).0;
+        assert_eq!(from(Phase::Preparing, Wanted::All), Wanted::Nothing);
+        for phase in [Phase::Training, Phase::Testing] {
+            assert_eq!(from(phase, Wanted::All), Wanted::Checkpoint);
+            assert_eq!(from(phase, Wanted::Checkpoint), Wanted::Nothing);
+        }
+        assert_eq!(from(Phase::Writing, Wanted::All), Wanted::Files);
     }
 }

@@ -31,6 +31,8 @@ pub struct Record {
     pub clusters: Vec<ClusterHealth>,
     pub failure: Option<Failure>,
     pub series: Series,
+    /// The steps after which it went on from a checkpoint.
+    pub resumed_at: Vec<u64>,
 }
 
 impl Record {

@@ -37,6 +37,9 @@ pub enum Refusal {
     /// Ctrl-C or its like; what that means for what was asked for.
     #[error("{0}.")]
     Interrupted(String),
+    /// The run was interrupted. All of it is saved, and how to go on was said.
+    #[error("The run is not at its end.")]
+    Stopped,
 }
 
 impl Refusal {
@@ -60,7 +63,7 @@ impl Refusal {
         ExitCode::from(match self {
             Self::Input { .. } | Self::Data(_) | Self::Run { begun: false, .. } => 2,
             Self::Run { begun: true, .. } => 1,
-            Self::Untested | Self::Interrupted(_) => INTERRUPTED,
+            Self::Untested | Self::Stopped | Self::Interrupted(_) => INTERRUPTED,
         })
     }
 }

@@ -29,7 +29,7 @@ use super::text::{warn, whole};
 use super::unpack::{Reader, nested, of_zip, unpacked};
 
 /// What `--data` calls standard input.
-const PIPE: &str = "-";
+pub const PIPE: &str = "-";
 
 /// Rows whose sorting takes long enough to be told.
 const SLOW_TO_SORT: u64 = 1_000_000;

@@ -31,9 +31,22 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether nothing was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.preset.is_none() && self.config.is_none() && self.set.is_empty() && self.seed.is_none()
+    }
+
     /// The configuration, checked.
     pub fn resolve(&self) -> Result<Config, Refusal> {
         self.resolve_over(Config::preset)
+    }
+
+    /// What was asked for of a run of a configuration: single keys go over that one.
+    pub fn resolve_again(&self, config: &Config) -> Result<Config, Refusal> {
+        match (&self.preset, &self.config) {
+            (None, None) => self.resolve_over(|_| config.clone()),
+            _ => self.resolve(),
+        }
     }
 
     /// [`Settings::resolve`] over something else than the preset itself.

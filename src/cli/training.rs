@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use clap::Parser;
+use duia::checkpoint::run::Checkpoint;
 use duia::config::Config;
 use duia::data::Source;
 use duia::platform::block_on;
@@ -13,13 +15,17 @@ use duia::training::RunOptions;
 use duia::variants::Variant;
 use duia::wire::Failure;
 
-use super::arguments::Train;
+use super::arguments::{Arguments, Command, Train};
+use super::checkpoints::{Checkpoints, Found, Note, has_any};
+use super::choices::Device;
 use super::console::Console;
 use super::files::{RunFolder, UNFINISHED, write_whole};
+use super::form::Form;
 use super::interruption::Interruption;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::report::Report;
+use super::rows::PIPE;
 use super::settings::preset_name;
 use super::summary::summary;
 use super::text::{say, warn, whole};
@@ -27,47 +33,144 @@ use super::trace::read_weights;
 use super::{plots, rows};
 
 /// Trains, shows and writes. Where the run fails on its way, what was measured is written all the same.
-pub fn train(arguments: &Train) -> Result<(), Refusal> {
+pub fn train(asked: &Train) -> Result<(), Refusal> {
     let began = Instant::now();
-    let config = arguments.settings.resolve()?;
-    let weights_in = arguments.weights_in.as_deref().map(read_weights).transpose()?;
-    let interruption = Interruption::listen();
-    let folder = RunFolder::create(arguments.out.as_deref(), &format!("{}-seed{}", preset_name(&config), config.seed))?;
+    let interruption = Interruption::listen(asked.test_on_interrupt);
+    let Start { arguments, config, resume, note } = Start::of(asked)?;
+    let weights_in = arguments.weights_in.as_deref().filter(|_| resume.is_none()).map(read_weights).transpose()?;
+    let name = || format!("{}-seed{}", preset_name(&config), config.seed);
+    let folder = match &resume {
+        Some((run, _)) => RunFolder::reopen(run)?,
+        None => RunFolder::create(arguments.out.as_deref(), &name())?,
+    };
     let folder = Arc::new(folder);
     interruption.guard(&folder);
-    let prepared = prepare(arguments, &config, &folder).inspect_err(|_| folder.discard_if_empty());
+    let prepared = prepare(&arguments, &config, &folder).inspect_err(|_| folder.discard_if_empty());
     let (source, weights) = prepared?;
 
-    let (mut record, console, weights) = (Record::default(), RefCell::new(Console::new(arguments.quiet)), RefCell::new(weights));
-    let (is_over, skips_test) = (|| interruption.ends_training(), || interruption.ends_test());
-    let mut keep = |variant, bytes| {
+    let before = note.seconds;
+    let resumed = resume.as_ref().map(|(_, checkpoint)| checkpoint.header().step);
+    let record = Record { resumed_at: note.resumed_at.clone(), ..Record::default() };
+    let (mut record, console, weights) = (record, RefCell::new(Console::new(arguments.quiet)), RefCell::new(weights));
+    let keep = usize::from(arguments.keep);
+    let mut checkpoints = Checkpoints::new(folder.path(), arguments.checkpoint_every, keep, note, resumed, &console);
+    let (is_over, skips_test, stops) = (|| interruption.ends_training(), || interruption.ends_test(), || interruption.stops());
+    let mut keep_weights = |variant, bytes| {
         if let Err(why) = weights.borrow_mut().keep(variant, bytes) {
             console.borrow().line(&format!("{why}. It is tried once more at the end."));
         }
     };
     let options = RunOptions {
         weights_in: weights_in.as_deref(),
+        resume: resume.map(|(_, checkpoint)| checkpoint),
+        keeper: Some(&mut checkpoints),
+        stops: Some(&stops),
         is_over: Some(&is_over),
         skips_test: Some(&skips_test),
-        weights_out: Some(&mut keep),
+        weights_out: Some(&mut keep_weights),
         weights_if_over: arguments.weights_out.is_none(),
     };
-    let outcome = block_on(duia::training::run_with(config.clone(), source, arguments.device.into(), options, |event| {
+    let device = arguments.device.unwrap_or(Device::Auto).into();
+    let outcome = block_on(duia::training::run_with(config.clone(), source, device, options, |event| {
         interruption.follow(&event);
         console.borrow_mut().show(&event);
         record.take(event);
     }));
     interruption.writing();
-    console.into_inner().close();
+    console.borrow_mut().close();
     if let Err(failure) = outcome {
         record.failure = Some(failure);
     }
-    conclude(arguments, &config, &record, &folder, weights.into_inner(), began.elapsed().as_secs_f64())?;
+    if interruption.stops() && record.failure.is_none() && !record.is_tested() {
+        return stopped(&record, &folder, checkpoints.last());
+    }
+    let seconds = before + began.elapsed().as_secs_f64();
+    conclude(&arguments, &config, &record, &folder, weights.into_inner(), seconds)?;
     let begun = !record.variants.is_empty();
     match record.failure {
         Some(failure) => Err(Refusal::Run { failure, begun }),
         None if interruption.ends_test() && !record.is_tested() => Err(Refusal::Untested),
         None => Ok(()),
+    }
+}
+
+/// What a run starts from.
+struct Start {
+    /// Those of the command that began it, and over them those of the one under way.
+    arguments: Train,
+    config: Config,
+    /// The folder of a run that goes on, and its checkpoint.
+    resume: Option<(PathBuf, Checkpoint)>,
+    note: Note,
+}
+
+impl Start {
+    fn of(asked: &Train) -> Result<Self, Refusal> {
+        let command: Vec<String> = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
+        let Some(path) = &asked.resume else {
+            let folder = std::env::current_dir().unwrap_or_default();
+            let note = Note { command, folder, seconds: 0.0, resumed_at: Vec::new() };
+            return Ok(Self { arguments: asked.clone(), config: asked.settings.resolve()?, resume: None, note });
+        };
+        let Found { run, checkpoint, mut note } = Found::of(path, asked.quiet)?;
+        let header = checkpoint.header();
+        if !asked.settings.is_empty() {
+            let refused = |error| Refusal::file(path, error, "Leave the settings out");
+            header.require_config(&asked.settings.resolve_again(&header.config)?).map_err(refused)?;
+        }
+        let (step, steps) = (header.step, header.steps);
+        if !asked.quiet {
+            warn(&format!("Going on with {} after step {} of {}.", run.display(), whole(step), whole(steps)));
+        }
+        note.resumed_at.push(step);
+        let config = header.config.clone();
+        Ok(Self { arguments: gone_on_with(asked, &note)?, config, resume: Some((run, checkpoint)), note })
+    }
+}
+
+/// The arguments that began a run, and over them those that it goes on with.
+fn gone_on_with(asked: &Train, note: &Note) -> Result<Train, Refusal> {
+    let began = Arguments::try_parse_from(std::iter::once("duia").chain(note.command.iter().map(String::as_str)));
+    let began =
+        began.map_err(|_| Refusal::input("the checkpoint was begun by a command that this program does not know", "Begin a new run"))?;
+    let began = match began.command {
+        Some(Command::Train(train)) => train,
+        _ => began.train,
+    };
+    let there = |path: PathBuf| if path.as_os_str() == PIPE { path } else { note.folder.join(path) };
+    let (data, form) = match &asked.data {
+        Some(data) => (Some(data.clone()), asked.form.clone()),
+        None => (began.data.map(there), Form { schema: began.form.schema.map(there), ..began.form }),
+    };
+    if asked.data.is_none() && data.as_deref().is_some_and(|data| data.as_os_str() == PIPE) {
+        return Err(Refusal::input("the run began with rows from a pipe, which are gone", "Give them once more by --data"));
+    }
+    Ok(Train {
+        data,
+        form,
+        device: asked.device.or(began.device),
+        weights_in: began.weights_in,
+        weights_out: asked.weights_out.clone().or(began.weights_out.map(there)),
+        ..asked.clone()
+    })
+}
+
+/// What a person is told of a run that an interruption ended.
+fn stopped(record: &Record, folder: &RunFolder, saved: Result<PathBuf, String>) -> Result<(), Refusal> {
+    let (step, steps) = (whole(record.steps), whole(record.planned_steps));
+    match saved {
+        Ok(file) => {
+            say(&format!("Stopped after step {step} of {steps}; all of it is in {}.", file.display()));
+            say(&format!("Go on with it: duia train --resume {}", folder.path().display()));
+            Err(Refusal::Stopped)
+        }
+        Err(why) => {
+            folder.discard_if_empty();
+            let next =
+                format!("Make room; what was saved before is there, and `duia train --resume {}` goes on from it", folder.path().display());
+            let failure = Failure { what: format!("The run stopped after step {step} of {steps}, and was not saved"), detail: why, next };
+            Err(Refusal::Run { failure, begun: true })
+        }
     }
 }
 
@@ -111,7 +214,13 @@ fn conclude(
     // Last: a folder with a report and without the mark of an unfinished run is whole.
     let report = Report::new(record, config, &command, seconds).starting_from(arguments.weights_in.as_deref());
     files.write("report.json", report.to_json().map_err(|error| error.to_string()));
+    // A run that failed on its way may go on from its last checkpoint.
+    let goes_on = record.failure.is_some() && has_any(folder.path());
+    if goes_on {
+        say(&format!("Go on from the last checkpoint: duia train --resume {}", folder.path().display()));
+    }
     if files.failed.is_empty()
+        && !goes_on
         && let Err(refusal) = folder.finish()
     {
         files.failed.push(refusal.to_string());

@@ -209,6 +209,16 @@ impl Dataset {
         }
     }
 
+    /// Which rows these are, whatever they are called and wherever they came from.
+    pub fn fingerprint(&self) -> String {
+        let Vocabulary { users, items, categories } = self.inner.vocabulary;
+        let (rows, fields) = (self.inner.index.rows(), self.inner.source.profile_fields());
+        let profile_of = |user: u32| (0..fields).map(move |field| self.inner.source.profile(user, field).unwrap_or(NO_ROW));
+        let profiles: Vec<u32> = (0..if fields > 0 { users } else { 0 }).flat_map(profile_of).collect();
+        let sum = crc32c::crc32c_append(self.inner.index.checksum(), bytemuck::cast_slice(&profiles));
+        format!("{rows} rows, {users} users, {items} items, {categories} categories, sum {sum:08x}")
+    }
+
     /// How many of each id there are.
     pub fn vocabulary(&self) -> Vocabulary {
         self.inner.vocabulary

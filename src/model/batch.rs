@@ -292,6 +292,11 @@ pub struct Loader {
 }
 
 impl Loader {
+    /// Goes on after so many batches: what is drawn for one depends on how many came before.
+    pub(crate) fn go_on_after(&mut self, batches: u64) {
+        self.batches = batches;
+    }
+
     /// A loader for models with such views.
     pub fn new(layout: Layout, wanted: impl Iterator<Item = Option<&'static View>>, config: &Config, device: &Device) -> Self {
         let mut views: Vec<Option<&'static View>> = Vec::new();

@@ -247,7 +247,8 @@ pub trait Component: Any + Send {
         None
     }
 
-    /// Names the tensors of its memories.
+    /// Names the tensors of its memories, and where the gathering is [of a run](Gathering::is_of_run) whatever else its next step
+    /// depends on.
     fn gather(&self, _prefix: &str, _into: &mut Gathering) {}
 
     /// Puts back what [`Component::gather`] named.
@@ -288,6 +289,8 @@ pub struct Restoring<'a> {
     pub device: &'a Device,
     /// The step of the run under way, from which clocks count.
     pub step: u64,
+    /// Whether the state is of this run, which goes on as if it had never stopped; else only of weights from which another begins.
+    pub of_run: bool,
 }
 
 impl Restoring<'_> {

@@ -1,13 +1,16 @@
 //! The comparison: several variants on the same batches, with the same negatives and the same seed, and the events that tell
 //! a watcher how they fare. It knows neither page nor terminal.
 
+pub(super) mod saving;
+
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use web_time::{Duration, Instant};
 
 use super::TrainError;
-use super::device::{self, Watch};
+use super::device::Watch;
 use super::evaluation::Test;
 use super::learner::{Learner, Upkeep};
 use super::losses::AskedLosses;
@@ -24,14 +27,14 @@ use crate::model::components::loss_terms;
 use crate::model::layers::ghca::Reseeded;
 use crate::variants::{Rule, Variant, trained};
 use crate::view::{Portrait, Sitting, Snapshot};
-use crate::wire::{DeviceChoice, Event, Failure, Stage, State};
+use crate::wire::{Event, Stage, State};
 use crate::{checkpoint, platform};
 
 /// Test batches scored before the thread is given up once and their figures are read.
 const TEST_CHUNK: usize = 16;
 
 /// Time between two words on how far training or a test is.
-const TELL_EVERY: Duration = Duration::from_millis(200);
+pub(super) const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// Threads that build training batches while the device works.
 const BATCHES_AHEAD: usize = 1;
@@ -59,6 +62,8 @@ pub struct Comparison {
     steps: u64,
     /// The last step whose losses were told; 0 before the first.
     losses_told: u64,
+    /// Of the rows, once a checkpoint wants it.
+    fingerprint: OnceCell<String>,
 }
 
 impl Comparison {
@@ -90,6 +95,7 @@ impl Comparison {
             pace: Pace::default(),
             step: 0,
             losses_told: 0,
+            fingerprint: OnceCell::new(),
             watch,
             dataset,
             config,
@@ -154,6 +160,11 @@ impl Comparison {
             all.push((ranker.variant(), checkpoint::to_bytes(&ranker.state(&name).await?)?));
         }
         Ok(all)
+    }
+
+    /// Steps of training that were done, and all that there are.
+    pub fn steps(&self) -> [u64; 2] {
+        [self.step, self.steps]
     }
 
     /// Where the run stands: cheap, no read-back.
@@ -349,86 +360,6 @@ fn require_clusters(config: &Config, dataset: &Dataset) -> Result<(), ConfigErro
     if config.warm_up >= steps.max(1) && config.variants.0.iter().any(has_clusters) {
         let wanted = format!("less than the {steps} steps of this run, or 0 for the rule: clusters begin after it");
         return Err(ConfigError::new("warm_up", config.warm_up, wanted));
-    }
-    Ok(())
-}
-
-/// Opens a device, compares all variants over a source to the end and tells `sink` everything.
-///
-/// # Errors
-/// A sentence for a person: what happened, the detail, what to do next.
-pub async fn run(config: Config, source: Arc<dyn Source>, choice: DeviceChoice, sink: impl FnMut(Event)) -> Result<(), Failure> {
-    run_with(config, source, choice, RunOptions::default(), sink).await
-}
-
-/// What a run starts from, what may end it early, and what it leaves.
-#[derive(Default)]
-pub struct RunOptions<'a> {
-    /// The bytes of weights that their variant starts from.
-    pub weights_in: Option<&'a [u8]>,
-    /// Looked at after each step: where it is true training ends and what was learned is tested.
-    pub is_over: Option<&'a dyn Fn() -> bool>,
-    /// Looked at all through the tests: where it is true they end, and what is not scored by then has no score.
-    pub skips_test: Option<&'a dyn Fn() -> bool>,
-    /// Takes the weights of every trained variant at the end of training, before the tests: a streaming test trains on.
-    pub weights_out: Option<&'a mut dyn FnMut(Variant, Vec<u8>)>,
-    /// Whether `weights_out` only takes those of a run that is ended early, in training or in the test of the whole test set:
-    /// where nobody asked for weights, what was learned is still not to be lost.
-    pub weights_if_over: bool,
-}
-
-/// [`run`], with [`RunOptions`].
-///
-/// # Errors
-/// A sentence for a person: what happened, the detail, what to do next.
-pub async fn run_with(
-    config: Config,
-    source: Arc<dyn Source>,
-    choice: DeviceChoice,
-    options: RunOptions<'_>,
-    mut sink: impl FnMut(Event),
-) -> Result<(), Failure> {
-    run_to_end(config, source, choice, options, &mut sink).await.map_err(|error| Failure::from(&error))
-}
-
-async fn run_to_end(
-    config: Config,
-    source: Arc<dyn Source>,
-    choice: DeviceChoice,
-    options: RunOptions<'_>,
-    sink: &mut dyn FnMut(Event),
-) -> Result<(), TrainError> {
-    config.validate()?;
-    // Before the device: its self-test takes steps of the run's own widths.
-    footprint::require(&config, Shape::of(&*source), platform::available_memory())?;
-    let opened = device::open(choice, &config, sink).await?;
-    sink(Event::Device(opened.report));
-    sink(Event::Stage(Stage::Data));
-    let mut comparison = Comparison::new(config, source, &opened.device, opened.watch, sink)?;
-    if let Some(bytes) = options.weights_in {
-        comparison.load(bytes)?;
-    }
-    comparison.introduce(sink);
-    sink(Event::State(State::Playing));
-    let (mut told, mut is_over) = (Instant::now(), false);
-    while comparison.step(sink).await? {
-        is_over = options.is_over.is_some_and(|is_over| is_over());
-        if is_over {
-            break;
-        }
-        if told.elapsed() > TELL_EVERY {
-            sink(comparison.progress());
-            told = Instant::now();
-        }
-    }
-    sink(comparison.progress());
-    let (mut keep, asked) = (options.weights_out, !options.weights_if_over || is_over);
-    if let Some(keep) = keep.as_mut().filter(|_| asked) {
-        comparison.weights().await?.into_iter().for_each(|(variant, bytes)| keep(variant, bytes));
-    }
-    let is_tested = comparison.evaluate_while(&|| !options.skips_test.is_some_and(|skips| skips()), sink).await?;
-    if let Some(keep) = keep.as_mut().filter(|_| !asked && !is_tested) {
-        comparison.weights().await?.into_iter().for_each(|(variant, bytes)| keep(variant, bytes));
     }
     Ok(())
 }

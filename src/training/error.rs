@@ -23,6 +23,9 @@ pub enum TrainError {
     /// Weights that do not fit.
     #[error(transparent)]
     Weights(#[from] CheckpointError),
+    /// A checkpoint that does not fit.
+    #[error("{0}")]
+    Checkpoint(CheckpointError),
     /// No device as asked for.
     #[error("{0}")]
     NoDevice(String),
@@ -55,6 +58,9 @@ impl From<&TrainError> for Failure {
                 return Self { what: "The rows cannot be used.".into(), detail, next };
             }
             TrainError::Weights(_) => ("The weights cannot be used.", "Take other weights, or start without any."),
+            TrainError::Checkpoint(_) => {
+                ("The run cannot go on from its checkpoint.", "Nothing was changed: the checkpoint is there as it was.")
+            }
             TrainError::Device(_) => ("The device stopped.", "Start again; choose the CPU if it happens again."),
             TrainError::NoDevice(_) => ("There is no such device here.", "Choose the CPU, or let the device be chosen automatically."),
             TrainError::Diverged { advice, .. } => ("Training diverged.", advice.as_str()),
@@ -68,7 +74,7 @@ impl From<&TrainError> for Remedy {
         match error {
             TrainError::Config(_) => Self::Defaults,
             TrainError::Data(_) => Self::UseSynthetic,
-            TrainError::Weights(_) => Self::StartAgain,
+            TrainError::Weights(_) | TrainError::Checkpoint(_) => Self::StartAgain,
             TrainError::Device(_) | TrainError::NoDevice(_) => Self::UseCpu,
             TrainError::Diverged { .. } => Self::LowerLearningRate,
         }

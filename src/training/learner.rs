@@ -8,7 +8,8 @@ use burn::tensor::Device;
 use super::TrainError;
 use super::losses::AskedLosses;
 use super::readback::{Asked, ReadBack};
-use crate::checkpoint::{CheckpointError, State};
+use crate::checkpoint::run::{self, Checkpoint, Model};
+use crate::checkpoint::{CheckpointError, Gathering, State};
 use crate::config::Config;
 use crate::data::protocol::Batch;
 use crate::data::{Side, Vocabulary};
@@ -146,6 +147,37 @@ impl Learner {
         let at = self.rankers.iter().position(|ranker| ranker.variant() == variant).ok_or_else(missing)?;
         self.rankers[at].restore(state, self.step)?;
         Ok(variant)
+    }
+
+    /// All that the next steps depend on, with its name in a checkpoint.
+    pub(crate) fn gather_run(&self) -> Gathering {
+        let mut gathering = Gathering::of_run();
+        self.rankers.iter().for_each(|ranker| ranker.gather(&run::prefix(ranker.variant()), &mut gathering));
+        gathering
+    }
+
+    /// What a checkpoint says of the rankers.
+    pub(crate) fn models(&self) -> Vec<Model> {
+        let model = |ranker: &Ranker| {
+            let (steps, pass) = ranker.course();
+            Model { variant: ranker.variant(), steps, pass, filled: ranker.filled() }
+        };
+        self.rankers.iter().map(model).collect()
+    }
+
+    /// Goes on from a checkpoint as if it had never stopped, ranker by ranker.
+    ///
+    /// # Errors
+    /// A checkpoint of other models or of other sizes: then the learner is of no more use.
+    pub(crate) fn resume(&mut self, checkpoint: &mut Checkpoint) -> Result<(), CheckpointError> {
+        for ranker in &mut self.rankers {
+            let state = checkpoint.state(ranker.variant())?;
+            let pass = checkpoint.header().models.iter().find(|model| model.variant == ranker.variant()).map_or(0, |model| model.pass);
+            ranker.resume(&state, pass)?;
+        }
+        self.step = checkpoint.header().step;
+        self.loader.go_on_after(self.step);
+        Ok(())
     }
 
     /// Losses of every ranker's last step, all in one read-back; nothing before the first step.

@@ -75,6 +75,9 @@ impl Component for Memory {
         into.floats(format!("{prefix}{name}"), self.centres());
         into.floats(format!("{prefix}{name}.hits"), self.hits());
         into.floats(format!("{prefix}{name}.mean"), self.mean());
+        if into.is_of_run() {
+            self.gather_course(&format!("{prefix}{name}"), into);
+        }
     }
 
     fn restore(&mut self, from: &Restoring<'_>) -> Result<(), CheckpointError> {
@@ -82,7 +85,7 @@ impl Component for Memory {
         let hits = from.state.floats(&format!("{name}.hits"))?.to_vec();
         let filled = from.state.description.filled[self.side() as usize];
         Memory::restore(self, from.tensor(name)?, hits, from.tensor(&format!("{name}.mean"))?, filled, from.step);
-        Ok(())
+        if from.of_run { self.resume(name, from.state) } else { Ok(()) }
     }
 
     fn due(&self, step: u64, planned: u64) -> Option<(Side, [Tensor<2>; 3])> {

@@ -10,13 +10,14 @@ use std::collections::HashMap;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, activation::log_softmax};
 
+use crate::checkpoint::{Array, CheckpointError, Gathering, Values};
 use crate::counter::{Counter, Stream};
 use crate::data::Behaviour;
 use crate::data::protocol::Batch;
 use crate::data::rows::Bags;
 use crate::metrics::Term;
 use crate::model::batch::{DeviceBatch, Layout, REQUEST_FIELDS, View, flags};
-use crate::model::component::{Component, Found, GraphLoss, Kind, Reads, Takes};
+use crate::model::component::{Component, Found, GraphLoss, Kind, Reads, Restoring, Takes};
 use crate::model::layers::dense::{Init, Mlp};
 use crate::model::layers::weights::{Parameters, Weights};
 
@@ -51,6 +52,8 @@ const TEMPERATURE: f32 = 0.1;
 const WIDTHS: [usize; 2] = [128, 64];
 /// Features that are masked: the embedded fields and the counts.
 const FEATURES: usize = REQUEST_FIELDS + 1;
+/// What the features that go together are called in a checkpoint.
+const CORRELATIONS: &str = "contrastive.partners";
 /// Keeps the cosine of a view of which nothing is left from an infinite gradient.
 const TINY: f32 = 1e-6;
 /// Logit of a pair that does not count.
@@ -84,6 +87,18 @@ impl Correlations {
             others.truncate(FEATURES / 2);
             others
         }))
+    }
+
+    /// `[FEATURES, FEATURES / 2]`
+    fn to_array(&self) -> Array {
+        let partners = self.0.iter().flatten().map(|&feature| feature as i32).collect();
+        Array { shape: vec![FEATURES, FEATURES / 2], values: Values::Integers(partners) }
+    }
+
+    /// What [`Correlations::to_array`] gave.
+    fn from_array(partners: &[i32]) -> Self {
+        let of = |seed: usize| partners.iter().skip(seed * (FEATURES / 2)).take(FEATURES / 2).map(|&feature| feature as usize);
+        Self(std::array::from_fn(|seed| of(seed).collect()))
     }
 
     /// The features that are masked in the first view: 1 where masked.
@@ -199,6 +214,20 @@ impl Component for ContrastiveLearning {
         if self.correlations.is_none() && mostly_known(batch) {
             self.correlations = Some(Correlations::new(batch));
         }
+    }
+
+    fn gather(&self, prefix: &str, into: &mut Gathering) {
+        if let Some(correlations) = self.correlations.as_ref().filter(|_| into.is_of_run()) {
+            into.host(format!("{prefix}{CORRELATIONS}"), correlations.to_array());
+        }
+    }
+
+    fn restore(&mut self, from: &Restoring<'_>) -> Result<(), CheckpointError> {
+        if from.of_run {
+            let is_there = from.state.arrays.contains_key(CORRELATIONS);
+            self.correlations = is_there.then(|| from.state.integers(CORRELATIONS).map(Correlations::from_array)).transpose()?;
+        }
+        Ok(())
     }
 
     fn losses(&self, reads: &Reads<'_>, _found: &Found, batch: &DeviceBatch) -> Vec<GraphLoss> {

@@ -19,6 +19,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 pub use self::search::Centres;
 use self::seeding::Seeds;
+use super::weights::{gather_moments, resume_moments};
+use crate::checkpoint::{Array, CheckpointError, Gathering, State, Values};
 use crate::config::{CentreStart, CentreStep, Config, Similarity};
 use crate::counter::{Counter, Stream};
 use crate::data::Side;
@@ -178,6 +180,30 @@ impl Memory {
         let hits = Tensor::from_data(TensorData::new(hits, [self.sort.levels.rows()]), &self.device);
         self.now = Centres { rows: centres, hits, mean, ..self.now.clone() };
         (self.filled, self.adam_state) = (filled, None);
+    }
+
+    /// Names what only a run that goes on needs: the clocks, and moments under [`CentreStep::Adam`].
+    pub fn gather_course(&self, name: &str, into: &mut Gathering) {
+        let Clock { last, hits: [first, second] } = &self.clock;
+        into.host(format!("{name}.clock"), Array { shape: vec![2], values: Values::Integers(last.map(|step| step as i32).to_vec()) });
+        into.host(format!("{name}.clock_hits"), Array::floats([&first[..], &second[..]].concat(), &[self.sort.levels.rows()]));
+        if let Some(state) = &self.adam_state {
+            gather_moments(name, state, into);
+        }
+    }
+
+    /// Puts back what [`Memory::gather_course`] named.
+    ///
+    /// # Errors
+    /// A tensor that is not there, or not as long.
+    pub fn resume(&mut self, name: &str, state: &State) -> Result<(), CheckpointError> {
+        let [last, hits] = ["clock", "clock_hits"].map(|part| format!("{name}.{part}"));
+        let short = |name: &str| CheckpointError::Missing { name: name.into() };
+        let last = <[i32; 2]>::try_from(state.integers(&last)?).map_err(|_| short(&last))?.map(|step| step as u64);
+        let (first, second) = state.floats(&hits)?.split_at_checked(self.sort.levels.first).ok_or_else(|| short(&hits))?;
+        self.clock = Clock { last, hits: [first.to_vec(), second.to_vec()] };
+        self.adam_state = resume_moments(name, state, &self.device)?;
+        Ok(())
     }
 
     /// One step of the centres (A4) from vectors `v` `[samples, m]` that were `assigned` before the step; only samples

@@ -1,12 +1,13 @@
 //! The dense parameters of a component, their optimizer, and their names.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
-use burn::module::Module;
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Gradients};
+use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::optim::{Adam, AdamConfig, AdamState, AdaptiveMomentumState, DynState, GradientsParams, Optimizer};
+use burn::tensor::{Device, Gradients, Tensor};
 
-use crate::checkpoint::{Gathering, State};
+use crate::checkpoint::{Array, CheckpointError, Gathering, State, Values, Visitor, for_each_parameter};
 use crate::kernels::EPSILON;
 
 /// A module in training.
@@ -14,13 +15,13 @@ pub struct Weights<M> {
     /// The field that its parameters' names begin with.
     name: &'static str,
     module: M,
-    optimizer: ModuleOptimizer,
+    optimizer: ModuleAdam,
 }
 
 impl<M: Module> Weights<M> {
     /// A module that has not trained yet.
     pub fn new(name: &'static str, module: M) -> Self {
-        Self { name, module, optimizer: adam() }
+        Self { name, module, optimizer: ModuleAdam::new() }
     }
 
     /// The module, on the autodiff graph.
@@ -45,11 +46,17 @@ pub trait Parameters {
     /// One step of Adam.
     fn step(&mut self, learning_rate: f64, gradients: GradientsParams);
 
-    /// Names every parameter, or its gradient where there are gradients.
+    /// Names every parameter, or its gradient where there are gradients; for a run that goes on its moments too.
     fn gather(&self, prefix: &str, gradients: Option<&GradientsParams>, into: &mut Gathering);
 
     /// Puts back what was gathered; what is not in the state stays. Moments begin anew.
     fn restore(&mut self, state: &State, device: &Device);
+
+    /// Puts back what was gathered for a run that goes on, moments too.
+    ///
+    /// # Errors
+    /// Moments without their count of steps, or the other way round.
+    fn resume(&mut self, state: &State, device: &Device) -> Result<(), CheckpointError>;
 
     /// Numbers, a mask's too.
     fn count(&self) -> usize;
@@ -65,16 +72,27 @@ impl<M: Module> Parameters for Weights<M> {
     }
 
     fn step(&mut self, learning_rate: f64, gradients: GradientsParams) {
-        self.module = self.optimizer.step(learning_rate, self.module.clone(), gradients);
+        let Self { module, optimizer, .. } = self;
+        self.module = module.clone().map(&mut Stepping { optimizer, learning_rate, gradients });
     }
 
     fn gather(&self, prefix: &str, gradients: Option<&GradientsParams>, into: &mut Gathering) {
         into.parameters(prefix, self.name, &self.module, gradients);
+        if into.is_of_run() && gradients.is_none() {
+            for_each_parameter(prefix, self.name, &self.module, &mut Saving { states: &self.optimizer.states, into });
+        }
     }
 
     fn restore(&mut self, state: &State, device: &Device) {
         self.module = state.parameters(self.name, self.module.clone(), &device.clone().autodiff());
-        self.optimizer = adam();
+        self.optimizer = ModuleAdam::new();
+    }
+
+    fn resume(&mut self, state: &State, device: &Device) -> Result<(), CheckpointError> {
+        self.restore(state, device);
+        let mut resuming = Resuming { state, device, states: &mut self.optimizer.states, error: None };
+        for_each_parameter("", self.name, &self.module, &mut resuming);
+        resuming.error.map_or(Ok(()), Err)
     }
 
     fn count(&self) -> usize {
@@ -82,7 +100,94 @@ impl<M: Module> Parameters for Weights<M> {
     }
 }
 
-/// The dense parameters' optimizer.
-fn adam() -> ModuleOptimizer {
-    AdamConfig::new().with_epsilon(EPSILON).init()
+/// Adam on the dense parameters of a module, with moments that can be saved.
+struct ModuleAdam {
+    adam: Adam,
+    /// Of every parameter that had a gradient.
+    states: HashMap<ParamId, DynState>,
+}
+
+impl ModuleAdam {
+    fn new() -> Self {
+        Self { adam: AdamConfig::new().with_epsilon(EPSILON).build(), states: HashMap::new() }
+    }
+}
+
+/// One step, parameter by parameter.
+struct Stepping<'a> {
+    optimizer: &'a mut ModuleAdam,
+    learning_rate: f64,
+    gradients: GradientsParams,
+}
+
+impl ModuleMapper for Stepping<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let id = param.id;
+        let Some(gradient) = self.gradients.remove::<D>(id) else { return param };
+        let ModuleAdam { adam, states } = &mut *self.optimizer;
+        let (learning_rate, before) = (self.learning_rate, states.remove(&id).map(DynState::downcast::<AdamState<D>>));
+        param.map(|parameter| {
+            let (stepped, state) = adam.step(learning_rate, parameter.inner(), gradient, before);
+            if let Some(state) = state {
+                states.insert(id, DynState::create(state, D));
+            }
+            Tensor::from_inner(stepped).require_grad()
+        })
+    }
+}
+
+/// Names of a parameter's moments, and of the number of steps that they are of.
+fn moments(parameter: &str) -> [String; 3] {
+    ["moment_1", "moment_2", "moment_steps"].map(|part| format!("{parameter}.{part}"))
+}
+
+/// The names of an Adam's moments of a tensor into a gathering.
+pub fn gather_moments<const D: usize>(parameter: &str, state: &AdamState<D>, into: &mut Gathering) {
+    let AdaptiveMomentumState { time, moment_1, moment_2, .. } = &state.momentum;
+    let [first, second, steps] = moments(parameter);
+    into.floats(first, moment_1.clone());
+    into.floats(second, moment_2.clone());
+    into.host(steps, Array { shape: vec![1], values: Values::Integers(vec![*time as i32]) });
+}
+
+/// What [`gather_moments`] named; none where there was none yet.
+///
+/// # Errors
+/// Moments without their count of steps, or the other way round.
+pub fn resume_moments<const D: usize>(parameter: &str, state: &State, device: &Device) -> Result<Option<AdamState<D>>, CheckpointError> {
+    let [first, second, steps] = moments(parameter);
+    if !state.arrays.contains_key(&steps) {
+        return Ok(None);
+    }
+    let time = state.integers(&steps)?.first().copied().unwrap_or_default() as usize;
+    Ok(Some(AdamState::new(AdaptiveMomentumState::new(time, state.tensor(&first, device)?, state.tensor(&second, device)?))))
+}
+
+struct Saving<'a> {
+    states: &'a HashMap<ParamId, DynState>,
+    into: &'a mut Gathering,
+}
+
+impl Visitor for Saving<'_> {
+    fn visit<const D: usize>(&mut self, name: String, param: &Param<Tensor<D>>) {
+        if let Some(state) = self.states.get(&param.id) {
+            gather_moments(&name, state.downcast_ref::<AdamState<D>>(), self.into);
+        }
+    }
+}
+
+struct Resuming<'a> {
+    state: &'a State,
+    device: &'a Device,
+    states: &'a mut HashMap<ParamId, DynState>,
+    error: Option<CheckpointError>,
+}
+
+impl Visitor for Resuming<'_> {
+    fn visit<const D: usize>(&mut self, name: String, param: &Param<Tensor<D>>) {
+        match resume_moments::<D>(&name, self.state, self.device) {
+            Ok(state) => self.states.extend(state.map(|state| (param.id, DynState::create(state, D)))),
+            Err(error) => self.error = Some(error),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What a ranker knows, by name, and how it is put back.
 
-use burn::tensor::ExecutionError;
+use burn::tensor::{Device, ExecutionError};
 
 use super::Ranker;
 use crate::checkpoint::{CheckpointError, Description, FORMAT, Gathering, State};
@@ -15,7 +15,7 @@ impl Ranker {
     /// # Errors
     /// A device that failed.
     pub async fn state(&self, data: &str) -> Result<State, ExecutionError> {
-        let filled = Side::BOTH.map(|side| self.memory(side).is_some_and(Memory::is_filled));
+        let filled = self.filled();
         let config = self.config.clone();
         let embeddings = Some(self.layout.embeddings());
         let (format, variant, steps) = (FORMAT, self.variant, self.steps);
@@ -23,6 +23,16 @@ impl Ranker {
         let mut gathering = Gathering::default();
         self.gather("", &mut gathering);
         Ok(State { description, arrays: gathering.read().await? })
+    }
+
+    /// Whether the user centres and the item centres are filled.
+    pub(crate) fn filled(&self) -> [bool; 2] {
+        Side::BOTH.map(|side| self.memory(side).is_some_and(Memory::is_filled))
+    }
+
+    /// Steps that were trained, and the pass of the training rows that the last one was in.
+    pub(crate) fn course(&self) -> (u64, u32) {
+        (self.steps, self.pass)
     }
 
     /// Names every tensor that a [`State`] holds.
@@ -52,23 +62,39 @@ impl Ranker {
     /// # Errors
     /// A state of another variant or of other sizes. Then nothing has changed.
     pub fn restore(&mut self, state: &State, step: u64) -> Result<(), CheckpointError> {
-        let mut expected = Gathering::default();
+        self.put_back(state, step, false)?;
+        self.is_restored = true;
+        Ok(())
+    }
+
+    /// Goes on from what [`Ranker::gather`] named for a run, in `pass` of the training rows, as if it had never stopped.
+    ///
+    /// # Errors
+    /// A state of another variant or of other sizes. Then nothing has changed.
+    pub(crate) fn resume(&mut self, state: &State, pass: u32) -> Result<(), CheckpointError> {
+        self.put_back(state, state.description.steps, true)?;
+        (self.pass, self.is_restored) = (pass, false);
+        Ok(())
+    }
+
+    fn put_back(&mut self, state: &State, step: u64, of_run: bool) -> Result<(), CheckpointError> {
+        let mut expected = if of_run { Gathering::of_run() } else { Gathering::default() };
         self.gather("", &mut expected);
         state.check(self.variant, &self.config, &expected)?;
         let device = self.device.clone();
-        self.ple.restore(state, &device);
+        put_back(&mut self.ple, state, &device, of_run)?;
         self.embeddings.restore(state.rows("embeddings", &device)?);
-        let from = Restoring { state, device: &device, step };
+        let from = Restoring { state, device: &device, step, of_run };
         for component in &mut self.components {
             if let Some(weights) = component.weights_mut() {
-                weights.restore(state, &device);
+                put_back(weights, state, &device, of_run)?;
             }
             if let Some(table) = component.table_mut() {
                 table.rows.restore(state.rows(table.name(), &device)?);
             }
             component.restore(&from)?;
         }
-        (self.steps, self.last, self.is_restored) = (state.description.steps, None, true);
+        (self.steps, self.last) = (state.description.steps, None);
         Ok(())
     }
 
@@ -77,4 +103,12 @@ impl Ranker {
         let own = self.components.iter().filter_map(|component| component.weights()).map(|weights| weights.count());
         self.ple.count() + own.sum::<usize>()
     }
+}
+
+fn put_back(weights: &mut dyn Parameters, state: &State, device: &Device, of_run: bool) -> Result<(), CheckpointError> {
+    if of_run {
+        return weights.resume(state, device);
+    }
+    weights.restore(state, device);
+    Ok(())
 }

@@ -1,0 +1,73 @@
+//! A comparison into a checkpoint and out of one.
+
+use std::io::Write;
+
+use web_time::Duration;
+
+use super::{BATCHES_AHEAD, Comparison};
+use crate::checkpoint::CheckpointError;
+use crate::checkpoint::run::{self, Checkpoint, Header, SaveError};
+use crate::metrics::{Evaluation, TestKind};
+use crate::variants::Variant;
+use crate::wire::Event;
+
+impl Comparison {
+    /// Writes a checkpoint of everything, with what was measured so far and what the shell wants to find again.
+    ///
+    /// # Errors
+    /// A place that takes no more, a device that failed.
+    pub async fn save(&self, measured: &[Event], note: &str, to: &mut dyn Write) -> Result<u64, SaveError> {
+        let (format, program) = Header::versions();
+        let header = Header {
+            format,
+            program,
+            config: self.config.clone(),
+            data: self.dataset.report().name,
+            fingerprint: self.fingerprint.get_or_init(|| self.dataset.fingerprint()).clone(),
+            step: self.step,
+            steps: self.steps,
+            pace: (self.pace.time.as_secs_f64(), self.pace.samples),
+            score: score(measured, &self.config.variants.0),
+            embeddings: self.learner.layout().embeddings(),
+            models: self.learner.models(),
+            note: note.into(),
+        };
+        run::write(&header, self.learner.gather_run(), measured, to).await
+    }
+
+    /// Goes on from a checkpoint of the same configuration and the same rows, as if it had never stopped.
+    ///
+    /// # Errors
+    /// A checkpoint of anything else: then the comparison is of no more use.
+    pub fn resume(&mut self, checkpoint: &mut Checkpoint) -> Result<(), CheckpointError> {
+        checkpoint.header().require_config(&self.config)?;
+        let expected = self.fingerprint.get_or_init(|| self.dataset.fingerprint()).clone();
+        let Header { fingerprint, step, pace: (seconds, samples), .. } = checkpoint.header().clone();
+        if fingerprint != expected {
+            return Err(CheckpointError::Rows { found: fingerprint, expected });
+        }
+        self.learner.resume(checkpoint)?;
+        self.replay = self.dataset.replay().from_step(step).ahead(BATCHES_AHEAD);
+        (self.step, self.losses_told) = (step, step);
+        self.pace.samples = samples;
+        self.pace.time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        Ok(())
+    }
+}
+
+/// Whether an event is a measurement, which a checkpoint keeps.
+pub(in crate::training) fn is_measured(event: &Event) -> bool {
+    matches!(event, Event::Losses { .. } | Event::Evaluation(_) | Event::Clusters(_) | Event::Reseeded { .. })
+}
+
+/// Mean AUC of the trained models when they were last evaluated.
+fn score(measured: &[Event], variants: &[Variant]) -> Option<f64> {
+    let last = measured.iter().rev().find_map(|event| match event {
+        Event::Evaluation(evaluation @ Evaluation { kind: TestKind::ProbeSet, .. }) => Some(evaluation),
+        _ => None,
+    })?;
+    let trained = variants.iter().zip(&last.scores).filter(|(variant, _)| variant.rule().is_none());
+    let areas: Vec<f64> = trained.map(|(_, score)| score.auc.all.value).collect();
+    let mean = areas.iter().sum::<f64>() / areas.len() as f64;
+    mean.is_finite().then_some(mean)
+}

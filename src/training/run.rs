@@ -1,0 +1,181 @@
+//! A whole run: a device, a comparison to the end of the stream, its tests, and checkpoints on the way.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use web_time::Instant;
+
+use super::comparison::{Comparison, TELL_EVERY, saving};
+use super::{TrainError, device};
+use crate::checkpoint::run::{Checkpoint, SaveError};
+use crate::config::Config;
+use crate::data::Source;
+use crate::footprint::{self, Shape};
+use crate::platform;
+use crate::variants::Variant;
+use crate::wire::{DeviceChoice, Event, Failure, Stage, State};
+
+/// Opens a device, compares all variants over a source to the end and tells `sink` everything.
+///
+/// # Errors
+/// A sentence for a person: what happened, the detail, what to do next.
+pub async fn run(config: Config, source: Arc<dyn Source>, choice: DeviceChoice, sink: impl FnMut(Event)) -> Result<(), Failure> {
+    run_with(config, source, choice, RunOptions::default(), sink).await
+}
+
+/// What a run starts from, what may end it early, and what it leaves.
+#[derive(Default)]
+pub struct RunOptions<'a> {
+    /// The bytes of weights that their variant starts from.
+    pub weights_in: Option<&'a [u8]>,
+    /// The checkpoint that the run goes on from. What was measured until then is told again.
+    pub resume: Option<Checkpoint>,
+    /// Takes checkpoints.
+    pub keeper: Option<&'a mut dyn Keeper>,
+    /// Looked at after each step and all through the tests: where it is true the run ends with a checkpoint, untested.
+    pub stops: Option<&'a dyn Fn() -> bool>,
+    /// Looked at after each step: where it is true training ends and what was learned is tested.
+    pub is_over: Option<&'a dyn Fn() -> bool>,
+    /// Looked at all through the tests: where it is true they end, and what is not scored by then has no score.
+    pub skips_test: Option<&'a dyn Fn() -> bool>,
+    /// Takes the weights of every trained variant at the end of training, before the tests: a streaming test trains on.
+    pub weights_out: Option<&'a mut dyn FnMut(Variant, Vec<u8>)>,
+    /// Whether `weights_out` only takes those of a run that is ended early, in training or in the test of the whole test set:
+    /// where nobody asked for weights, what was learned is still not to be lost.
+    pub weights_if_over: bool,
+}
+
+/// What takes the checkpoints of a run. A checkpoint that cannot be written never ends training.
+pub trait Keeper {
+    /// Whether one is wanted now.
+    fn wants(&mut self, step: u64, moment: Moment) -> bool;
+
+    /// What the shell wants to find again in the next one.
+    fn note(&self) -> String;
+
+    /// A new place for that of a step.
+    ///
+    /// # Errors
+    /// A place that cannot be written.
+    fn open(&mut self, step: u64) -> io::Result<&mut dyn Write>;
+
+    /// It was written, so many bytes, or could not be.
+    fn close(&mut self, step: u64, outcome: Result<u64, SaveError>);
+}
+
+/// When a checkpoint may be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// After a step of training.
+    Step,
+    /// After the last one, before the tests.
+    Trained,
+    /// The run ends here.
+    Stopped,
+}
+
+/// [`run`], with [`RunOptions`].
+///
+/// # Errors
+/// A sentence for a person: what happened, the detail, what to do next.
+pub async fn run_with(
+    config: Config,
+    source: Arc<dyn Source>,
+    choice: DeviceChoice,
+    options: RunOptions<'_>,
+    mut sink: impl FnMut(Event),
+) -> Result<(), Failure> {
+    run_to_end(config, source, choice, options, &mut sink).await.map_err(|error| Failure::from(&error))
+}
+
+/// What a run has measured, where checkpoints keep it, and who takes them.
+struct Saver<'a> {
+    keeper: Option<&'a mut dyn Keeper>,
+    measured: Vec<Event>,
+}
+
+impl Saver<'_> {
+    fn hear(&mut self, event: &Event) {
+        if self.keeper.is_some() && saving::is_measured(event) {
+            self.measured.push(event.clone());
+        }
+    }
+
+    async fn save(&mut self, comparison: &Comparison, moment: Moment) {
+        let Some(keeper) = &mut self.keeper else { return };
+        let [step, _] = comparison.steps();
+        if keeper.wants(step, moment) {
+            let note = keeper.note();
+            let outcome = match keeper.open(step) {
+                Ok(to) => comparison.save(&self.measured, &note, to).await,
+                Err(error) => Err(error.into()),
+            };
+            keeper.close(step, outcome);
+        }
+    }
+}
+
+async fn run_to_end(
+    config: Config,
+    source: Arc<dyn Source>,
+    choice: DeviceChoice,
+    options: RunOptions<'_>,
+    sink: &mut dyn FnMut(Event),
+) -> Result<(), TrainError> {
+    config.validate()?;
+    // Before the device: its self-test takes steps of the run's own widths.
+    footprint::require(&config, Shape::of(&*source), platform::available_memory())?;
+    let opened = device::open(choice, &config, sink).await?;
+    sink(Event::Device(opened.report));
+    sink(Event::Stage(Stage::Data));
+    let mut comparison = Comparison::new(config, source, &opened.device, opened.watch, sink)?;
+    if let Some(bytes) = options.weights_in {
+        comparison.load(bytes)?;
+    }
+    let measured = options.resume.map(|mut checkpoint| comparison.resume(&mut checkpoint).and_then(|()| checkpoint.events()));
+    let measured = measured.transpose().map_err(TrainError::Checkpoint)?.unwrap_or_default();
+    comparison.introduce(sink);
+    measured.iter().for_each(|event| sink(event.clone()));
+    let mut saver = Saver { keeper: options.keeper, measured };
+    let asks = |asked: Option<&dyn Fn() -> bool>| asked.is_some_and(|asked| asked());
+    let stops = || asks(options.stops);
+
+    sink(Event::State(State::Playing));
+    let (mut told, mut is_over, mut stopped) = (Instant::now(), false, false);
+    while comparison.step(&mut told_to(&mut saver, sink)).await? {
+        (stopped, is_over) = (stops(), asks(options.is_over));
+        if stopped || is_over {
+            break;
+        }
+        saver.save(&comparison, Moment::Step).await;
+        if told.elapsed() > TELL_EVERY {
+            sink(comparison.progress());
+            told = Instant::now();
+        }
+    }
+    sink(comparison.progress());
+    if stopped {
+        saver.save(&comparison, Moment::Stopped).await;
+        return Ok(());
+    }
+    saver.save(&comparison, Moment::Trained).await;
+    let (mut keep, asked) = (options.weights_out, !options.weights_if_over || is_over);
+    if let Some(keep) = keep.as_mut().filter(|_| asked) {
+        comparison.weights().await?.into_iter().for_each(|(variant, bytes)| keep(variant, bytes));
+    }
+    let is_tested = comparison.evaluate_while(&|| !asks(options.skips_test) && !stops(), sink).await?;
+    if !is_tested && stops() {
+        saver.save(&comparison, Moment::Stopped).await;
+    } else if let Some(keep) = keep.as_mut().filter(|_| !asked && !is_tested) {
+        comparison.weights().await?.into_iter().for_each(|(variant, bytes)| keep(variant, bytes));
+    }
+    Ok(())
+}
+
+/// Tells a sink, and the saver what it keeps.
+fn told_to<'a>(saver: &'a mut Saver<'_>, sink: &'a mut dyn FnMut(Event)) -> impl FnMut(Event) + 'a {
+    move |event| {
+        saver.hear(&event);
+        sink(event);
+    }
+}
