@@ -138,7 +138,18 @@ impl Input {
     pub fn read_own(self, schema: &Schema, quiet: bool, first: &mut Vec<Understood>) -> Result<Rows, Refusal> {
         #[cfg(feature = "parquet")]
         if let Some(path) = self.table().map(Path::to_owned) {
-            return self.watched(quiet, |_, name, watch| parquet::read_shown(|| File::open(&path), name, schema, watch, first));
+            let open = || File::open(&path);
+            let (size, rows, read) = (self.size.unwrap_or(0), parquet::rows(open, &self.name)?, self.read.clone());
+            return self.watched(quiet, |_, name, watch| {
+                let watch = &mut |progress| {
+                    if let Progress::Lines(lines) = progress {
+                        // Bytes are read in many places; rows tell how far it is.
+                        read.store((size as f64 * lines as f64 / rows.max(1) as f64) as u64, Relaxed);
+                    }
+                    watch(progress);
+                };
+                parquet::read_shown(open, name, schema, watch, first)
+            });
         }
         self.watched(quiet, |reader, name, watch| own::read_shown(reader, name, schema, watch, first))
     }

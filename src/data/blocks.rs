@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::DataError;
+use super::{DataError, shown};
 
 /// Bytes of a block, but for a line that is longer.
 const BLOCK: usize = 1 << 20;
@@ -74,6 +74,9 @@ impl<'n, R: Read> Blocks<'n, R> {
         }
         let end = self.end_of_lines(&text);
         self.is_over = read < wanted || end == 0;
+        if end == 0 && read == wanted && memchr::memchr(b'\n', &text).is_some() {
+            return Err(self.unclosed(&text));
+        }
         let is_cut = self.is_over && text.last().is_some_and(|last| *last != b'\n');
         if is_cut {
             text.push(b'\n');
@@ -92,6 +95,17 @@ impl<'n, R: Read> Blocks<'n, R> {
         match self.quoting.filter(|_| memchr::memchr(b'"', text).is_some()) {
             Some(delimiter) => end_of_records(text, delimiter),
             None => memchr::memrchr(b'\n', text).map_or(0, |at| at + 1),
+        }
+    }
+
+    /// The error of a quote that takes in all lines after it: to go on would be to lose them in silence.
+    fn unclosed(&self, text: &[u8]) -> DataError {
+        DataError::Line {
+            name: self.name.into(),
+            line: self.line,
+            problem: "a quote opens a value here that does not end within a megabyte".into(),
+            value: shown(text.split(|byte| *byte == b'\n').next().unwrap_or_default()),
+            advice: "Close the quote, or take it away".into(),
         }
     }
 
@@ -175,6 +189,15 @@ mod tests {
         let endless = b"1\n".chain(io::repeat(b'7'));
         let all: Vec<Block> = Blocks::new(endless, "rows.csv", None).map(Result::unwrap).collect();
         assert!(all.len() == 2 && all[1].is_cut && all[1].line == 2 && all[1].text.len() < 2 * BLOCK);
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_named_with_its_line() {
+        let text = format!("1,2\n3,\"4\n{}", "5,6\n".repeat(BLOCK / 2));
+        let error = Blocks::new(text.as_bytes(), "own.csv", Some(b',')).find_map(Result::err).unwrap().to_string();
+        assert!(error.starts_with("own.csv, line 2: a quote opens a value here") && error.contains("found \"3,\\\"4\""), "{error}");
+        // Where quotes mean nothing they part nothing.
+        assert!(blocks(text.as_bytes(), None).len() > 1);
     }
 
     /// Blocks end where the library ends records, whatever the quotes: parsed by blocks, the records are those of the whole.

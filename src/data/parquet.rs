@@ -3,5 +3,5 @@
 mod reader;
 mod writer;
 
-pub use reader::{columns, read, read_shown};
+pub use reader::{columns, read, read_shown, rows};
 pub use writer::Writer;

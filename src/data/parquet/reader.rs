@@ -75,6 +75,15 @@ pub fn read_shown<R: ChunkReader + 'static>(
     refusals.finish(gathered, name, "row")
 }
 
+/// Rows of a table, as it says itself.
+///
+/// # Errors
+/// [`DataError::Unreadable`] as [`read`].
+pub fn rows<R: ChunkReader + 'static>(open: impl Fn() -> io::Result<R> + Sync, name: &str) -> Result<u64, DataError> {
+    let rows = metadata(&open, name)?.file_metadata().num_rows();
+    Ok(u64::try_from(rows).unwrap_or(0))
+}
+
 /// The columns of a table that their names tell.
 ///
 /// # Errors
