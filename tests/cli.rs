@@ -450,6 +450,25 @@ fn a_signal_while_rows_are_read_ends_the_program_and_leaves_nothing_behind() {
     drop(pipe);
 }
 
+/// Ten billion rows are on their way when it comes.
+#[cfg(unix)]
+#[test]
+fn a_signal_while_rows_are_written_leaves_nothing_behind() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    let folder = tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_duia"));
+    command.current_dir(folder.path()).args(["generate", "--rows", "10000000000", "--out", "rows.csv"]).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(said.next().unwrap(), "Writing 10,000,000,000 rows to rows.csv …");
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(said.any(|line| line == "Ended as you asked; nothing was written."));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
 /// Two places are taken while the run goes on; what can be written is written, and the table comes first.
 #[cfg(unix)]
 #[test]
