@@ -119,6 +119,7 @@ describe("figures", { timeout: 4 * PATIENCE }, () => {
 
   test("a hollow circle means one thing", async () => {
     const reader = await at(`${SMALL}&autoplay=off`);
+    await reader.phase("Paused");
     const entries = await reader.page.locator(".field .legend li").evaluateAll((all) =>
       all.filter((entry) => entry.querySelector("svg.hollow circle")).map((entry) => entry.textContent.trim()),
     );
