@@ -31,9 +31,9 @@ mod graph;
 
 pub use activation::activation_unit;
 pub use attention::attend;
-pub use clusters::{Levels, Pull, centre_pull, chosen_centres, count_shared, follow, nearest, pool_centres};
+pub use clusters::{Levels, Pull, centre_pull, chosen_centres, count_shared, entries, follow, nearest, pool_centres};
 pub use dense::{linear, mean, product, scaled, sum_samples};
 pub use dots::dots;
 pub use enhancement::{fit, gated, rms_norm};
 pub use experts::{Mix, mix};
-pub use rows::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, RowRule, adam_rows, pool_rows, write_rows};
+pub use rows::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, RowRule, adam_rows, pool_rows, recall, write_rows};

@@ -8,8 +8,8 @@ use common::*;
 use duia::data::protocol::NO_ROW;
 use duia::data::rows::{Bags, RowPlanner, Segment};
 use duia::kernels::{
-    self, AdamStep, EPSILON, Levels, Mix, RowRule, activation_unit, attend, centre_pull, chosen_centres, count_shared, dots, fit, follow,
-    gated, mix, nearest, pool_centres, rms_norm, scaled, sum_samples,
+    self, AdamStep, EPSILON, Levels, Mix, RowRule, activation_unit, attend, centre_pull, chosen_centres, count_shared, dots, entries, fit,
+    follow, gated, mix, nearest, pool_centres, recall, rms_norm, scaled, sum_samples,
 };
 use duia::model::layers::table::{BehaviourTable, Ids, RowTable, Touched, integers};
 
@@ -161,6 +161,34 @@ pub async fn written_rows_follow_their_rule_and_no_other_moves(device: Device) {
     }
 }
 
+/// One memory that was never touched, one touched once and one often, and one asked for twice.
+pub async fn memories_are_recalled_the_more_the_more_often_they_were_touched(device: Device) {
+    let (m, rows, ids) = (5, 4, [2usize, 0, 3, 2, 1]);
+    let n = ids.len();
+    let mut table = numbers(94, rows * (2 * m + 1), 1.0);
+    [0.0, 1.0, 2.0, 40.0].iter().enumerate().for_each(|(row, touches)| table[row * (2 * m + 1) + 2 * m] = *touches);
+    let (own, mean, own_mean) = (numbers(95, 2 * n * m, 1.0), numbers(96, 2 * m, 1.0), numbers(97, m, 1.0));
+    let recalled = recall(
+        tensor(&table, [rows, 2 * m + 1], &device),
+        integers(ids.map(|id| id as i32).to_vec(), &device),
+        tensor(&own, [2, n, m], &device),
+        tensor(&mean, [1, 2 * m], &device),
+        tensor(&own_mean, [1, m], &device),
+    );
+    let places = (0..2 * n * m).map(|i| (i, i / m / n, i / m % n, i % m));
+    let expected: Vec<f64> = places
+        .map(|(i, level, place, k)| {
+            let row = &table[ids[place] * (2 * m + 1)..][..2 * m + 1];
+            let trust = row[2 * m] / (row[2 * m] + 1.0);
+            trust * (row[level * m + k] - mean[level * m + k]) + (1.0 - trust) * (own[i] - own_mean[k])
+        })
+        .collect();
+    assert_close(&read(recalled).await, &expected, 1e-6);
+
+    let kept = entries(integers(vec![3, 17, 0, 2, 1, 9], &device).reshape([3, 2]), Tensor::zeros([1], &device), 7.0);
+    assert_eq!(read(kept).await, [17.0, 7.0, 2.0, 7.0, 9.0, 7.0]);
+}
+
 const LEVELS: Levels = Levels { first: 4, children: 3 };
 const M: usize = 6;
 const SAMPLES: usize = 40;
@@ -250,7 +278,8 @@ pub async fn the_pull_on_a_centre_is_minus_half_the_gradient(device: Device) {
             levels,
             in_graph,
         );
-        let (towards, count, lost) = (read(pull.towards).await, read(pull.count).await, read(pull.loss).await);
+        let (towards, count) = (read(pull.towards).await, read(pull.count).await);
+        let mut losses = [0.0; 2];
         for row in 0..levels.rows() {
             let (level, own) = if row < levels.first { (0, row) } else { (1, row - levels.first) };
             let of_row = |s: &usize| clustered[*s] > 0.0 && assigned[*s][level] == own;
@@ -260,8 +289,11 @@ pub async fn the_pull_on_a_centre_is_minus_half_the_gradient(device: Device) {
             let weights = (!in_graph).then_some(fixed.as_slice());
             let expected: Vec<f64> = (0..M).map(|k| -0.5 * slope(|mu| loss(mu, &members, weights), mu, k)).collect();
             assert_close(&towards[row * M..][..M], &expected, 2e-5);
-            assert_close(&[count[row], lost[row]], &[members.len() as f64, loss(mu, &members, None)], 2e-5);
+            assert_eq!(count[row], members.len() as f64);
+            losses[level] += loss(mu, &members, None);
         }
+        assert_close(&read(pull.losses).await, &losses, 2e-5);
+        assert_eq!(read(pull.samples).await, [clustered.iter().sum::<f64>()]);
     }
 }
 
@@ -646,6 +678,7 @@ pub async fn every_kernel(device: Device) {
     padding_of_single_ids_pools_to_zeros(device.clone()).await;
     lazy_adam_is_burns_adam_where_every_row_is_touched(device.clone()).await;
     written_rows_follow_their_rule_and_no_other_moves(device.clone()).await;
+    memories_are_recalled_the_more_the_more_often_they_were_touched(device.clone()).await;
     the_nearest_centre_and_its_nearest_child(device.clone()).await;
     chosen_centres_and_the_mean_that_follows(device.clone()).await;
     the_pull_on_a_centre_is_minus_half_the_gradient(device.clone()).await;

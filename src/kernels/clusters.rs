@@ -32,10 +32,13 @@ trait ClusterKernels: Backend {
     #[fusion(dtype = centres, shape = Shape::new([2, assigned[0], centres[1]]))]
     fn chosen_centres(centres: FloatTensor<Self>, assigned: IntTensor<Self>, levels: Levels) -> FloatTensor<Self>;
 
+    #[fusion(dtype = like, shape = Shape::new([assigned[0], 2]))]
+    fn entries(assigned: IntTensor<Self>, like: FloatTensor<Self>, step: f32) -> FloatTensor<Self>;
+
     #[fusion(dtype = mean, shape = mean)]
     fn follow(mean: FloatTensor<Self>, v: FloatTensor<Self>, weights: FloatTensor<Self>, rate: f32) -> FloatTensor<Self>;
 
-    #[fusion(dtype = v, shape = Shape::new([centres[0] * (v[1] + 2)]))]
+    #[fusion(dtype = v, shape = Shape::new([pulled(*levels, v[1])]))]
     fn centre_pull(
         v: FloatTensor<Self>,
         centres: FloatTensor<Self>,
@@ -64,6 +67,11 @@ trait ClusterKernels: Backend {
     ) -> FloatTensor<Self>;
 }
 
+/// Numbers that [`centre_pull`] gives of centres `m` wide: each centre's pull, its samples, the losses of both levels, all samples.
+fn pulled(levels: Levels, m: usize) -> usize {
+    levels.rows() * (m + 1) + 3
+}
+
 /// Eq. 2 and 3: for each of `v` `[samples, m]` the most similar level-1 row of `centres` `[levels.rows(), m]` and the
 /// most similar of its children, `[samples, 2]` (the second counts children only: `children * parent + child`).
 /// `kind` is any integer tensor of the device: it says which integer type the ids take.
@@ -77,21 +85,29 @@ pub fn chosen_centres(centres: Tensor<2>, assigned: Tensor<2, Int>, levels: Leve
     Tensor::from_dispatch(Dispatch::chosen_centres(centres.into_dispatch(), assigned.into_dispatch(), levels))
 }
 
+/// Samples `assigned` to centres, `[samples, 2]` as [`nearest`] gives it, as a table keeps them: the level-2 centre and the `step`,
+/// `[samples, 2]`. `like` is any float tensor of the device: it says which type the numbers take.
+pub fn entries(assigned: Tensor<2, Int>, like: Tensor<1>, step: f32) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::entries(assigned.into_dispatch(), like.into_dispatch(), step))
+}
+
 /// A running `mean` `[1, m]`, moved by the share `rate` towards that of the vectors `v` `[samples, m]` whose weight in `weights`
 /// `[samples]` is 1 and not 0; where there are none it stays.
 pub fn follow(mean: Tensor<2>, v: Tensor<2>, weights: Tensor<1>, rate: f32) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::follow(mean.into_dispatch(), v.into_dispatch(), weights.into_dispatch(), rate))
 }
 
-/// How the samples of each centre pull it, and the loss.
+/// How the samples of each centre pull it, and the losses.
 pub struct Pull {
     /// `[levels.rows(), m]`: the sum over its samples of minus half the gradient of Eq. 4 or 5, `sigma (v - mu)` (with
     /// `sigma_in_graph` also minus half of sigma's own, `-(1/2) sigma (1 - sigma) |v - mu|^2 v`).
     pub towards: Tensor<2>,
     /// `[levels.rows()]`: the number of its samples.
     pub count: Tensor<1>,
-    /// `[levels.rows()]`: the sum of `sigma |v - mu|^2`, the loss itself.
-    pub loss: Tensor<1>,
+    /// `[2]`: Eq. 4 and Eq. 5, sums over all samples of `sigma |v - mu|^2`.
+    pub losses: Tensor<1>,
+    /// `[1]`: the number of samples that cluster.
+    pub samples: Tensor<1>,
 }
 
 /// Eq. 4 and 5 of vectors `v` `[samples, m]` and the `centres` `[levels.rows(), m]` that they are `assigned` to, `[samples, 2]`. Samples
@@ -113,11 +129,12 @@ pub fn centre_pull(
         levels,
         sigma_in_graph,
     ));
-    let [of_towards, of_count, of_loss] = [0..rows * m, rows * m..rows * (m + 1), rows * (m + 1)..rows * (m + 2)];
+    let (count, losses) = (rows * m, rows * (m + 1));
     Pull {
-        towards: flat.clone().slice([of_towards]).reshape([rows, m]),
-        count: flat.clone().slice([of_count]),
-        loss: flat.slice([of_loss]),
+        towards: flat.clone().slice([0..count]).reshape([rows, m]),
+        count: flat.clone().slice([count..losses]),
+        losses: flat.clone().slice([losses..losses + 2]),
+        samples: flat.slice([losses + 2..losses + 3]),
     }
 }
 

@@ -29,6 +29,9 @@ pub struct AdamStep {
     pub correction_2: f32,
 }
 
+/// Touches that the vectors of a memory's owner count for in [`recall`].
+pub const PRIOR_TOUCHES: f32 = 1.0;
+
 /// Decay of the first moment.
 pub const BETA_1: f32 = 0.9;
 /// Decay of the second moment.
@@ -57,6 +60,15 @@ trait RowKernels: Backend {
         positions: IntTensor<Self>,
         weights: FloatTensor<Self>,
         step: AdamStep,
+    ) -> FloatTensor<Self>;
+
+    #[fusion(dtype = own, shape = own)]
+    fn recall(
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        own: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        own_mean: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
     #[fusion(dtype = table, shape = table)]
@@ -96,6 +108,19 @@ pub fn adam_rows(
         positions.into_dispatch(),
         weights.into_dispatch(),
         step,
+    ))
+}
+
+/// What memories hold of `ids` `[n]`, `[2, n, m]`: the rows of `table` `[rows, 2 m + 1]` are two vectors and how often they were
+/// touched. The share `touches / (touches + 1)` of a row's vectors without their `mean` `[1, 2 m]`, the rest of `own` `[2, n, m]` without
+/// `own_mean` `[1, m]`.
+pub fn recall(table: Tensor<2>, ids: Tensor<1, Int>, own: Tensor<3>, mean: Tensor<2>, own_mean: Tensor<2>) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::recall(
+        table.into_dispatch(),
+        ids.into_dispatch(),
+        own.into_dispatch(),
+        mean.into_dispatch(),
+        own_mean.into_dispatch(),
     ))
 }
 

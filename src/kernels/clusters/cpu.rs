@@ -9,7 +9,7 @@ use burn::tensor::{DType, Shape, TensorData};
 use macerator::Simd;
 
 use super::super::cpu::{LANES, add_products, dims, dot, float, slices};
-use super::{ClusterKernels, Levels};
+use super::{ClusterKernels, Levels, pulled};
 
 /// Level-1 centres whose similarities grow side by side: with [`LANES`] of them the search waited for its own additions.
 const PARENTS: usize = 32;
@@ -29,6 +29,12 @@ impl ClusterKernels for Flex {
         let rows = |level: usize| assigned.chunks_exact(2).map(move |own| own[level] as usize + level * levels.first);
         let chosen = rows(0).chain(rows(1)).flat_map(|row| &centres[row * m..][..m]).copied().collect();
         float(chosen, [2, samples, m])
+    }
+
+    fn entries(assigned: IntTensor<Self>, _like: FloatTensor<Self>, step: f32) -> FloatTensor<Self> {
+        let [samples, _]: [usize; 2] = dims(&assigned);
+        slices!(i32: assigned);
+        float(assigned.chunks_exact(2).flat_map(|own| [own[1] as f32, step]).collect(), [samples, 2])
     }
 
     /// In burn's operations: the sums are its matrix product's.
@@ -52,7 +58,16 @@ impl ClusterKernels for Flex {
         let [_, m]: [usize; 2] = dims(&v);
         slices!(f32: v, centres, weights);
         slices!(i32: assigned);
-        float(centre_pull(v, centres, m, assigned, weights, levels, sigma_in_graph), [levels.rows() * (m + 2)])
+        let (mut out, losses) = centre_pull(v, centres, m, assigned, weights, levels, sigma_in_graph);
+        let sum = |values: &[f32]| {
+            let sum = Flex::float_sum(float(values.to_vec(), [values.len()]));
+            slices!(f32: sum);
+            sum[0]
+        };
+        let (of_parents, of_children) = losses.split_at(levels.first);
+        let samples = sum(&out[levels.rows() * m..][..levels.first]);
+        out.extend([sum(of_parents), sum(of_children), samples]);
+        float(out, [pulled(levels, m)])
     }
 
     fn pool_centres(
@@ -134,7 +149,7 @@ fn nearest<S: Simd>(v: &[f32], centres: &[f32], m: usize, levels: Levels, cosine
     out
 }
 
-/// See [`super::centre_pull`].
+/// See [`super::centre_pull`]; the loss of each centre beside.
 #[macerator::with_simd]
 fn centre_pull<S: Simd>(
     v: &[f32],
@@ -144,11 +159,10 @@ fn centre_pull<S: Simd>(
     weights: &[f32],
     levels: Levels,
     sigma_in_graph: bool,
-) -> Vec<f32> {
+) -> (Vec<f32>, Vec<f32>) {
     let rows = levels.rows();
-    let mut out = vec![0.0f32; rows * (m + 2)];
-    let (towards, counts_and_losses) = out.split_at_mut(rows * m);
-    let (count, loss) = counts_and_losses.split_at_mut(rows);
+    let (mut out, mut loss) = (vec![0.0f32; rows * (m + 1)], vec![0.0f32; rows]);
+    let (towards, count) = out.split_at_mut(rows * m);
     for (s, v) in v.chunks_exact(m).enumerate().filter(|(s, _)| weights[*s] > 0.0) {
         for row in [assigned[2 * s] as usize, levels.first + assigned[2 * s + 1] as usize] {
             let mu = &centres[row * m..][..m];
@@ -161,7 +175,7 @@ fn centre_pull<S: Simd>(
             loss[row] += sigma * distance;
         }
     }
-    out
+    (out, loss)
 }
 
 /// The level-2 centres that still stand for a bag's items.

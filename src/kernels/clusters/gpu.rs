@@ -5,7 +5,7 @@ use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
 use super::super::gpu::{add_lanes, dims, launch, launch_cubes, most_units, output, output_of};
-use super::{ClusterKernels, Levels};
+use super::{ClusterKernels, Levels, pulled};
 
 impl ClusterKernels for CubeBackend {
     fn nearest(v: FloatTensor<Self>, centres: FloatTensor<Self>, kind: IntTensor<Self>, levels: Levels, cosine: bool) -> IntTensor<Self> {
@@ -19,6 +19,12 @@ impl ClusterKernels for CubeBackend {
         let ([_, width], [samples, _]): ([usize; 2], [usize; 2]) = (dims(&centres), dims(&assigned));
         let out = output(&centres, [2, samples, width]);
         launch!(chosen_centres_kernel(centres, assigned) -> out; 2 * samples * width, samples, levels.first, width)
+    }
+
+    fn entries(assigned: IntTensor<Self>, like: FloatTensor<Self>, step: f32) -> FloatTensor<Self> {
+        let [samples, _]: [usize; 2] = dims(&assigned);
+        let out = output(&like, [samples, 2]);
+        launch!(entries_kernel(assigned) -> out; samples, step)
     }
 
     fn follow(mean: FloatTensor<Self>, v: FloatTensor<Self>, weights: FloatTensor<Self>, rate: f32) -> FloatTensor<Self> {
@@ -43,8 +49,10 @@ impl ClusterKernels for CubeBackend {
         let sorted = output(&v, [8 * samples]);
         let sorted = launch_cubes!(sorted_pulls_kernel(v.clone(), centres.clone(), assigned, weights) -> sorted;
             cubes, TEAM * LANES, samples, first, width, sigma_in_graph);
-        let out = output(&v, [rows * (width + 2)]);
-        launch!(centre_pull_kernel(v, centres, sorted) -> out; rows * width, samples, first, children, width)
+        let out = output(&v, [pulled(levels, width)]);
+        let lanes = most_units(&v);
+        let out = launch!(centre_pull_kernel(v, centres, sorted.clone()) -> out; rows * width, samples, first, children, width);
+        launch_cubes!(sum_pulls_kernel(sorted) -> out; 1, lanes, samples, rows * (width + 1), lanes)
     }
 
     fn pool_centres(
@@ -198,6 +206,15 @@ fn chosen_centres_kernel(
     output[ABSOLUTE_POS] = centres[centre * width + column];
 }
 
+#[cube(launch_unchecked)]
+fn entries_kernel(assigned: &Tensor<i32>, output: &mut Tensor<f32>, units: usize, step: f32) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    output[2 * ABSOLUTE_POS] = f32::cast_from(assigned[2 * ABSOLUTE_POS + 1]);
+    output[2 * ABSOLUTE_POS + 1] = step;
+}
+
 /// A cube for some components: its lanes share the samples.
 #[cube(launch_unchecked)]
 fn follow_kernel(
@@ -336,7 +353,7 @@ fn centre_pull_kernel(
     if ABSOLUTE_POS >= units {
         terminate!();
     }
-    let (row, column, rows) = (ABSOLUTE_POS / width, ABSOLUTE_POS % width, units / width);
+    let (row, column) = (ABSOLUTE_POS / width, ABSOLUTE_POS % width);
     let mut level = 0usize;
     let mut start = row * children;
     let mut end = start + children;
@@ -347,19 +364,48 @@ fn centre_pull_kernel(
     }
     let mu = centres[ABSOLUTE_POS];
     let mut towards = 0.0f32;
-    let mut loss = 0.0f32;
     let begin = place_of(sorted, samples, start);
     let end = place_of(sorted, samples, end);
     for place in begin..end {
         let x = v[usize::cast_from(sorted[place]) * width + column];
         let at = 2 * samples + 3 * (2 * place + level);
         towards += sorted[at] * (x - mu) - sorted[at + 1] * x;
-        loss += sorted[at + 2];
     }
     output[ABSOLUTE_POS] = towards;
     if column == 0 {
         output[units + row] = f32::cast_from(end - begin);
-        output[units + rows + row] = loss;
+    }
+}
+
+/// One cube: the losses of both levels and the number of samples, from number `at` of the output on.
+#[cube(launch_unchecked)]
+fn sum_pulls_kernel(sorted: &Tensor<f32>, output: &mut Tensor<f32>, samples: usize, at: usize, #[comptime] lanes: usize) {
+    let mut of_parents = Shared::<[f32]>::new_slice(lanes);
+    let mut of_children = Shared::<[f32]>::new_slice(lanes);
+    let mut counts = Shared::<[f32]>::new_slice(lanes);
+    let unit = UNIT_POS as usize;
+    let mut parents = 0.0f32;
+    let mut children = 0.0f32;
+    let mut count = 0.0f32;
+    let mut place = unit;
+    while place < samples {
+        if sorted[samples + place] < f32::new(NOWHERE as f32) {
+            parents += sorted[2 * samples + 6 * place + 2];
+            children += sorted[2 * samples + 6 * place + 5];
+            count += 1.0f32;
+        }
+        place += lanes;
+    }
+    of_parents[unit] = parents;
+    of_children[unit] = children;
+    counts[unit] = count;
+    add_lanes(&mut of_parents, 1usize, lanes);
+    add_lanes(&mut of_children, 1usize, lanes);
+    add_lanes(&mut counts, 1usize, lanes);
+    if CUBE_POS == 0 && unit == 0 {
+        output[at] = of_parents[0];
+        output[at + 1] = of_children[0];
+        output[at + 2] = counts[0];
     }
 }
 

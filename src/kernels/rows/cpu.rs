@@ -7,7 +7,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use macerator::Simd;
 
 use super::super::cpu::{dims, float, slices};
-use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, RowKernels, RowRule};
+use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, PRIOR_TOUCHES, RowKernels, RowRule};
 
 impl RowKernels for Flex {
     fn pool_rows(table: FloatTensor<Self>, ids: IntTensor<Self>, bags: Bags, width: usize) -> FloatTensor<Self> {
@@ -30,6 +30,19 @@ impl RowKernels for Flex {
         slices!(i32: plan, positions);
         adam_rows(table.storage_mut(), columns / 3, grad, plan, positions, weights, step);
         table
+    }
+
+    fn recall(
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        own: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        own_mean: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let [levels, n, m]: [usize; 3] = dims(&own);
+        slices!(f32: table, own, mean, own_mean);
+        slices!(i32: ids);
+        float(recall(table, ids, own, mean, own_mean), [levels, n, m])
     }
 
     fn write_rows(
@@ -97,6 +110,25 @@ fn adam_rows<S: Simd>(table: &mut [f32], width: usize, grad: &[f32], plan: &[i32
             *w -= step.learning_rate * (*m * step.correction_1) / ((*v * step.correction_2).sqrt() + EPSILON);
         }
     }
+}
+
+/// See [`super::recall`].
+#[macerator::with_simd]
+fn recall<S: Simd>(table: &[f32], ids: &[i32], own: &[f32], mean: &[f32], own_mean: &[f32]) -> Vec<f32> {
+    let m = own_mean.len();
+    let mut out = Vec::with_capacity(own.len());
+    for (level, (mean, own)) in mean.chunks_exact(m).zip(own.chunks_exact(ids.len() * m)).enumerate() {
+        for (&id, own) in ids.iter().zip(own.chunks_exact(m)) {
+            let row = &table[id as usize * (2 * m + 1)..][..2 * m + 1];
+            let trust = row[2 * m] / (row[2 * m] + PRIOR_TOUCHES);
+            let vectors = row[level * m..][..m].iter().zip(mean).zip(own.iter().zip(own_mean));
+            out.extend(vectors.map(|((memory, mean), (own, own_mean))| {
+                let (memory, own) = (memory - mean, own - own_mean);
+                own + (memory - own) * trust
+            }));
+        }
+    }
+    out
 }
 
 /// See [`super::write_rows`].

@@ -5,7 +5,7 @@ use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
 use super::super::gpu::{dims, launch, output, writable};
-use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, RowKernels, RowRule};
+use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, PRIOR_TOUCHES, RowKernels, RowRule};
 
 impl RowKernels for CubeBackend {
     fn pool_rows(table: FloatTensor<Self>, ids: IntTensor<Self>, bags: Bags, width: usize) -> FloatTensor<Self> {
@@ -28,6 +28,18 @@ impl RowKernels for CubeBackend {
         let AdamStep { learning_rate, correction_1, correction_2 } = step;
         launch!(adam_rows_kernel(grad, plan, positions, weights) -> writable(table);
             rows * width, learning_rate, correction_1, correction_2, width)
+    }
+
+    fn recall(
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        own: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        own_mean: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let [levels, n, width]: [usize; 3] = dims(&own);
+        let out = output(&own, [levels, n, width]);
+        launch!(recall_kernel(table, ids, own, mean, own_mean) -> out; levels * n * width, n, width)
     }
 
     fn write_rows(
@@ -124,6 +136,29 @@ fn adam_rows_kernel(
         table[at + width] = m;
         table[at + 2 * width] = v;
     }
+}
+
+#[cube(launch_unchecked)]
+fn recall_kernel(
+    table: &Tensor<f32>,
+    ids: &Tensor<i32>,
+    own: &Tensor<f32>,
+    mean: &Tensor<f32>,
+    own_mean: &Tensor<f32>,
+    output: &mut Tensor<f32>,
+    units: usize,
+    n: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let (row, column) = (ABSOLUTE_POS / width, ABSOLUTE_POS % width);
+    let (level, at) = (row / n, usize::cast_from(ids[row % n]) * (2 * width + 1));
+    let touches = table[at + 2 * width];
+    let memory = table[at + level * width + column] - mean[level * width + column];
+    let of_own = own[ABSOLUTE_POS] - own_mean[column];
+    output[ABSOLUTE_POS] = of_own + (memory - of_own) * (touches / (touches + PRIOR_TOUCHES));
 }
 
 #[cube(launch_unchecked)]

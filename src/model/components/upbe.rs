@@ -7,16 +7,13 @@ use burn::tensor::{Device, Tensor, activation::sigmoid};
 use crate::checkpoint::{CheckpointError, Gathering};
 use crate::config::{Config, MemoryStart};
 use crate::data::Side;
-use crate::kernels::{RowRule, sum_samples};
+use crate::kernels::{RowRule, recall, sum_samples};
 use crate::metrics::Term;
 use crate::model::component::{
     Adds, Building, Component, Features, Found, Kind, LEVELS, Nothing, Reads, Restoring, Step, StepLoss, Takes, Vectors,
 };
 use crate::model::layers::ghca::Centres;
 use crate::model::layers::table::{BehaviourTable, Ids, Touched};
-
-/// Touches that a memory's owner's own centres count for.
-const PRIOR_TOUCHES: f64 = 1.0;
 
 const OF_USERS: Term = Term {
     title: "Behaviour loss",
@@ -105,7 +102,7 @@ impl Behaviours {
     pub fn new(config: &Config, rows: usize, device: &Device) -> Self {
         let m = config.memory_width();
         Self {
-            table: BehaviourTable::new(Tensor::zeros([rows, 2 * m + 1], device)),
+            table: BehaviourTable::new(Tensor::<1>::zeros([rows * (2 * m + 1)], device).reshape([rows, 2 * m + 1])),
             mean: Tensor::zeros([1, 2 * m], device),
             m,
             rate: 2.0 * config.lambda,
@@ -122,11 +119,7 @@ impl Behaviours {
     /// to all, and tell that an item was never consumed. Where test items are new, "never consumed" means "positive": with a flag
     /// in its place an items' side gained .045 on 655 real users that was none.
     pub fn recall(&self, ids: &Ids, own: Tensor<3>, own_mean: Tensor<2>) -> Tensor<3> {
-        let (memory, touches) = unpack(self.table.look_up(ids), self.m);
-        let trust = (touches.clone() / (touches + PRIOR_TOUCHES)).unsqueeze_dim::<3>(0);
-        let memory = memory - self.mean.clone().reshape([2, 1, self.m]);
-        let own = own - own_mean.unsqueeze_dim(0);
-        own.clone() + (memory - own) * trust
+        recall(self.table.rows(), ids.flat(), own, self.mean.clone(), own_mean)
     }
 
     /// `[1, 2 m]`: the running mean of the memories that were touched again; zero until one was.
@@ -182,13 +175,6 @@ impl Behaviours {
         self.table.write(touched, values, open.squeeze_dim(1), RowRule::AddMean);
         sum_samples(loss).squeeze_dim::<1>(0) / updates
     }
-}
-
-/// `[n, 2 m + 1]` as `[2, n, m]` and `[n, 1]`.
-fn unpack(rows: Tensor<2>, m: usize) -> (Tensor<3>, Tensor<2>) {
-    let [n, _] = rows.dims();
-    let vectors = rows.clone().slice([0..n, 0..2 * m]).reshape([n, 2, m]).swap_dims(0, 1);
-    (vectors, rows.slice([0..n, 2 * m..2 * m + 1]))
 }
 
 /// UPBE of a side.

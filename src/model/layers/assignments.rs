@@ -4,8 +4,8 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::ghca::Reseeded;
-use super::table::{BehaviourTable, Ids, Touched, integers};
-use crate::kernels::{Levels, RowRule, count_shared};
+use super::table::{BehaviourTable, Ids, Touched, integers, rows_of};
+use crate::kernels::{Levels, RowRule, count_shared, entries};
 
 /// Numbers of a place: the centre and the step.
 pub const PLACE: usize = 2;
@@ -41,10 +41,10 @@ pub struct FrozenAssignments {
 impl Assignments {
     /// So many owners with so many places each, none given.
     pub fn new(owners: usize, places: usize, levels: Levels, device: &Device) -> Self {
-        let never = TensorData::new([0.0, NEVER].repeat(owners * places), [owners, 2 * places]);
+        let never = rows_of([0.0, NEVER].repeat(owners * places), [owners, 2 * places], device);
         let born = vec![0.0; levels.first * levels.children];
         let born_there = there(&born, device);
-        Self { table: BehaviourTable::new(Tensor::from_data(never, device)), born, born_there, places, levels, device: device.clone() }
+        Self { table: BehaviourTable::new(never), born, born_there, places, levels, device: device.clone() }
     }
 
     /// `[owners, 2 * places]`, each owner's newest place first.
@@ -68,7 +68,7 @@ impl Assignments {
     /// Gives the owners `ids` of positives (`positive` `[n]`) the centres `assigned` `[n, 2]` at `step`. Their oldest place
     /// goes. Of several positives of one owner the last counts.
     pub fn give(&mut self, ids: &Ids, touched: &Touched, assigned: Tensor<2, Int>, positive: Tensor<1>, step: u64) {
-        let newest = entries(assigned, step as f32);
+        let newest = entries(assigned, self.born_there.clone(), step as f32);
         let [n, _] = newest.dims();
         let row = if self.places == 1 {
             newest
@@ -103,18 +103,12 @@ impl Assignments {
     /// Those of all owners with one place each, `[owners, 2]`, found in one pass.
     pub fn refreshed(&self, assigned: Tensor<2, Int>) -> FrozenAssignments {
         let born = Tensor::zeros([self.born.len()], &self.device);
-        FrozenAssignments { entries: entries(assigned, 0.0), born, places: 1, levels: self.levels }
+        FrozenAssignments { entries: entries(assigned, born.clone(), 0.0), born, places: 1, levels: self.levels }
     }
 }
 
 fn there(born: &[f32], device: &Device) -> Tensor<1> {
     Tensor::from_data(TensorData::new(born.to_vec(), [born.len()]), device)
-}
-
-fn entries(assigned: Tensor<2, Int>, step: f32) -> Tensor<2> {
-    let [n, _] = assigned.dims();
-    let child = assigned.slice([0..n, 1..2]).float();
-    Tensor::cat(vec![child.clone(), child * 0.0 + step], 1)
 }
 
 impl FrozenAssignments {

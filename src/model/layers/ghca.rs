@@ -221,10 +221,9 @@ impl Memory {
         if self.is_frozen() {
             return None;
         }
-        let (first, rows) = (self.sort.levels.first, self.sort.levels.rows());
-        let Pull { towards, count, loss } =
+        let Pull { towards, count, losses, samples } =
             centre_pull(v, self.now.rows.clone(), assigned, clustered, self.sort.levels, self.config.sigma_in_graph);
-        let samples = count.clone().slice([0..first]).sum().clamp_min(1.0);
+        let samples = samples.clamp_min(1.0);
         self.now.hits = self.now.hits.clone() + count.clone();
         let rate = 2.0 * self.sort.weight;
         let batch_mean = |towards: Tensor<2>| towards * rate / samples.clone().unsqueeze_dim(1);
@@ -242,7 +241,7 @@ impl Memory {
         if let Some(gradient) = ranker {
             self.now.rows = self.now.rows.clone() - gradient * learning_rate;
         }
-        Some(Tensor::cat(vec![loss.clone().slice([0..first]).sum(), loss.slice([first..rows]).sum()], 0) / samples)
+        Some(losses / samples)
     }
 
     /// Moves the running mean towards that of the vectors `v` `[samples, m]` that clustered; where none did it stays.

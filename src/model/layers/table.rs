@@ -37,7 +37,7 @@ impl Ids {
         // NO_ROW is u32::MAX, which is -1 here: padding.
         let ids: Vec<i32> = segment.ids.iter().map(|&id| id as i32).collect();
         let shape = [ids.len() / slots, slots];
-        Self { ids: Tensor::from_data(TensorData::new(ids, shape), (device, DType::I32)), bags: segment.bags }
+        Self { ids: integers(ids, device).reshape(shape), bags: segment.bags }
     }
 
     /// One id a sample.
@@ -99,6 +99,13 @@ pub fn integers(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values, [length]), (device, DType::I32))
 }
 
+/// `values` as a table, its rows without gaps: CUDA pads those of a tensor that comes from the host in several dimensions, a row of two
+/// numbers to 256 bytes.
+pub fn rows_of(values: Vec<f32>, shape: [usize; 2], device: &Device) -> Tensor<2> {
+    let length = values.len();
+    Tensor::<1>::from_data(TensorData::new(values, [length]), device).reshape(shape)
+}
+
 /// A table with its own lazy Adam.
 pub struct RowTable {
     /// `[rows, 3 * width]`; only absent while a step writes it, which is what keeps the write in place.
@@ -119,7 +126,7 @@ impl RowTable {
                 row[..width].iter_mut().zip(first..).for_each(|(w, index)| *w = value(index));
             }
         });
-        Self { rows: Some(Tensor::from_data(TensorData::new(data, [rows, WITH_MOMENTS * width]), device)), width }
+        Self { rows: Some(rows_of(data, [rows, WITH_MOMENTS * width], device)), width }
     }
 
     fn tensor(&self) -> &Tensor<2> {
