@@ -96,7 +96,7 @@ fn train(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     let mut replay = dataset.replay();
     while let Some(batch) = replay.next_train() {
         block_on(learner.learn(Arc::new(batch)))?;
-        if learner.steps() % config.evaluate_every == 0 || learner.steps() == steps {
+        if learner.steps().is_multiple_of(config.evaluate_every) || learner.steps() == steps {
             let losses = block_on(learner.losses())?;
             let of_model = |((name, _), losses): (&(&str, &[&Kind]), &duia::metrics::Losses)| {
                 format!("{name} {:.4}", losses.get("loss_mtl").unwrap_or(f32::NAN))

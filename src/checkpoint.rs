@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::variants::Variant;
 
-/// Version of the names and shapes. A file of a later one, or of one before [`OLDEST`], is refused with a sentence.
+/// Version of the names and shapes. A file of a later one, or of one before `OLDEST`, is refused with a sentence.
 pub const FORMAT: u32 = 5;
 /// The oldest version that is read: its weights have the same names, and its metadata do not say where tables begin.
 const OLDEST: u32 = 4;

@@ -56,7 +56,7 @@ fn bad_arguments_are_refused_with_a_sentence() {
     let folder = tempdir().unwrap();
     refused(&folder, &["--no-such-option"], &["--no-such-option", "--help"]);
     refused(&folder, &["dance"], &["dance"]);
-    refused(&folder, &["train", "--preset", "huge"], &["huge", "browser, long, paper"]);
+    refused(&folder, &["train", "--preset", "huge"], &["huge", "browser, long, calibrated, paper"]);
     refused(&folder, &["--seed", "minus"], &["minus"]);
     refused(&folder, &["--set", "centers=3"], &["`centers` is not a key", "duia config"]);
     refused(&folder, &["--set", "rho"], &["--set key=value"]);

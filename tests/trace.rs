@@ -472,7 +472,7 @@ fn dense_parameters_move_by_adam() {
                 let (move_by, next) = adam(gradient, *moments, trace.config.learning_rate, step as i32 + 1);
                 (*weight, *moments) = (*weight + move_by, next);
             }
-            assert_close(&trace.after(step, &format!("{name}")).concat(), &weights, 1e-5);
+            assert_close(&trace.after(step, name).concat(), &weights, 1e-5);
         }
     }
 }
@@ -506,7 +506,7 @@ fn touched_rows_of_the_embeddings_move_by_adam_and_no_others() {
             }
         }
         for (name, after) in parts.iter().zip(&after) {
-            assert_rows(&trace.after(step, &format!("{name}")), after, 2e-5);
+            assert_rows(&trace.after(step, name), after, 2e-5);
         }
     }
 }

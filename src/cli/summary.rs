@@ -36,7 +36,7 @@ pub fn summary(record: &Record, config: &Config, seconds: f64) -> String {
     if let Some(ClusterHealth { positives, .. }) = record.clusters.first() {
         parts.push(format!(
             "Clusters over {} test positives. Hit rate: centres nearest to one. Perplexity: over the number of centres.\n\
-             Error: squared, relative to one centre. Stopped: positives without enhancement vectors, for a negative correlation.",
+             Error: squared, relative to one centre. Stopped: positives without enhancement, for a negative correlation.",
             whole(*positives)
         ));
         parts.push(clusters(&record.clusters).to_string());

@@ -18,7 +18,7 @@
 //! - *new items*: a share of the catalogue appears on the way, and cannot be chosen before.
 //! - *sessions*: a user's rows come in runs, a minute or so apart.
 //! - *newcomers* and *activity spread*: users who come on the way, and how unequal users are.
-//! - *profile*: fields of a user that tell of their group, missing more often the less active they are ([`profile`]).
+//! - *profile*: fields of a user that tell of their group, missing more often the less active they are (`generator/profile.rs`).
 //!
 //! Memory grows with users and items, never with rows. Only `libm` and IEEE arithmetic are used: a browser and a server
 //! see the same bytes.
