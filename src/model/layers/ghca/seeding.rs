@@ -5,6 +5,7 @@ use super::Observation;
 use crate::config::{Config, Similarity};
 use crate::counter::Counter;
 use crate::kernels::Levels;
+use crate::platform;
 
 /// Spread of a child around its parent where no sample of the parent was at hand (A6).
 const CHILD_SPREAD: f64 = 0.05;
@@ -129,7 +130,7 @@ impl Seeds {
 
     /// Candidates whose most similar level-1 centre is this one.
     fn members(&mut self, centre: u32) -> Vec<Vec<f32>> {
-        let parents = self.parents.take().unwrap_or_else(|| self.candidates.iter().map(|v| self.parent_of(v)).collect());
+        let parents = self.parents.take().unwrap_or_else(|| self.all_parents());
         let members = self.candidates.iter().zip(&parents).filter(|(_, parent)| **parent == centre).map(|(v, _)| v.clone()).collect();
         self.parents = Some(parents);
         members
@@ -148,7 +149,7 @@ impl Seeds {
     /// Lloyd's k-means over the candidates, from the planted parents.
     pub(super) fn settle_parents(&mut self) {
         for _ in 0..LLOYD_ROUNDS {
-            let owners: Vec<usize> = self.candidates.iter().map(|v| self.parent_of(v) as usize).collect();
+            let owners: Vec<usize> = self.all_parents().into_iter().map(|parent| parent as usize).collect();
             self.settle(0..self.levels.first, &owners);
         }
     }
@@ -175,6 +176,32 @@ impl Seeds {
         }
     }
 
+    /// The most similar level-1 centre of each candidate, to the bit as [`Self::most_similar`] finds it: centres side by side, which the
+    /// compiler can vectorise, and candidates on all cores. At Table 3's sizes one candidate after the other took most of a run on a GPU.
+    fn all_parents(&self) -> Vec<u32> {
+        let (m, is_cosine) = (self.m, self.similarity == Similarity::Cosine);
+        let rows = self.centres[..self.levels.first * m].chunks(SIDE * m);
+        let block = |rows: &[f32]| -> Block {
+            let components = |k: usize| std::array::from_fn(|lane| rows.get(lane * m + k).map_or(0.0, |b| b - self.origin[k]));
+            let components: Vec<[f32; SIDE]> = (0..m).map(components).collect();
+            let norms = summed(components.iter().map(|b| b.map(|b| b * b)));
+            let keys = norms.map(|norm| if is_cosine { (norm + 1e-12).sqrt() } else { 1.0 });
+            Block { components, keys, count: rows.len() / m }
+        };
+        let blocks: Vec<Block> = rows.map(block).collect();
+        let (origin, mut parents) = (&self.origin, vec![0; self.candidates.len()]);
+        let share = parents.len().div_ceil(platform::threads()).max(1);
+        let mut parts: Vec<(&[Vec<f32>], &mut [u32])> = self.candidates.chunks(share).zip(parents.chunks_mut(share)).collect();
+        let is_long = self.candidates.len() * self.levels.first * m > WORTH_THREADS;
+        platform::for_each(&mut parts, is_long, |(candidates, parents)| {
+            for (v, parent) in candidates.iter().zip(parents.iter_mut()) {
+                let v: Vec<f32> = v.iter().zip(origin).map(|(a, o)| a - o).collect();
+                *parent = nearest(&v, &blocks) as u32;
+            }
+        });
+        parents
+    }
+
     fn parent_of(&self, v: &[f32]) -> u32 {
         self.most_similar(v, 0..self.levels.first) as u32
     }
@@ -193,8 +220,74 @@ impl Seeds {
     }
 }
 
+/// Products below which starting threads takes longer than it saves.
+const WORTH_THREADS: usize = 1 << 20;
+/// Centres that are compared with a vector at once.
+const SIDE: usize = 16;
+
+/// Some centres without what the search takes out, component by component.
+struct Block {
+    components: Vec<[f32; SIDE]>,
+    /// What each product is divided by.
+    keys: [f32; SIDE],
+    /// How many there are; the rest is 0.
+    count: usize,
+}
+
+/// Sums side by side, each in order, as `sum` adds up one.
+fn summed(values: impl Iterator<Item = [f32; SIDE]>) -> [f32; SIDE] {
+    values.fold([-0.0; SIDE], |mut sums, values| {
+        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        sums
+    })
+}
+
+/// The most similar centre of all blocks; the first where several are.
+fn nearest(v: &[f32], blocks: &[Block]) -> usize {
+    let mut best = (f32::NEG_INFINITY, 0);
+    for (index, block) in blocks.iter().enumerate() {
+        let products = summed(v.iter().zip(&block.components).map(|(a, b)| b.map(|b| a * b)));
+        for (lane, (product, key)) in products.iter().zip(&block.keys).enumerate().take(block.count) {
+            let similarity = product / key;
+            if similarity.total_cmp(&best.0).is_gt() {
+                best = (similarity, index * SIDE + lane);
+            }
+        }
+    }
+    best.1
+}
+
 /// The mean of vectors `m` wide; zero where there are none.
 fn mean_of(vectors: &[&Vec<f32>], m: usize) -> Vec<f32> {
     let n = vectors.len().max(1) as f32;
     (0..m).map(|k| vectors.iter().map(|v| v[k]).sum::<f32>() / n).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counter::Stream;
+
+    /// Blocks of centres that are full, and a last one that is not; a tie; vectors that nothing is like.
+    #[test]
+    fn all_parents_are_those_found_one_by_one() {
+        for (first, similarity, centred) in [(3, Similarity::Cosine, true), (37, Similarity::Cosine, true), (48, Similarity::Dot, false)] {
+            let config = Config { similarity, centred, auxiliary: crate::config::Widths(vec![8, 7]), ..Config::default() };
+            let counter = Counter::new(5, Stream::Centres);
+            let levels = Levels { first, children: 1 };
+            let drawn = |lane: u64, count: usize| -> Vec<f32> { (0..count as u64).map(|i| counter.lane(lane).normal(i) as f32).collect() };
+            let mut centres = drawn(2, levels.rows() * 7);
+            centres.copy_within(0..7, (first - 1) * 7);
+            let members: Vec<u32> = (0..90).collect();
+            let mut v = drawn(3, members.len() * 7);
+            v[..7].fill(0.0);
+            v[7..14].copy_from_slice(&centres[..7]);
+            let seen = Observation { v, positive: vec![true; members.len()], members, centres, ..Observation::default() };
+            let mut seeds = Seeds::new(&seen, levels, &config, counter);
+            seeds.look_around(drawn(4, 7));
+            let one_by_one: Vec<u32> = seeds.candidates.iter().map(|v| seeds.parent_of(v)).collect();
+            assert_eq!(seeds.all_parents(), one_by_one);
+            assert!(one_by_one.iter().any(|&parent| parent > 0));
+        }
+    }
 }
