@@ -42,6 +42,8 @@ test: lint native browser
 
 lint: tools
 	cargo fmt --check
+	@# A macro declares these modules, so cargo fmt does not see them.
+	rustfmt --edition 2024 --check src/model/components/*.rs
 	cargo clippy --release --all-targets -- -D warnings
 	cargo clippy --release --no-default-features --features parquet --lib -- -D warnings
 	cargo clippy --profile web $(WEB) worker --bin worker -- -D warnings

@@ -21,8 +21,7 @@ use crate::model::component::{Component, Found, GraphLoss, Kind, Reads, Restorin
 use crate::model::layers::dense::{Init, Mlp};
 use crate::model::layers::weights::{Parameters, Weights};
 
-const LOSS: Term =
-    Term { title: "Added loss", about: "What PLE+CL or PLE+TL adds to the ranking loss.", names: &["loss_adaptation"] };
+const LOSS: Term = Term { title: "Added loss", about: "What PLE+CL or PLE+TL adds to the ranking loss.", names: &["loss_adaptation"] };
 
 /// Two views of each low-active user's whole history with dropped values.
 const VIEWS: View = View { name: "contrastive", bags: |layout| Bags { bags: 4, ..layout.whole_bags() }, ids: views };

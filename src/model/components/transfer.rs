@@ -17,8 +17,7 @@ use crate::model::component::{Adds, Component, Features, Found, GraphLoss, Kind,
 use crate::model::layers::dense::{Init, Linear, Mlp};
 use crate::model::layers::weights::{Parameters, Weights};
 
-const LOSS: Term =
-    Term { title: "Added loss", about: "What PLE+CL or PLE+TL adds to the ranking loss.", names: &["loss_adaptation"] };
+const LOSS: Term = Term { title: "Added loss", about: "What PLE+CL or PLE+TL adds to the ranking loss.", names: &["loss_adaptation"] };
 
 /// Each request's history, cut to its newest [`FEW`] and then whole.
 const VIEWS: View = View { name: "short and whole", bags: |layout| Bags { bags: 4, ..layout.whole_bags() }, ids: views };
