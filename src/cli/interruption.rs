@@ -79,12 +79,7 @@ struct Shared {
 impl Interruption {
     /// Listens from now on. With `tests` the first one in training begins the test.
     pub fn listen(tests: bool) -> Self {
-        let shared = Arc::new(Shared {
-            phase: AtomicU8::new(Phase::Preparing as u8),
-            wanted: AtomicU8::new(Wanted::All as u8),
-            tests,
-            folder: Mutex::new(None),
-        });
+        let shared = Arc::new(Shared::new(tests));
         let heard = shared.clone();
         let _ = ctrlc::set_handler(move || heard.hear());
         Self(shared)
@@ -100,7 +95,8 @@ impl Interruption {
     /// Follows a run by its events.
     pub fn follow(&self, event: &Event) {
         match event {
-            Event::State(State::Playing) => self.enter(Phase::Training),
+            // Not only when it plays: the line that training begins is shown now, and an interruption upon it must keep the run.
+            Event::Ready { .. } | Event::State(State::Playing) => self.enter(Phase::Training),
             Event::Stage(Stage::FinalTest) => self.enter(Phase::Testing),
             _ => {}
         }
@@ -132,6 +128,10 @@ impl Interruption {
 }
 
 impl Shared {
+    fn new(tests: bool) -> Self {
+        Self { phase: AtomicU8::new(Phase::Preparing as u8), wanted: AtomicU8::new(Wanted::All as u8), tests, folder: Mutex::new(None) }
+    }
+
     fn phase(&self) -> Phase {
         match self.phase.load(SeqCst) {
             0 => Phase::Preparing,
@@ -161,6 +161,14 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn training_has_begun_as_soon_as_it_is_said_to_begin() {
+        let interruption = Interruption(Arc::new(Shared::new(true)));
+        assert_eq!(interruption.0.phase(), Phase::Preparing);
+        interruption.follow(&Event::Ready { variants: Vec::new(), steps: 10, probe_positives: 16, losses: Vec::new() });
+        assert_eq!(interruption.0.phase(), Phase::Training);
+    }
 
     #[test]
     fn each_interruption_ends_the_stage_under_way() {
