@@ -154,14 +154,15 @@ impl Seeds {
         }
     }
 
-    /// The same among each parent's children.
+    /// The same among each parent's children. Parents stay where they are meanwhile, so they are looked for once.
     pub(super) fn settle_children(&mut self) {
+        let parents = self.all_parents();
         for _ in 0..LLOYD_ROUNDS {
-            let owner = |v: &Vec<f32>| {
-                let start = self.child_row(self.parent_of(v) * self.levels.children as u32);
+            let owner = |(v, parent): (&Vec<f32>, &u32)| {
+                let start = self.child_row(parent * self.levels.children as u32);
                 self.most_similar(v, start..start + self.levels.children)
             };
-            let owners: Vec<usize> = self.candidates.iter().map(owner).collect();
+            let owners: Vec<usize> = self.candidates.iter().zip(&parents).map(owner).collect();
             self.settle(self.levels.first..self.levels.rows(), &owners);
         }
     }
@@ -200,10 +201,6 @@ impl Seeds {
             }
         });
         parents
-    }
-
-    fn parent_of(&self, v: &[f32]) -> u32 {
-        self.most_similar(v, 0..self.levels.first) as u32
     }
 
     /// The most similar of some rows; the first where several are.
@@ -285,7 +282,7 @@ mod tests {
             let seen = Observation { v, positive: vec![true; members.len()], members, centres, ..Observation::default() };
             let mut seeds = Seeds::new(&seen, levels, &config, counter);
             seeds.look_around(drawn(4, 7));
-            let one_by_one: Vec<u32> = seeds.candidates.iter().map(|v| seeds.parent_of(v)).collect();
+            let one_by_one: Vec<u32> = seeds.candidates.iter().map(|v| seeds.most_similar(v, 0..first) as u32).collect();
             assert_eq!(seeds.all_parents(), one_by_one);
             assert!(one_by_one.iter().any(|&parent| parent > 0));
         }
