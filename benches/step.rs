@@ -12,7 +12,7 @@ use duia::data::generator::Generator;
 use duia::data::protocol::{Batch, Dataset};
 use duia::platform::block_on;
 use duia::training::Learner;
-use duia::variants::{Variant, trained};
+use duia::variants::{Variant, Variants, trained};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,6 +31,7 @@ struct Runner {
 
 impl Runner {
     fn new(config: &Config, variant: Variant) -> Self {
+        let config = &Config { variants: Variants(vec![variant]), ..config.clone() };
         let dataset = Dataset::open(Arc::new(Generator::new(config)), config).expect("the generator's rows fit the protocol");
         let mut replay = dataset.replay();
         let batches = std::iter::from_fn(|| replay.next_train()).take(60).map(Arc::new).collect();

@@ -20,10 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::variants::Variant;
 
-/// Version of the names and shapes. A file of a later one, or of one before `OLDEST`, is refused with a sentence.
-pub const FORMAT: u32 = 5;
-/// The oldest version that is read: its weights have the same names, and its metadata do not say where tables begin.
-const OLDEST: u32 = 4;
+/// Version of the names and shapes. A file of another version is refused with a sentence: before 6 models did not read the history by
+/// target attention.
+pub const FORMAT: u32 = 6;
 
 /// The metadata entry that makes a safetensors file one of ours.
 const ENTRY: &str = "duia";
@@ -95,9 +94,8 @@ pub struct Description {
     pub steps: u64,
     /// Whether the user centres and the item centres are filled.
     pub filled: [bool; 2],
-    /// Where each vocabulary begins in the embedding table; none in a file of format 4.
-    #[serde(default)]
-    pub embeddings: Option<EmbeddingRows>,
+    /// Where each vocabulary begins in the embedding table.
+    pub embeddings: EmbeddingRows,
 }
 
 /// Where each vocabulary begins in the embedding table. Item `i` has row `items + i`, and so on.
@@ -343,7 +341,7 @@ fn describe(entry: Option<&String>) -> Result<Description, CheckpointError> {
     let foreign = |detail: String| CheckpointError::Foreign { detail };
     let text = entry.ok_or_else(|| foreign(format!("its metadata have no `{ENTRY}`")))?;
     let Version { format } = serde_json::from_str(text).map_err(|error| foreign(error.to_string()))?;
-    if !(OLDEST..=FORMAT).contains(&format) {
+    if format != FORMAT {
         return Err(CheckpointError::Version { found: format });
     }
     serde_json::from_str(text).map_err(|error| foreign(error.to_string()))

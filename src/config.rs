@@ -153,6 +153,16 @@ pub enum ItemPopularity {
     Taobao,
 }
 
+/// How candidates look at a window of behaviours (A28).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoder {
+    /// Scaled dot-product attention with the candidate as the query.
+    Attention,
+    /// DIN's activation unit: a small network over candidate and behaviour, whose weights are not normalised.
+    Unit,
+}
+
 /// What a user's or an item's memory of positive behaviours starts as (A13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -215,13 +225,11 @@ pub struct Config {
     pub train_share: f64,
     /// How many times the training rows are gone through, in time order each time (A23 says once).
     pub passes: u32,
-    /// Behaviours of a user's history that are kept, at most 50 in the paper's protocol (A18): the window of the auxiliary
-    /// towers and of UHSE.
+    /// The window: the newest behaviours of a user that a model may read, at most 50 in the paper's protocol (A18). It is one for
+    /// all: for the ranker, for the auxiliary towers, for UHSE, for what is counted, and for what the ceiling is told.
     pub history: usize,
-    /// The newest of them that the ranker itself pools to a mean, in which what is newest drowns: on the generator PLE is best
-    /// with 1, on 655 real users with 3 (`duia sweep recent`, docs/results/notes.md). What a ranker gains that reads the whole history
-    /// beside them says the variant `ple-long`.
-    pub recent: usize,
+    /// How a ranker reads its window, and UHSE its centres (A28).
+    pub encoder: Encoder,
     /// How negatives are drawn.
     pub negatives: Negatives,
     /// Share of the users called low-active: the bottom of the training behaviours (A22).
@@ -312,8 +320,10 @@ pub struct Config {
     pub enhancement_centred: bool,
     /// Last consumers that an item keeps in DUIA for items; the paper is silent on them.
     pub consumers: usize,
-    /// Weight of the loss that PLE with CL or with TL adds.
-    pub adaptation_weight: f64,
+    /// Weight of the loss that PLE with CL adds.
+    pub contrastive_weight: f64,
+    /// Weight of the loss that PLE with TL adds.
+    pub transfer_weight: f64,
 
     /// Steps between two evaluations on the probe set.
     pub evaluate_every: u64,
@@ -365,7 +375,7 @@ impl Config {
             train_share: 0.8,
             passes: 1,
             history: 50,
-            recent: 1,
+            encoder: Encoder::Attention,
             negatives: Negatives::Uniform,
             low_active_share: 0.32,
             batch: 512,
@@ -406,7 +416,8 @@ impl Config {
             enhancement_dropout: 0.6,
             enhancement_centred: true,
             consumers: 16,
-            adaptation_weight: 0.1,
+            contrastive_weight: 0.1,
+            transfer_weight: 0.1,
             evaluate_every: 25,
             probe_set: 2_048,
             streaming_test: false,

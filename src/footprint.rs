@@ -55,6 +55,10 @@ const COPIES_OF_OUTPUT: u64 = 2;
 const COPIES_OF_VECTOR: u64 = 3;
 /// Copies of a dense parameter: itself, its gradient and both moments.
 const COPIES_OF_PARAMETER: u64 = 4;
+/// A place of a window on the host: item, category, what was done. And on the device: its ids as each part wants them, what was done,
+/// and the plan of the rows that it touches.
+const HOST_OF_SLOT: u64 = 9;
+const DEVICE_OF_SLOT: u64 = 52;
 /// Copies of a training batch: the rows', and the ids of candidates, requests and histories on the device.
 const COPIES_OF_BATCH: u64 = 3;
 
@@ -205,9 +209,9 @@ fn threads(config: &Config) -> u64 {
 /// Ids and flags of a training batch, of the probe set and of the test batches at hand.
 fn batches(config: &Config, shape: Shape) -> u64 {
     let requests = config.batch as u64 / 2;
-    let request = 8 * config.history as u64 + 100;
+    let request = HOST_OF_SLOT * config.history as u64 + 100;
     let chunk = TEST_CHUNK.min(test_rows(config, shape) / requests + 1);
-    requests * request * (COPIES_OF_BATCH + chunk) + config.probe_set as u64 * request
+    requests * (request * (COPIES_OF_BATCH + chunk) + DEVICE_OF_SLOT * config.history as u64) + config.probe_set as u64 * request
 }
 
 fn test_rows(config: &Config, shape: Shape) -> u64 {

@@ -16,6 +16,8 @@ pub enum Role {
     Ablation,
     /// Without which a gain means nothing: what costs as much and has no cluster, or has clusters without sense.
     Sanity,
+    /// A ranker that is told what none can know: what there is to win.
+    Ceiling,
     /// What no ranker can pass.
     Bound,
 }
@@ -105,36 +107,49 @@ registry! {
     Truth = "truth", "true preference", "Upper bound: what the generator of the synthetic stream knows." => {
         role: Role::Bound, rule: Some(Rule::Truth),
     }
-    Ple = "ple", "PLE", "The ranker alone, without clusters: the baseline." => {
-        role: Role::Baseline, parent: None,
+    Group = "ple-group", "PLE, told groups", "Ceiling: PLE that is told the user's planted group. Synthetic streams only." => {
+        role: Role::Ceiling, components: &["history", "told-group"],
+    }
+    GroupItems = "ple-group-items", "PLE, told both groups", "Ceiling: PLE that is told the planted groups of the user and of the item." => {
+        role: Role::Ceiling, parent: Some(Variant::Group), components: &["history", "told-group", "told-item-group"],
+    }
+    Posterior = "ple-posterior", "PLE, told odds", "Ceiling: PLE that is told what the window reveals of the user's planted group." => {
+        role: Role::Ceiling, components: &["history", "told-posterior"],
+    }
+    Ple = "ple", "PLE", "The ranker alone, without clusters, reads the history by target attention: the baseline." => {
+        role: Role::Baseline, parent: None, components: &["history"],
         paper: Paper { table_4: Some(0.8836), table_5: Some((0.7842, Some(0.8022))), table_6: None },
     }
+    Newest = "ple-newest", "PLE, newest", "Sanity: PLE that reads no more of the history than the newest behaviour." => { role: Role::Sanity }
     Contrastive = "ple-cl", "PLE+CL", "PLE with contrastive learning for low-active users, an adaptation of ours." => {
-        role: Role::Competitor, components: &["contrastive"],
+        role: Role::Competitor, components: &["history", "contrastive"],
         paper: Paper { table_4: None, table_5: Some((0.7846, None)), table_6: Some(([0.51, 0.39, 0.07, 0.68, 0.79], None)) },
     }
     Transfer = "ple-tl", "PLE+TL", "PLE with transfer from long to short histories, an adaptation of ours." => {
-        role: Role::Competitor, components: &["transfer"],
+        role: Role::Competitor, components: &["history", "transfer"],
         paper: Paper { table_4: None, table_5: Some((0.7849, None)), table_6: Some(([0.80, 0.43, 0.13, 0.92, 0.86], None)) },
     }
     Poso = "ple-poso", "PLE+POSO", "PLE whose task towers are gated by how much the user did so far (Dai et al. 2021)." => {
-        role: Role::Competitor, components: &["poso"],
+        role: Role::Competitor, components: &["history", "poso"],
     }
-    Wide = "ple-wide", "PLE, wider", "Sanity: PLE with as many parameters as DUIA." => { role: Role::Sanity, components: &["wide"] }
-    Long = "ple-long", "PLE, whole history", "Sanity: PLE that reads the whole history too: its mean, and the candidate's share of it." => {
-        role: Role::Sanity, components: &["long-history"],
+    Wide = "ple-wide", "PLE, wider", "Sanity: PLE with as many parameters as DUIA." => { role: Role::Sanity, components: &["history", "wide"] }
+    Long = "ple-long", "PLE, mean and shares", "Sanity: PLE that reads the mean of its window and the candidate's share of it, without attention." => {
+        role: Role::Sanity, parent: Some(Variant::Newest), components: &["mean-history", "shares"],
+    }
+    Shares = "ple-shares", "PLE, shares", "PLE that is also given how much of the window is the candidate's own item and category." => {
+        role: Role::Sanity, components: &["history", "shares"],
     }
     Towers = "ple-towers", "PLE, towers", "Sanity: PLE with each user's own vector in the place of their centre." => {
-        role: Role::Sanity, components: &["auxiliary", "own-vector"],
+        role: Role::Sanity, components: &["history", "auxiliary", "own-vector"],
     }
     RandomCentres = "uie-random", "UIE, random", "Sanity: UIE with random centres that never move." => {
-        role: Role::Sanity, parent: Some(Variant::Towers), components: &["auxiliary", "random-user-centres", "uie"],
+        role: Role::Sanity, parent: Some(Variant::Towers), components: &["history", "auxiliary", "random-user-centres", "uie"],
     }
     KMeansCentres = "uie-kmeans", "UIE, k-means", "Sanity: UIE with k-means centres that never move." => {
-        role: Role::Sanity, parent: Some(Variant::RandomCentres), components: &["auxiliary", "k-means-user-centres", "uie"],
+        role: Role::Sanity, parent: Some(Variant::RandomCentres), components: &["history", "auxiliary", "k-means-user-centres", "uie"],
     }
     Uie = "uie", "UIE", "Enhances each user with the centres of their cluster." => {
-        components: &["auxiliary", "user-centres", "uie"],
+        components: &["history", "auxiliary", "user-centres", "uie"],
         paper: Paper {
             table_4: Some(0.8940),
             table_5: Some((0.7886, Some(0.8047))),
@@ -142,7 +157,7 @@ registry! {
         },
     }
     Upbe = "uie-upbe", "UIE+UPBE", "UIE, and a memory of which clusters take what the user took." => {
-        parent: Some(Variant::Uie), components: &["auxiliary", "user-centres", "uie", "upbe"],
+        parent: Some(Variant::Uie), components: &["history", "auxiliary", "user-centres", "uie", "upbe"],
         paper: Paper {
             table_4: Some(0.8968),
             table_5: Some((0.7918, Some(0.8073))),
@@ -150,7 +165,7 @@ registry! {
         },
     }
     Duia = "duia", "DUIA", "UIE, UPBE, and the history's items by their clusters." => {
-        parent: Some(Variant::Upbe), components: &["auxiliary", "user-centres", "uie", "upbe", "item-centres", "uhse"],
+        parent: Some(Variant::Upbe), components: &["history", "auxiliary", "user-centres", "uie", "upbe", "item-centres", "uhse"],
         paper: Paper {
             table_4: Some(0.9003),
             table_5: Some((0.7961, Some(0.8119))),
@@ -159,17 +174,17 @@ registry! {
     }
     DuiaItems = "duia-items", "DUIA u+i", "DUIA for users and for items." => {
         parent: Some(Variant::Duia),
-        components: &["auxiliary", "user-centres", "uie", "upbe", "item-centres", "uhse", "item-uie", "item-upbe", "consumers"],
+        components: &["history", "auxiliary", "user-centres", "uie", "upbe", "item-centres", "uhse", "item-uie", "item-upbe", "consumers"],
         paper: Paper {
             table_4: Some(0.9041),
             table_5: Some((0.8014, Some(0.8153))),
             table_6: Some(([9.68, 5.74, 3.98, 4.64, 5.42], Some([5.60, 3.88, 1.76, 3.38, 4.02]))),
         },
     }
-    Uhse = "uhse", "UHSE", "PLE, and the history's items by their clusters." => { components: &["auxiliary", "item-centres", "uhse"] }
-    DuiaLong = "duia-long", "DUIA, whole history", "DUIA on a PLE that reads the whole history itself." => {
-        role: Role::Sanity, parent: Some(Variant::Long),
-        components: &["long-history", "auxiliary", "user-centres", "uie", "upbe", "item-centres", "uhse"],
+    Uhse = "uhse", "UHSE", "PLE, and the history's items by their clusters." => { components: &["history", "auxiliary", "item-centres", "uhse"] }
+    DuiaShares = "duia-shares", "DUIA, shares", "DUIA that is also given how much of the window is in the candidate's own clusters." => {
+        parent: Some(Variant::Shares),
+        components: &["history", "shares", "auxiliary", "user-centres", "uie", "upbe", "item-centres", "uhse", "cluster-shares"],
     }
 }
 
@@ -205,6 +220,11 @@ impl Variant {
     /// Whether a component of this name is part of it.
     pub fn has(self, component: &str) -> bool {
         self.row().components.contains(&component)
+    }
+
+    /// Whether it is told what only the generator of a synthetic stream knows.
+    pub fn is_told(self) -> bool {
+        self.row().components.iter().any(|component| component.starts_with("told-"))
     }
 
     /// Whether it has user centres, learned or not.
@@ -281,6 +301,7 @@ mod tests {
         let of_role = |role: Role| Variant::ALL.into_iter().filter(move |variant| variant.row().role == role);
         assert_eq!(of_role(Role::Baseline).collect::<Vec<_>>(), [Variant::Ple]);
         assert_eq!(of_role(Role::Bound).collect::<Vec<_>>(), [Variant::Truth]);
+        assert!(Variant::ALL.into_iter().all(|variant| variant.is_told() == (variant.row().role == Role::Ceiling)));
         for variant in Variant::ALL {
             assert!(variant.rule().is_none() || variant.row().components.is_empty());
             assert_eq!(variant.parent().is_none(), variant == Variant::Ple);

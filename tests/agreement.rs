@@ -13,7 +13,7 @@ use duia::data::generator::Generator;
 use duia::data::protocol::Dataset;
 use duia::model::component::Clustered;
 use duia::training::Learner;
-use duia::variants::{Variant, trained};
+use duia::variants::{Variant, Variants, trained};
 use serde::{Deserialize, Serialize};
 
 const STEPS: u64 = 20;
@@ -49,7 +49,9 @@ fn every() -> Vec<Variant> {
 type Trajectories = BTreeMap<String, Trajectory>;
 
 async fn trajectories(device: &Device, variants: &[Variant]) -> Trajectories {
-    let config = Config { users: 500, items: 2_000, categories: 60, rows: 8_000, warm_up: 5, ..Config::default() };
+    let variants_of_run = Variants(variants.to_vec());
+    let config =
+        Config { variants: variants_of_run, users: 500, items: 2_000, categories: 60, rows: 8_000, warm_up: 5, ..Config::default() };
     let dataset = Dataset::open(Arc::new(Generator::new(&config)), &config).unwrap();
     let (mut learner, mut replay) = (Learner::new(&config, variants, dataset.vocabulary(), device, 100), dataset.replay());
     let mut all: Vec<Trajectory> = variants.iter().map(|_| Trajectory::default()).collect();

@@ -16,8 +16,11 @@ use duia::model::batch::DeviceBatch;
 use duia::model::components::auxiliary::AuxiliaryModel;
 use duia::model::components::contrastive::ContrastiveLearning;
 use duia::model::components::enhancement::EnhancementOf;
+use duia::model::components::history::History;
 use duia::model::components::poso::PosoTowers;
+use duia::model::components::told::{ItemGroup, UserGroup};
 use duia::model::components::transfer::TransferLearning;
+use duia::model::components::uhse::Uhse;
 use duia::model::components::upbe::Upbe;
 use duia::model::ranker::{Graph, Ranker};
 use duia::variants::Variant;
@@ -89,8 +92,8 @@ fn reaches(ranker: &Ranker, graph: Graph, of: Of) -> BTreeMap<&'static str, Reac
     let leaf = |tensor: &Tensor<2>| Reach::of(&[tensor.grad(&gradients).map(|gradient| gradient.flatten(0, 1))]);
     let leaves = &graph.leaves;
     let mut all = BTreeMap::from([("candidates", leaf(&leaves.candidates)), ("requests", leaf(&leaves.requests))]);
-    let rows =
-        [("views", leaves.views.as_ref()), ("user vectors", leaves.own("user_vectors")), ("item vectors", leaves.own("item_vectors"))];
+    all.extend(leaves.views.iter().map(|(view, rows)| (*view, leaf(rows))));
+    let rows = [("user vectors", leaves.own("user_vectors")), ("item vectors", leaves.own("item_vectors"))];
     all.extend(rows.into_iter().filter_map(|(name, there)| Some((name, leaf(there?)))));
     if let Some(interest) = graph.interest(Side::Users) {
         all.insert("user centres", Reach::of(&[interest.grad(&gradients).map(|gradient| gradient.flatten(0, 2))]));
@@ -103,14 +106,26 @@ fn reaches(ranker: &Ranker, graph: Graph, of: Of) -> BTreeMap<&'static str, Reac
         let name = if enhancement.side() == Side::Users { "users' gates" } else { "items' gates" };
         all.insert(name, reached(enhancement.module(), &mut gradients));
     }
+    if let Some(history) = ranker.parts::<History>().next() {
+        all.insert("history", reached(history.module(), &mut gradients));
+    }
+    if let Some(uhse) = ranker.parts::<Uhse>().next() {
+        all.insert("uhse", reached(uhse.module(), &mut gradients));
+    }
+    if let Some(told) = ranker.parts::<UserGroup>().next() {
+        all.insert("told users", reached(told.module(), &mut gradients));
+    }
+    if let Some(told) = ranker.parts::<ItemGroup>().next() {
+        all.insert("told items", reached(told.module(), &mut gradients));
+    }
     if let Some(learning) = ranker.parts::<ContrastiveLearning>().next() {
-        all.insert("contrastive", reached(learning.module(), &mut gradients));
+        all.insert("contrastive network", reached(learning.module(), &mut gradients));
     }
     if let Some(poso) = ranker.parts::<PosoTowers>().next() {
         all.insert("poso", reached(poso.module(), &mut gradients));
     }
     if let Some(learning) = ranker.parts::<TransferLearning>().next() {
-        all.insert("transfer", reached(learning.module(), &mut gradients));
+        all.insert("transfer network", reached(learning.module(), &mut gradients));
     }
     all
 }
@@ -119,13 +134,29 @@ fn reaches(ranker: &Ranker, graph: Graph, of: Of) -> BTreeMap<&'static str, Reac
 fn expected(has: &BTreeMap<&'static str, Reach>, variant: Variant, of: Of) -> BTreeSet<&'static str> {
     let wanted: &[&str] = match of {
         // PLE with TL feeds F(v) to the ranker, so its loss teaches F too.
-        Of::Mtl => &["candidates", "requests", "user vectors", "item vectors", "ple", "users' gates", "items' gates", "transfer", "poso"],
+        Of::Mtl => &[
+            "candidates",
+            "requests",
+            "window",
+            "whole",
+            "history",
+            "uhse",
+            "told users",
+            "told items",
+            "user vectors",
+            "item vectors",
+            "ple",
+            "users' gates",
+            "items' gates",
+            "transfer network",
+            "poso",
+        ],
         Of::Auxiliary => &["towers"],
-        Of::Adaptation if variant.has("contrastive") => &["requests", "views", "contrastive"],
-        Of::Adaptation => &["requests", "views", "transfer"],
+        Of::Adaptation if variant.has("contrastive") => &["requests", "contrastive", "contrastive network"],
+        Of::Adaptation => &["requests", "transfer", "transfer network"],
     };
-    // Both feed the whole history to the ranker, PLE with TL behind F.
-    let history = (of == Of::Mtl && (variant.has("transfer") || variant.has("long-history"))).then_some("views");
+    // PLE with TL feeds its view to the ranker too, behind F.
+    let history = (of == Of::Mtl && variant.has("transfer")).then_some("transfer");
     wanted.iter().copied().chain(history).filter(|name| has.contains_key(name)).collect()
 }
 
@@ -180,7 +211,8 @@ fn backward_gives_the_gradients_of_the_whole_loss_to_every_leaf() {
         assert_eq!(block_on(read(gradients.leaves.candidates.clone())), leaf(&graph.leaves.candidates, &all));
         let (got, own) = (&gradients.leaves, &graph.leaves);
         let tables = ["user_vectors", "item_vectors"].map(|name| (got.own(name), own.own(name)));
-        for (got, own) in [(got.views.as_ref(), own.views.as_ref())].into_iter().chain(tables) {
+        let views = got.views.iter().zip(&own.views).map(|((_, got), (_, own))| (Some(got), Some(own)));
+        for (got, own) in views.chain(tables) {
             assert_eq!(got.map(|got| block_on(read(got.clone()))), own.map(|own| leaf(own, &all)), "{variant:?}");
         }
     }

@@ -5,23 +5,27 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 use common::oracle::{Centres, Oracle, Seeking, behave};
 use common::training::{FILLED, Trained, config, differing, unwanted, variants};
 use common::*;
-use duia::config::{Config, MemoryStart, Widths};
+use duia::config::{Config, Encoder, MemoryStart, Widths};
 use duia::counter::{Counter, Stream};
 use duia::data::Side;
 use duia::data::protocol::{Batch, NO_ROW};
 use duia::data::rows::RowPlanner;
+use duia::kernels::pool_centres;
 use duia::model::component::{Clustered, StepLoss};
 use duia::model::components::consumers::Consumers;
 use duia::model::components::enhancement::EnhancementOf;
-use duia::model::components::uhse::{self, Uhse};
+use duia::model::components::history::History;
+use duia::model::components::uhse::Uhse;
 use duia::model::components::upbe::{Behaviours, Matched, Upbe};
-use duia::model::layers::assignments::Assignments;
+use duia::model::layers::assignments::{Assignments, FrozenAssignments};
 use duia::model::layers::enhancement::Means;
-use duia::model::layers::ghca::{Memory, Observation, Reseeded, UserCentres};
+use duia::model::layers::ghca::{self, Memory, Observation, Reseeded, UserCentres};
 use duia::model::layers::table::{Ids, Touched};
 use duia::training::Upkeep;
 use duia::variants::Variant;
@@ -170,6 +174,11 @@ fn padded(items: &[[i32; 4]]) -> Tensor<2, burn::tensor::Int> {
     Tensor::from_data(TensorData::new(values, [items.len(), 4]), (&Device::flex(), DType::I32))
 }
 
+/// The mean of the centres that stand for the items of each bag, and whether there was any.
+fn encode(centres: &ghca::Centres, given: &FrozenAssignments, items: Tensor<2, Int>) -> (Tensor<3>, Tensor<2>) {
+    pool_centres(centres.centres(), given.entries.clone(), given.born.clone(), items, centres.levels())
+}
+
 #[test]
 fn a_history_is_the_mean_of_its_items_centres_until_they_are_born_again() {
     let device = Device::flex();
@@ -186,7 +195,7 @@ fn a_history_is_the_mean_of_its_items_centres_until_they_are_born_again() {
     let histories = [[0, 1, 2, 3], [4, 7, -1, -1], [1, 1, 2, -1], [-1, -1, -1, -1], [4, 3, -1, -1]];
     // What each history is: the level-2 centres that count.
     let check = |items: &Assignments, counting: [&[usize]; 5]| {
-        let (encoded, has) = uhse::encode(&memory, &items.frozen(), padded(&histories));
+        let (encoded, has) = encode(&memory, &items.frozen(), padded(&histories));
         let encoded = rows(&block_on(read(encoded)), M);
         let has = block_on(read(has));
         for (r, children) in counting.into_iter().enumerate() {
@@ -207,7 +216,7 @@ fn a_history_is_the_mean_of_its_items_centres_until_they_are_born_again() {
     check(&items, [&[2, 4, 5, 8], &[], &[4, 4, 5], &[], &[8]]);
     // Before an evaluation every item is looked up anew, and all count.
     let all: Vec<[i32; 2]> = (0..8).map(|item| [item / 3, item]).collect();
-    let (encoded, has) = uhse::encode(&memory, &items.refreshed(assigned(&all)), padded(&[[4, 7, 5, -1]]));
+    let (encoded, has) = encode(&memory, &items.refreshed(assigned(&all)), padded(&[[4, 7, 5, -1]]));
     let first = mean(&[&centres.rows[1], &centres.rows[2], &centres.rows[1]]);
     let second = mean(&[&centres.rows[4 + 4], &centres.rows[4 + 7], &centres.rows[4 + 5]]);
     assert_close(&block_on(read(encoded)), &[first, second].concat(), 1e-6);
@@ -236,7 +245,7 @@ fn an_item_is_forgotten_when_its_centre_is_born_again_until_it_passes_once_more(
             }
             forgotten += before - known.len();
             let memory = trained.ranker().memory(Side::Items).unwrap();
-            let (encoded, has) = uhse::encode(memory, &assigned_items(&trained).frozen(), all.clone());
+            let (encoded, has) = encode(memory, &assigned_items(&trained).frozen(), all.clone());
             let expected: Vec<f64> = (0..items as u32).map(|item| f64::from(u8::from(known.contains_key(&item)))).collect();
             assert_eq!(block_on(read(has)), expected, "{variant:?}, step {step}");
             let (centres, encoded) = (Centres::new(memory), rows(&block_on(read(encoded)), trained.config.memory_width()));
@@ -404,6 +413,51 @@ fn gradients_of_personal_vectors_are_finite_differences_of_the_whole_model() {
             assert!(got != 0.0);
         }
     }
+}
+
+/// The ranker's loss moves what candidates look with, at the window and at its centres.
+#[test]
+fn gradients_of_target_attention_are_finite_differences_of_the_whole_model() {
+    for encoder in [Encoder::Attention, Encoder::Unit] {
+        let mut trained = ready(&Config { encoder, ..config() }, Variant::Duia);
+        let batch = trained.next();
+        let on_device = trained.load(batch.clone());
+        let mut gradients = trained.ranker().graph(&on_device).mtl.backward();
+        let oracle = oracle(&trained).with_dropout(&on_device.kept);
+        let mtl = |oracle: &Oracle| oracle.losses(&batch, &oracle.tell(&batch)).0;
+        let (history, uhse) = (trained.ranker().parts::<History>().next().unwrap(), trained.ranker().parts::<Uhse>().next().unwrap());
+        let h = 1e-4;
+        let [of_history, of_uhse] = [history.module(), uhse.module()].map(|module| gradients_of(module, &mut gradients));
+        for (got, level, of) in [(&of_history, 0, 0), (&of_uhse, 0, 1), (&of_uhse, 1, 2)] {
+            for (part, (shape, values)) in got.iter().enumerate() {
+                let length = values.len() / shape[0];
+                for at in [0, length / 2, length - 1] {
+                    let moved = |by: f64| {
+                        let mut oracle = oracle.clone();
+                        *oracle.attention(of).value(part, at) += by;
+                        mtl(&oracle)
+                    };
+                    let (got, expected) = (values[level * length + at], (moved(h) - moved(-h)) / (2.0 * h));
+                    assert!((got - expected).abs() < 0.02 * expected.abs() + 2e-6, "{encoder:?} {of} {part} {at}: {got} is not {expected}");
+                }
+            }
+        }
+    }
+}
+
+/// The gradients of a module's parameters, in its order.
+fn gradients_of<M: Module>(module: &M, gradients: &mut Gradients) -> Vec<(Vec<usize>, Vec<f64>)> {
+    struct Each<'a>(&'a GradientsParams, Vec<(Vec<usize>, Vec<f64>)>);
+    impl ModuleVisitor for Each<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let gradient = self.0.get::<D>(param.id).expect("every parameter has a gradient");
+            self.1.push((param.dims().to_vec(), block_on(read(gradient))));
+        }
+    }
+    let gradients = GradientsParams::from_module(gradients, module);
+    let mut each = Each(&gradients, Vec::new());
+    module.visit(&mut each);
+    each.1
 }
 
 /// Positives of a batch, those of users or, the other way round, those of items.

@@ -397,7 +397,7 @@ fn the_loss_of_ple_with_cl_is_info_nce_of_two_masked_views() {
         let all = parameters(trained.ranker().parts::<ContrastiveLearning>().next().unwrap().module());
         all.chunks(2).map(|layer| (layer[0].1.clone(), layer[1].1.clone())).collect()
     };
-    let (requests, views) = (rows_of(graph.leaves.requests.clone()), rows_of(graph.leaves.views.clone().unwrap()));
+    let (requests, views) = (rows_of(graph.leaves.requests.clone()), rows_of(graph.leaves.views[1].1.clone()));
     let embed = |r: usize, view: usize| {
         let counts = batch.counts[r * 4..][..4].iter().map(|&x| f64::from(x)).collect();
         let features = [requests[r][..2 * d].to_vec(), views[r][2 * view * d..][..2 * d].to_vec(), counts].concat();
@@ -424,7 +424,7 @@ fn view_ids(variant: Variant) -> Vec<(Batch, Vec<Vec<[i32; 2]>>)> {
     let mut of_batch = || {
         let batch = trained.next();
         let on_device = trained.load(batch.clone());
-        let ids: Vec<i32> = on_device.fields(trained.ranker().view()).views.as_ref().unwrap().flat().into_data().try_into_vec().unwrap();
+        let ids: Vec<i32> = on_device.fields(trained.ranker().views()).views[1].1.flat().into_data().try_into_vec().unwrap();
         let h = batch.history;
         let views = ids.chunks(2 * h).map(|view| (0..h).map(|place| [view[place], view[h + place]]).collect());
         (batch, views.collect())
@@ -476,18 +476,31 @@ fn the_short_history_is_the_newest_few_and_the_other_one_all_of_it() {
 }
 
 #[test]
-fn only_its_own_variants_learn_from_the_whole_history() {
-    for variant in [Variant::Long, Variant::DuiaLong, Variant::Ple, Variant::Duia] {
+fn rankers_learn_from_the_window_behaviour_by_behaviour_and_some_sanity_rows_do_not() {
+    for variant in [Variant::Long, Variant::Newest, Variant::Ple, Variant::Duia] {
         let mut trained = Trained::new(&config(), variant);
-        // Late enough for histories that are longer than what the ranker pools.
+        // Late enough for histories of some length.
         let batch = (0..30).map(|_| trained.next()).last().unwrap();
-        let view = trained.ranker().view();
-        let views = trained.load(batch.clone()).fields(view).views.as_ref().map(|ids| ids.flat());
-        assert_eq!(views.is_some(), variant.has("long-history"));
-        let ids = views.map_or(Vec::new(), |ids| ids.into_data().try_into_vec::<i32>().unwrap());
-        let whole = (0..batch.requests).flat_map(|r| (0..2).flat_map(move |kind| (0..8).map(move |at| (r, at, kind))));
-        let expected: Vec<i32> = whole.map(|(r, at, kind)| place(&batch, r, at)[kind]).collect();
-        assert!(ids.is_empty() || ids == expected);
+        let on_device = trained.load(batch.clone());
+        let views = &on_device.fields(trained.ranker().views()).views;
+        let names: Vec<&str> = views.iter().map(|(name, _)| *name).collect();
+        let own: &[&str] = match variant {
+            Variant::Long => &["whole"],
+            Variant::Newest => &[],
+            _ => &["window"],
+        };
+        assert_eq!(names, own);
+        let Some((name, ids)) = views.first() else { continue };
+        let ids: Vec<i32> = ids.flat().into_data().try_into_vec().unwrap();
+        let window = |r: usize| (0..8).map(move |at| (r, at));
+        let expected: Vec<i32> = match *name {
+            "window" => (0..batch.requests).flat_map(window).flat_map(|(r, at)| place(&batch, r, at)).collect(),
+            _ => (0..batch.requests)
+                .flat_map(|r| (0..2).flat_map(move |kind| window(r).map(move |at| (at, kind))))
+                .map(|((r, at), kind)| place(&batch, r, at)[kind])
+                .collect(),
+        };
+        assert_eq!(ids, expected);
     }
 }
 
@@ -532,7 +545,7 @@ fn the_transfer_loss_of_a_batch_sees_the_short_and_the_whole_history() {
         .collect();
     let (lead, tower) = all.split_last().unwrap();
     let d = trained.config.embedding;
-    let (requests, views) = (rows_of(graph.leaves.requests.clone()), rows_of(graph.leaves.views.clone().unwrap()));
+    let (requests, views) = (rows_of(graph.leaves.requests.clone()), rows_of(graph.leaves.views[1].1.clone()));
     let distance = |r: usize| {
         let counts: Vec<f64> = batch.counts[r * 4..][..4].iter().map(|&x| f64::from(x)).collect();
         let with = |history: &[f64]| mlp(&[&requests[r][..2 * d], history, &counts[..]].concat(), tower, false);

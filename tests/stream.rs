@@ -103,6 +103,26 @@ impl Source for Changed {
         Some(self.stream.probability(row, user, item, history))
     }
 
+    fn planted_groups(&self) -> u32 {
+        Source::planted_groups(&*self.stream)
+    }
+
+    fn planted_item_groups(&self) -> u32 {
+        Source::planted_item_groups(&*self.stream)
+    }
+
+    fn planted_group_at(&self, user: u32, row: u64) -> Option<u32> {
+        Source::planted_group_at(&*self.stream, user, row)
+    }
+
+    fn planted_item_group(&self, item: u32) -> Option<u32> {
+        Source::planted_item_group(&*self.stream, item)
+    }
+
+    fn group_posterior(&self, row: u64, history: &[u32]) -> Option<Vec<f64>> {
+        Source::group_posterior(&*self.stream, row, history)
+    }
+
     fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = duia::data::Event> + Send> {
         let rows = self.rows.clone();
         Box::new(self.stream.clone().events().enumerate().map(move |(n, mut event)| {

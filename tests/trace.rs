@@ -32,7 +32,6 @@ fn config() -> Config {
         rows: 1_000,
         batch: 48,
         history: 5,
-        recent: 2,
         embedding: 4,
         expert_1: widths("6"),
         expert_2: widths("5"),
@@ -160,10 +159,10 @@ impl Trace {
         (0..step).any(|earlier| self.has(earlier, "users.first_fill"))
     }
 
-    /// Rows of the embedding table that enter each pooled vector of a step, and with what weight: candidates', requests' and
-    /// whole histories'.
-    fn pooled(&self, step: usize) -> [Vec<Vec<Bag>>; 3] {
-        let rows = self.state.description.embeddings.unwrap();
+    /// Rows of the embedding table that enter each pooled vector of a step, and with what weight: candidates', requests', windows'
+    /// and whole histories'.
+    fn pooled(&self, step: usize) -> [Vec<Vec<Bag>>; 4] {
+        let rows = self.state.description.embeddings;
         let [items, first_user, first_bucket] = [rows.categories, rows.users, rows.activity].map(|row| row as usize);
         let candidates = self.ids(step, "batch.item").into_iter().zip(self.ids(step, "batch.category"));
         let candidates = candidates.map(|(item, category)| vec![vec![(item, 1.0)], vec![(items + category, 1.0)]]);
@@ -173,17 +172,19 @@ impl Trace {
         };
         let (users, buckets) = (self.ids(step, "batch.user"), self.ids(step, "batch.activity"));
         let (of_items, of_categories) = (self.rows(step, "batch.history_items"), self.rows(step, "batch.history_categories"));
-        let (recent, whole) = (self.config.recent, self.config.history);
+        let whole = self.config.history;
         let history = |r: usize, newest: usize| [bag(&of_items[r][..newest], 0), bag(&of_categories[r][..newest], items)];
         let requests = (0..users.len()).map(|r| {
             let single = [first_user + users[r], first_bucket + buckets[r]].map(|row| vec![(row, 1.0)]);
-            single.into_iter().chain(history(r, recent)).collect()
+            single.into_iter().chain(history(r, 1)).collect()
         });
-        [candidates.collect(), requests.collect(), (0..users.len()).map(|r| history(r, whole).to_vec()).collect()]
+        let behaviour = |r: usize, h: usize| [bag(&of_items[r][h..=h], 0), bag(&of_categories[r][h..=h], items)];
+        let windows = (0..users.len()).map(|r| (0..whole).flat_map(|h| behaviour(r, h)).collect());
+        [candidates.collect(), requests.collect(), windows.collect(), (0..users.len()).map(|r| history(r, whole).to_vec()).collect()]
     }
 
-    /// The pooled embeddings of the candidates, of the requests and of the whole histories of a step.
-    fn features(&self, step: usize) -> [Rows; 3] {
+    /// The pooled embeddings of the candidates, of the requests, of the windows and of the whole histories of a step.
+    fn features(&self, step: usize) -> [Rows; 4] {
         let table = self.before(step, "embeddings.weight");
         let pool = |rows: &Bag| -> Vec<f64> {
             (0..table[0].len()).map(|k| rows.iter().map(|&(row, weight)| weight * table[row][k]).sum()).collect()
@@ -264,12 +265,30 @@ fn ple(trace: &Trace, request: &[f64], candidate: &[f64]) -> [f64; 2] {
     })
 }
 
+/// What a candidate reads in its request's window in the first step, and how much of its item and category is in it.
+fn attended(trace: &Trace, request: usize, candidate: &[f64], window: &[f64]) -> Vec<f64> {
+    let (weight, bias) = trace.layer(0, "network.history.candidate", 0);
+    let (places, kinds) = (trace.before(0, "network.history.places").concat(), trace.before(0, "network.history.kinds").concat());
+    let (query, d) = (linear(candidate, &weight, &bias), candidate.len());
+    let (items, done) = (&trace.rows(0, "batch.history_items")[request], &trace.rows(0, "batch.history_behaviours")[request]);
+    let known: Vec<usize> = (0..items.len()).filter(|&h| items[h] >= 0.0).collect();
+    let behaviour = |h: usize| &window[h * d..(h + 1) * d];
+    let logit = |&h: &usize| dot(&query, behaviour(h)) / (d as f64).sqrt() + places[h] + kinds[done[h] as usize];
+    let weights = softmax(&known.iter().map(logit).collect::<Vec<_>>());
+    let read: Vec<f64> = (0..d).map(|k| known.iter().zip(&weights).map(|(&h, weight)| weight * behaviour(h)[k]).sum()).collect();
+    let shared = [0..d / 2, d / 2..d].map(|field| dot(&read[field.clone()], &candidate[field]));
+    [read, shared.to_vec()].concat()
+}
+
 #[test]
-fn the_forward_pass_of_the_first_step_is_ple_over_pooled_embeddings() {
+fn the_forward_pass_of_the_first_step_is_ple_over_embeddings_and_what_candidates_read() {
     let trace = Trace::new();
-    let ([candidates, requests, _], counts) = (trace.features(0), trace.rows(0, "batch.counts"));
-    let logits: Vec<[f64; 2]> =
-        (0..candidates.len()).map(|s| ple(&trace, &[requests[s / 2].clone(), counts[s / 2].clone()].concat(), &candidates[s])).collect();
+    let ([candidates, requests, windows, _], counts) = (trace.features(0), trace.rows(0, "batch.counts"));
+    let of_sample = |s: usize| {
+        let candidate = [candidates[s].clone(), attended(&trace, s / 2, &candidates[s], &windows[s / 2])].concat();
+        ple(&trace, &[requests[s / 2].clone(), counts[s / 2].clone()].concat(), &candidate)
+    };
+    let logits: Vec<[f64; 2]> = (0..candidates.len()).map(of_sample).collect();
     let by_task = |task: usize| logits.iter().map(|of_sample| of_sample[task]).collect::<Vec<_>>();
     assert_rows(&trace.rows(0, "logits"), &vec![by_task(0), by_task(1)], 1e-5);
 }
@@ -278,7 +297,7 @@ fn the_forward_pass_of_the_first_step_is_ple_over_pooled_embeddings() {
 fn every_step_has_the_towers_and_the_losses_of_the_paper() {
     let trace = Trace::new();
     for step in 0..STEPS {
-        let ([candidates, requests, whole], counts) = (trace.features(step), trace.rows(step, "batch.counts"));
+        let ([candidates, requests, _, whole], counts) = (trace.features(step), trace.rows(step, "batch.counts"));
         let (user, item) = (trace.layers(step, "network.auxiliary.user.layers", 0), trace.layers(step, "network.auxiliary.item.layers", 0));
         let of_user = |r: usize| [&requests[r][..requests[r].len() / 2], &whole[r], &counts[r]].concat();
         let v_user: Rows = (0..requests.len()).map(|r| mlp(&of_user(r), &user, false)).collect();
@@ -485,7 +504,7 @@ fn touched_rows_of_the_embeddings_move_by_adam_and_no_others() {
         let before = parts.clone().map(|name| trace.before(step, &name));
         let width = before[0][0].len();
         let mut gradients: Vec<Option<Vec<f64>>> = vec![None; before[0].len()];
-        let of_fields = ["candidates", "requests"].map(|name| trace.rows(step, &format!("gradient.fields.{name}")));
+        let of_fields = ["candidates", "requests", "window"].map(|name| trace.rows(step, &format!("gradient.fields.{name}")));
         for (samples, gradient) in trace.pooled(step).iter().zip(&of_fields) {
             for (fields, gradient) in samples.iter().zip(gradient) {
                 for (rows, gradient) in fields.iter().zip(gradient.chunks(width)) {
@@ -603,8 +622,9 @@ fn files_that_do_not_fit_are_refused_and_change_nothing() {
     let later = checkpoint::from_bytes(&checkpoint::to_bytes(&later).unwrap()).unwrap_err();
     assert_eq!(later, CheckpointError::Version { found: 7 });
     let mut earlier = state.clone();
-    (earlier.description.format, earlier.description.embeddings) = (4, None);
-    assert_eq!(checkpoint::from_bytes(&checkpoint::to_bytes(&earlier).unwrap()).unwrap(), earlier, "format 4 is still read");
+    earlier.description.format = 4;
+    let earlier = checkpoint::from_bytes(&checkpoint::to_bytes(&earlier).unwrap()).unwrap_err();
+    assert_eq!(earlier, CheckpointError::Version { found: 4 });
 
     let mut other = state.clone();
     other.description.variant = Variant::Duia;

@@ -302,7 +302,7 @@ impl Checkpoint {
             data: self.header.data.clone(),
             steps: model.steps,
             filled: model.filled,
-            embeddings: Some(self.header.embeddings),
+            embeddings: self.header.embeddings,
         };
         let prefix = prefix(variant);
         let names = self.tensors.offset_keys().into_iter();

@@ -52,7 +52,7 @@ const FIELDS: &[(&str, Allowed)] = &[
     ("train_share", Number(0.05, 0.99)),
     ("passes", Whole(1, 1_000)),
     ("history", Whole(1, 50)),
-    ("recent", Whole(1, 50)),
+    ("encoder", OneOf(&["attention", "unit"])),
     ("negatives", OneOf(&["uniform", "popular", "time-matched"])),
     ("low_active_share", Number(0.01, 0.99)),
     ("batch", Even(8, 65_536)),
@@ -93,7 +93,8 @@ const FIELDS: &[(&str, Allowed)] = &[
     ("enhancement_dropout", Number(0.0, 0.95)),
     ("enhancement_centred", Switch),
     ("consumers", Whole(1, 64)),
-    ("adaptation_weight", Number(0.0, 10.0)),
+    ("contrastive_weight", Number(0.0, 10.0)),
+    ("transfer_weight", Number(0.0, 10.0)),
     ("evaluate_every", Whole(1, 1_000_000)),
     ("probe_set", Whole(16, 1_000_000)),
     ("streaming_test", Switch),
@@ -104,8 +105,7 @@ const RENAMED: [(&str, &str); 3] =
     [("withheld_share", "enhancement_dropout"), ("lent_centred", "enhancement_centred"), ("panel", "probe_set")];
 
 /// Fields that are at most another one: the second bounds the first. A bound that is itself bounded comes first.
-pub(super) const BOUNDS: [(&str, &str); 4] =
-    [("categories", "items"), ("user_groups", "users"), ("item_groups", "categories"), ("recent", "history")];
+pub(super) const BOUNDS: [(&str, &str); 3] = [("categories", "items"), ("user_groups", "users"), ("item_groups", "categories")];
 
 /// The fields by their keys.
 pub(super) fn keys<'a>() -> impl Iterator<Item = &'a str> {

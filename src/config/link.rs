@@ -329,7 +329,6 @@ mod tests {
             "user_groups = 5000 cannot be used: it must be 2000 or less, unless you set users to more as well. Instead, 16 is used.";
         assert_eq!(said, [wanted]);
         assert_eq!(read("#items=16").0.item_groups, 16, "through categories");
-        assert_eq!(read("#history=5&recent=5").1, [""; 0]);
     }
 
     #[test]

@@ -36,13 +36,13 @@ mod stateful;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use batch::{ACTIVITY_BUCKETS, Batch, Candidate, Histories, NO_ROW, TASKS, Truth, activity_bucket};
+pub use batch::{ACTIVITY_BUCKETS, Batch, Candidate, Histories, NO_ROW, Past, TASKS, Truth, activity_bucket};
 pub use replay::Replay;
 
 use self::counts::Counts;
 use self::index::Index;
 use self::negatives::NegativeSampler;
-use super::{DataError, DataReport, Interest, Source, Vocabulary};
+use super::{Behaviour, DataError, DataReport, Interest, Source, Vocabulary};
 use crate::config::{Config, Negatives};
 use crate::counter::{Counter, Stream};
 
@@ -184,7 +184,7 @@ impl Dataset {
                 index,
                 source,
             }),
-            told_window: None,
+            told_window: config.variants.0.iter().any(|variant| variant.is_told()).then_some(config.history),
         })
     }
 
@@ -411,7 +411,8 @@ impl Inner {
         let positive = Candidate { labels, repeat: index.had(moment, item), ..self.candidate(item, row) };
         let draws = if row < self.train_rows { pass } else { 0 };
         let negative = self.candidate(self.negatives.draw(index, draws, row), row);
-        let newest = index.history(moment).iter().rev().map(|&item| (item, index.category(item)));
+        let past = |(&item, &behaviour): (&u32, &Behaviour)| Past { item, category: index.category(item), behaviour };
+        let newest = index.history(moment).iter().zip(index.done(moment)).rev().map(past);
         let clusters = match clustering {
             Clustering::Of { pass } => self.clusters(row, pass, low),
             Clustering::Never => false,

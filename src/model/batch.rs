@@ -9,13 +9,13 @@ use super::layers::table::{Ids, SINGLE, Touched};
 use crate::checkpoint::EmbeddingRows;
 use crate::config::Config;
 use crate::counter::{Counter, Stream};
-use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS};
+use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS, Truth};
 use crate::data::rows::{Bags, RowPlanner, Segment};
 use crate::data::{Behaviour, Side, Vocabulary};
 
 /// Embedded fields of a candidate: item, category.
 pub const CANDIDATE_FIELDS: usize = 2;
-/// Embedded fields of a request: user, activity bucket, pooled recent items, pooled recent categories.
+/// Embedded fields of a request: user, activity bucket, item and category of the newest behaviour.
 pub const REQUEST_FIELDS: usize = 4;
 
 /// Where each vocabulary begins in the embedding table: items, categories, users, activity buckets.
@@ -23,13 +23,12 @@ pub const REQUEST_FIELDS: usize = 4;
 pub struct Layout {
     vocabulary: Vocabulary,
     history: usize,
-    recent: usize,
 }
 
 impl Layout {
-    /// The layout for a data set and the history windows of a configuration.
+    /// The layout for a data set and the window of a configuration.
     pub fn new(vocabulary: Vocabulary, config: &Config) -> Self {
-        Self { vocabulary, history: config.history, recent: config.recent }
+        Self { vocabulary, history: config.history }
     }
 
     /// How many of each id there are.
@@ -65,19 +64,19 @@ impl Layout {
         Bags { singles: CANDIDATE_FIELDS, bags: 0, bag_len: 0 }
     }
 
-    /// Ids of requests: user, activity, then the history's items and its categories.
+    /// Ids of requests: user, activity, then item and category of the newest behaviour.
     fn requests(&self, batch: &Batch) -> Vec<u32> {
         let EmbeddingRows { users, activity, .. } = self.embeddings();
         let mut ids = Vec::with_capacity(batch.requests * self.request_bags().slots());
         for r in 0..batch.requests {
             ids.extend([users + batch.user[r], activity + batch.activity[r]]);
-            ids.extend(self.history(batch, r, self.recent, |_| true));
+            ids.extend(self.history(batch, r, 1, |_| true));
         }
         ids
     }
 
     fn request_bags(&self) -> Bags {
-        Bags { singles: 2, bags: 2, bag_len: self.recent }
+        Bags { singles: REQUEST_FIELDS, bags: 0, bag_len: 0 }
     }
 
     /// Ids of whole histories: of each request the items, then the categories.
@@ -92,6 +91,18 @@ impl Layout {
     /// How whole histories are laid out: items, then categories.
     pub fn whole_bags(&self) -> Bags {
         Bags { singles: 0, bags: 2, bag_len: self.history }
+    }
+
+    /// Ids of whole histories, behaviour by behaviour: item, category, item, …
+    fn windows(&self, batch: &Batch) -> Vec<u32> {
+        let categories = self.first_category();
+        // NO_ROW stays NO_ROW.
+        let category = |&c: &u32| c.checked_add(categories).unwrap_or(c);
+        batch.history_items.iter().zip(&batch.history_categories).flat_map(|(&item, c)| [item, category(c)]).collect()
+    }
+
+    fn window_bags(&self) -> Bags {
+        Bags { singles: CANDIDATE_FIELDS * self.history, bags: 0, bag_len: 0 }
     }
 
     /// Ids of the `newest` of a request's history, items and then categories; places that are not kept are padding.
@@ -113,34 +124,35 @@ impl Layout {
     }
 }
 
-/// A history that a model learns embeddings from beside the recent one.
+/// Histories whose embeddings a model learns beside those of the newest behaviour.
 #[derive(Clone, Copy)]
 pub struct View {
-    /// Its name: models with the same view share its ids.
+    /// Its name: models with the same views share their ids.
     pub name: &'static str,
+    /// Whether scoring reads it too.
+    pub is_scored: bool,
     /// How the ids of a request are laid out.
     pub bags: fn(&Layout) -> Bags,
     /// The ids of a batch, with random numbers of the batch.
     pub ids: fn(&Layout, &Batch, Counter) -> Vec<u32>,
 }
 
-/// The whole history.
-pub const WHOLE: View = View { name: "whole", bags: Layout::whole_bags, ids: |layout, batch, _| layout.whole_histories(batch) };
+/// The whole history, pooled.
+pub const WHOLE: View =
+    View { name: "whole", is_scored: true, bags: Layout::whole_bags, ids: |layout, batch, _| layout.whole_histories(batch) };
 
-/// The name of a view; that of none is empty.
-fn name_of(view: Option<&View>) -> &'static str {
-    view.map_or("", |view| view.name)
-}
+/// The whole history, behaviour by behaviour: item, category, item, …
+pub const WINDOW: View = View { name: "window", is_scored: true, bags: Layout::window_bags, ids: |layout, batch, _| layout.windows(batch) };
 
 /// Ids that touch the embedding table, and their plan.
 #[derive(Clone)]
 pub struct Fields {
     /// `[samples]` of item and category.
     pub candidates: Ids,
-    /// `[requests]` of user, activity, recent items, recent categories.
+    /// `[requests]` of user, activity, newest item, newest category.
     pub requests: Ids,
-    /// The histories of the model's view, a bag of items and a bag of categories each.
-    pub views: Option<Ids>,
+    /// The histories of the model's views, by name.
+    pub views: Vec<(&'static str, Ids)>,
     /// The plan of all of them, in this order.
     pub touched: Touched,
 }
@@ -165,6 +177,10 @@ pub struct Dense {
     pub history: Ids,
     /// Their items alone, `[requests, history]`, negative for padding: cut out of [`Dense::history`], they were copied three times.
     pub history_items: Tensor<2, Int>,
+    /// What the generator knows of the batch; none where it is told nothing.
+    pub told: Option<Told>,
+    /// What was done, `[requests, history, Behaviour::COUNT]`: 1 at the behaviour's kind, nothing where there is padding.
+    pub history_kinds: Tensor<3>,
 }
 
 impl Dense {
@@ -174,8 +190,47 @@ impl Dense {
             item_count: Tensor::from_data(TensorData::new(batch.item_count.clone(), [batch.samples(), 1]), device),
             history: Ids::new(Segment { ids: &layout.whole_histories(batch), bags: layout.whole_bags() }, device),
             history_items: Ids::new(Segment { ids: &batch.history_items, bags: layout.items_of_history() }, device).tensor(),
+            history_kinds: kinds(batch, device),
+            told: batch.truth.as_ref().map(|truth| Told::new(truth, device)),
         }
     }
+}
+
+/// What ceilings are told, each a probability of groups.
+#[derive(Clone)]
+pub struct Told {
+    /// `[requests, groups]`: 1 at the planted group of the user.
+    pub group: Tensor<2>,
+    /// `[requests, groups]`: what the window tells of it.
+    pub posterior: Tensor<2>,
+    /// `[samples, item groups]`: 1 at the planted group of the item.
+    pub item_group: Tensor<2>,
+}
+
+impl Told {
+    fn new(truth: &Truth, device: &Device) -> Self {
+        let floats = |values: Vec<f32>, columns: usize| {
+            let rows = values.len() / columns.max(1);
+            Tensor::from_data(TensorData::new(values, [rows, columns]), device)
+        };
+        let one_hot = |groups: &[u32], columns: usize| {
+            let of_group = |&group: &u32| (0..columns as u32).map(move |column| f32::from(u8::from(column == group)));
+            floats(groups.iter().flat_map(of_group).collect(), columns)
+        };
+        Self {
+            group: one_hot(&truth.group, truth.groups),
+            posterior: floats(truth.posterior.clone(), truth.groups),
+            item_group: one_hot(&truth.item_group, truth.item_groups),
+        }
+    }
+}
+
+/// See [`Dense::history_kinds`].
+fn kinds(batch: &Batch, device: &Device) -> Tensor<3> {
+    let mut kinds = vec![0.0f32; batch.history_items.len() * Behaviour::COUNT];
+    let known = batch.history_items.iter().zip(&batch.history_behaviours).enumerate().filter(|(_, (item, _))| **item != NO_ROW);
+    known.for_each(|(place, (_, &behaviour))| kinds[place * Behaviour::COUNT + behaviour as usize] = 1.0);
+    Tensor::from_data(TensorData::new(kinds, [batch.requests, batch.history, Behaviour::COUNT]), device)
 }
 
 /// Dropout of the enhancement vectors in training: 1, or 0 where all of a side are taken.
@@ -200,7 +255,7 @@ impl Kept {
 /// A training batch on the device.
 #[derive(Clone)]
 pub struct DeviceBatch {
-    fields: Vec<(&'static str, Fields)>,
+    fields: Vec<(Vec<&'static str>, Fields)>,
     /// `[requests]` users.
     pub users: Rows,
     /// `[samples]` items.
@@ -224,13 +279,13 @@ pub struct DeviceBatch {
 }
 
 impl DeviceBatch {
-    /// The ids that a model with such a view reads.
+    /// The ids that a model with such views reads.
     ///
     /// # Panics
-    /// Where the loader was not made for such a view.
-    pub fn fields(&self, view: Option<&View>) -> &Fields {
-        let found = self.fields.iter().find(|(name, _)| *name == name_of(view));
-        &found.expect("the loader was made for this view").1
+    /// Where the loader was not made for such views.
+    pub fn fields(&self, views: &[&'static View]) -> &Fields {
+        let found = self.fields.iter().find(|(names, _)| names.iter().copied().eq(views.iter().map(|view| view.name)));
+        &found.expect("the loader was made for these views").1
     }
 }
 
@@ -238,8 +293,10 @@ impl DeviceBatch {
 pub struct TestBatch {
     /// `[samples]` of item and category.
     pub candidates: Ids,
-    /// `[requests]` of user, activity, recent items, recent categories.
+    /// `[requests]` of user, activity, newest item, newest category.
     pub requests: Ids,
+    /// The histories of those of the model's views that are scored, by name.
+    pub views: Vec<(&'static str, Ids)>,
     /// `[requests]` users.
     pub users: Ids,
     /// `[samples]` items.
@@ -263,11 +320,15 @@ fn floats(values: &[f32], device: &Device) -> Tensor<1> {
 
 impl TestBatch {
     /// Moves a batch to the device, to be scored.
-    pub fn new(layout: &Layout, batch: &Batch, device: &Device) -> Self {
+    pub fn new(layout: &Layout, views: &[&'static View], batch: &Batch, device: &Device) -> Self {
+        let scored = views.iter().filter(|view| view.is_scored);
+        // No view that is scored draws anything.
+        let ids = |view: &View| (view.ids)(layout, batch, Counter::new(0, Stream::Views));
         let (candidates, requests) = (layout.candidates(&batch.item, &batch.category), layout.requests(batch));
         let requests = Ids::new(Segment { ids: &requests, bags: layout.request_bags() }, device);
         Self {
             candidates: Ids::new(Segment { ids: &candidates, bags: layout.candidate_bags() }, device),
+            views: scored.map(|view| (view.name, Ids::new(Segment { ids: &ids(view), bags: (view.bags)(layout) }, device))).collect(),
             users: Ids::single(&batch.user, device),
             items: Ids::single(&batch.item, device),
             dense: Dense::new(layout, batch, device),
@@ -280,7 +341,8 @@ impl TestBatch {
 /// Moves training batches to the device, once for all variants.
 pub struct Loader {
     layout: Layout,
-    views: Vec<Option<&'static View>>,
+    /// By model, those with the same views once.
+    views: Vec<Vec<&'static View>>,
     fields: RowPlanner,
     users: RowPlanner,
     items: RowPlanner,
@@ -297,12 +359,12 @@ impl Loader {
         self.batches = batches;
     }
 
-    /// A loader for models with such views.
-    pub fn new(layout: Layout, wanted: impl Iterator<Item = Option<&'static View>>, config: &Config, device: &Device) -> Self {
-        let mut views: Vec<Option<&'static View>> = Vec::new();
-        for view in wanted {
-            if !views.iter().any(|&known| name_of(known) == name_of(view)) {
-                views.push(view);
+    /// A loader for models with such views each.
+    pub fn new<'a>(layout: Layout, wanted: impl Iterator<Item = &'a [&'static View]>, config: &Config, device: &Device) -> Self {
+        let mut views: Vec<Vec<&'static View>> = Vec::new();
+        for of_model in wanted {
+            if !views.iter().any(|known| names(known) == names(of_model)) {
+                views.push(of_model.to_vec());
             }
         }
         let v = layout.vocabulary;
@@ -323,7 +385,7 @@ impl Loader {
     /// A batch to train on.
     pub fn load(&mut self, batch: Arc<Batch>) -> DeviceBatch {
         let device = self.device.clone();
-        let fields = self.views.clone().into_iter().map(|view| (name_of(view), self.fields(view, &batch))).collect();
+        let fields = self.views.clone().iter().map(|views| (names(views), self.fields(views, &batch))).collect();
         self.batches += 1;
         let consumed: Vec<u32> = batch.consumed().collect();
         let positive: Vec<f32> = batch.consumed_labels().collect();
@@ -355,21 +417,25 @@ impl Loader {
         }
     }
 
-    fn fields(&mut self, view: Option<&View>, batch: &Batch) -> Fields {
+    fn fields(&mut self, views: &[&'static View], batch: &Batch) -> Fields {
         let (candidates, requests) = (self.layout.candidates(&batch.item, &batch.category), self.layout.requests(batch));
         let random = self.random.lane(self.batches);
-        let views = view.map(|view| ((view.ids)(&self.layout, batch, random), (view.bags)(&self.layout)));
+        let of_views: Vec<(Vec<u32>, Bags)> =
+            views.iter().map(|view| ((view.ids)(&self.layout, batch, random), (view.bags)(&self.layout))).collect();
         let mut segments = vec![
             Segment { ids: &candidates, bags: self.layout.candidate_bags() },
             Segment { ids: &requests, bags: self.layout.request_bags() },
         ];
-        segments.extend(views.iter().map(|(ids, bags)| Segment { ids, bags: *bags }));
-        let mut ids: Vec<Ids> = segments.iter().map(|&segment| Ids::new(segment, &self.device)).collect();
-        let touched = Touched::new(&mut self.fields, &segments, &self.device);
-        let views = (ids.len() > 2).then(|| ids.remove(2));
-        let requests = ids.remove(1);
-        Fields { candidates: ids.remove(0), requests, views, touched }
+        segments.extend(of_views.iter().map(|(ids, bags)| Segment { ids, bags: *bags }));
+        let ids = |segment: Segment<'_>| Ids::new(segment, &self.device);
+        let (candidates, requests) = (ids(segments[0]), ids(segments[1]));
+        let views = names(views).into_iter().zip(segments[2..].iter().map(|&segment| ids(segment))).collect();
+        Fields { candidates, requests, views, touched: Touched::new(&mut self.fields, &segments, &self.device) }
     }
+}
+
+fn names(views: &[&'static View]) -> Vec<&'static str> {
+    views.iter().map(|view| view.name).collect()
 }
 
 fn rows(planner: &mut RowPlanner, ids: &[u32], device: &Device) -> Rows {

@@ -11,7 +11,7 @@ use std::cell::OnceCell;
 use burn::tensor::kind::Basic;
 use burn::tensor::{Device, Gradients, Int, Tensor};
 
-use super::batch::{Dense, DeviceBatch, Kept, View};
+use super::batch::{Dense, DeviceBatch, Kept, View, WHOLE};
 use super::layers::assignments::FrozenAssignments;
 use super::layers::dense::Init;
 use super::layers::enhancement::Entered;
@@ -98,6 +98,14 @@ pub struct Takes {
     pub candidate: usize,
 }
 
+impl std::ops::Add for Takes {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        let members = [0, 1].map(|side| self.members[side] + other.members[side]);
+        Self { members, request: self.request + other.request, candidate: self.candidate + other.candidate }
+    }
+}
+
 impl Takes {
     /// What is too little to count.
     pub const NOTHING: Self = Self { members: [0; 2], request: 0, candidate: 0 };
@@ -159,7 +167,7 @@ pub struct Kind {
     pub parameters: fn(&Config, Base) -> usize,
     /// What else it takes of memory.
     pub takes: fn(&Config) -> Takes,
-    /// A history that it learns embeddings from beside the recent one; one a model at most.
+    /// Histories whose embeddings it learns beside those of the newest behaviour.
     pub view: Option<&'static View>,
     /// Losses that it has.
     pub losses: &'static [&'static Term],
@@ -308,10 +316,10 @@ impl Restoring<'_> {
 pub struct Leaves {
     /// `[samples, 2 * embedding]`: item, category.
     pub candidates: Tensor<2>,
-    /// `[requests, 4 * embedding]`: user, activity, recent items, recent categories.
+    /// `[requests, 4 * embedding]`: user, activity, newest item, newest category.
     pub requests: Tensor<2>,
-    /// `[requests, 2 or 4 * embedding]`: the histories of the model's view.
-    pub views: Option<Tensor<2>>,
+    /// `[requests, fields * embedding]`: the histories of the model's views, by name.
+    pub views: Vec<(&'static str, Tensor<2>)>,
     /// Rows of the components' own tables, by their names: `[requests, m]` of users, `[samples, m]` of items.
     pub own: Vec<(&'static str, Tensor<2>)>,
 }
@@ -322,12 +330,17 @@ impl Leaves {
         self.own.iter().find(|(name, _)| *name == table).map(|(_, rows)| rows)
     }
 
+    /// A history, pooled as its view is laid out.
+    pub fn view(&self, view: &View) -> Option<&Tensor<2>> {
+        self.views.iter().find(|(name, _)| *name == view.name).map(|(_, rows)| rows)
+    }
+
     /// The same of another kind, leaf by leaf.
     pub(super) fn map(&self, mut leaf: impl FnMut(&Tensor<2>) -> Tensor<2>) -> Self {
         Self {
             candidates: leaf(&self.candidates),
             requests: leaf(&self.requests),
-            views: self.views.as_ref().map(&mut leaf),
+            views: self.views.iter().map(|(name, rows)| (*name, leaf(rows))).collect(),
             own: self.own.iter().map(|(name, rows)| (*name, leaf(rows))).collect(),
         }
     }
@@ -355,8 +368,6 @@ pub struct Reads<'a> {
     pub steps: u64,
     /// The embedding table.
     pub(super) embeddings: &'a RowTable,
-    /// Whether [`Leaves::views`] is the whole history.
-    pub(super) learns_whole: bool,
     pub(super) whole: OnceCell<Tensor<2>>,
 }
 
@@ -378,7 +389,7 @@ impl Reads<'_> {
 
     /// `[requests, 2 * embedding]`: the whole history pooled, items and categories, off the graph.
     pub fn whole_history(&self) -> Tensor<2> {
-        let leaf = self.leaves.views.as_ref().filter(|_| self.learns_whole);
+        let leaf = self.leaves.view(&WHOLE);
         let pooled = || leaf.map_or_else(|| self.embeddings.pool(&self.dense.history), |leaf| off_graph(leaf.clone()));
         self.whole.get_or_init(pooled).clone()
     }
@@ -392,7 +403,7 @@ impl Reads<'_> {
     }
 }
 
-/// A request's fields with another history `[requests, 2 * embedding]` in the place of the recent one, and the counts.
+/// A request's fields with another history `[requests, 2 * embedding]` in the place of the newest behaviour, and the counts.
 pub fn with_history(requests: &Tensor<2>, history: Tensor<2>, counts: &Tensor<2>) -> Tensor<2> {
     let [own, _] = halves(requests.clone());
     Tensor::cat(vec![own, history, counts.clone()], 1)
@@ -468,6 +479,8 @@ pub struct Found {
     pub towers: Option<Towers>,
     /// Of users and of items.
     pub sides: [SideFound; 2],
+    /// Which item is of which centre; none before UHSE has looked.
+    pub assignments: Option<FrozenAssignments>,
     /// Logits of the tasks, `[tasks, samples, 1]`.
     pub logits: Option<Tensor<3>>,
     firsts: OnceCell<Tensor<2>>,

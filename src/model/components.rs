@@ -3,6 +3,7 @@
 //!
 //! | file | component | paper |
 //! | --- | --- | --- |
+//! | [`history`] | the window, read by target attention | 4.1 |
 //! | [`auxiliary`] | user tower and item tower | 4.2, Eq. 1 |
 //! | [`centres`] | the centres of users and of items (GHCA) | 4.2 and 4.4, Eq. 2-5, 11-14 |
 //! | [`uie`] | the nearest centres as enhancement vectors | 4.2, Eq. 6 |
@@ -11,7 +12,9 @@
 //! | [`consumers`] | user centres in the place of an item's consumers | 4.5 |
 //! | [`contrastive`], [`transfer`] | PLE with CL, PLE with TL: our adaptations | 5.2 |
 //! | [`poso`] | gates of the towers by how new a user is | reference 31 |
-//! | [`wide`], [`long_history`] | sanity rows | |
+//! | [`shares`] | how much of the window is the candidate's own | |
+//! | [`told`] | ceilings: what the generator knows | |
+//! | [`wide`] | sanity row | |
 //! | [`enhancement`] | how the vectors of a side enter the ranker, all at once | 4.2 |
 //!
 //! A new component is a file with its `KINDS`, its name in the list below, and a row of the registry that names it.
@@ -35,6 +38,7 @@ macro_rules! components {
 }
 
 components! {
+    history,
     auxiliary,
     centres,
     uie,
@@ -43,7 +47,8 @@ components! {
     consumers,
     contrastive,
     transfer,
-    long_history,
+    shares,
+    told,
     wide,
     poso,
 }
@@ -88,9 +93,10 @@ mod tests {
     }
 
     #[test]
-    fn a_model_has_one_view_at_most_and_losses_have_one_name_each() {
+    fn views_and_losses_of_a_model_have_one_name_each() {
         for variant in Variant::ALL {
-            assert!(of(variant).iter().filter(|kind| kind.view.is_some()).count() <= 1, "{variant:?}");
+            let views: Vec<&str> = of(variant).iter().filter_map(|kind| kind.view).map(|view| view.name).collect();
+            assert!(views.iter().all(|name| views.iter().filter(|other| *other == name).count() == 1), "{variant:?}");
             let mut names: Vec<&str> = of(variant).iter().flat_map(|kind| kind.losses).flat_map(|term| term.names).copied().collect();
             let all = names.len();
             names.sort_unstable();

@@ -90,7 +90,7 @@ pub struct Ranker {
     embeddings: RowTable,
     ple: Weights<Ple>,
     components: Vec<Box<dyn Component>>,
-    view: Option<&'static View>,
+    views: Vec<&'static View>,
     steps: u64,
     pass: u32,
     /// Whether the memories are of a file and the training rows that come may be those that filled them.
@@ -124,7 +124,7 @@ impl Ranker {
                 "ple",
                 Ple::new(&init, &sizes::ple(config, &kinds), sizes::inputs(config, &kinds), base.request + base.candidate),
             ),
-            view: kinds.iter().find_map(|kind| kind.view),
+            views: kinds.iter().filter_map(|kind| kind.view).collect(),
             components,
             variant,
             config: config.clone(),
@@ -143,9 +143,9 @@ impl Ranker {
         self.variant
     }
 
-    /// The history that it learns embeddings from beside the recent one.
-    pub fn view(&self) -> Option<&'static View> {
-        self.view
+    /// The histories whose embeddings it learns beside those of the newest behaviour.
+    pub fn views(&self) -> &[&'static View] {
+        &self.views
     }
 
     /// PLE.
@@ -240,11 +240,12 @@ impl Ranker {
 
     /// Scores a test batch, with what [`Ranker::frozen`] or [`Ranker::live`] looked up.
     pub fn score(&self, frozen: &Frozen, batch: &Batch) -> Scored {
-        let TestBatch { candidates, requests, users, items, dense, low_active } = &TestBatch::new(&self.layout, batch, &self.device);
+        let TestBatch { candidates, requests, views, users, items, dense, low_active } =
+            &TestBatch::new(&self.layout, &self.views, batch, &self.device);
         let leaves = Leaves {
             candidates: self.embeddings.pool(candidates),
             requests: self.embeddings.pool(requests),
-            views: None,
+            views: views.iter().map(|(name, ids)| (*name, self.embeddings.pool(ids))).collect(),
             own: self.own_rows(users, items),
         };
         let reads = Reads {
@@ -258,7 +259,6 @@ impl Ranker {
             frozen,
             steps: self.steps,
             embeddings: &self.embeddings,
-            learns_whole: false,
             whole: OnceCell::new(),
         };
         let (found, logits) = self.forward(&reads);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::{Arm, KnownUsers, Progress, Simulation, SimulationConfig, SimulationError, SimulationReport, Visitors};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::data::Source;
 use crate::data::generator::Generator;
 use crate::data::protocol::{Batch, Dataset};
@@ -59,6 +59,7 @@ async fn prepare(
     sink: &mut dyn FnMut(Notice),
 ) -> Result<(Simulation, Vec<Served>), TrainError> {
     run.validate()?;
+    require_untold(run)?;
     footprint::require(run, Shape::synthetic(run), platform::available_memory())?;
     let generator = Arc::new(Generator::new(run));
     sizes.validate(generator.vocabulary())?;
@@ -72,6 +73,16 @@ async fn prepare(
     let learner = train(&run, &dataset, &device, &watch, sink).await?;
     let arms = arms(&run, &dataset, simulation.visitors(), learner, &watch);
     Ok((simulation, arms))
+}
+
+/// Refuses models that are told what is planted: what visitors are told is that of no row.
+fn require_untold(run: &Config) -> Result<(), ConfigError> {
+    match run.variants.0.iter().find(|variant| variant.is_told()) {
+        Some(told) => {
+            Err(ConfigError::new("variants", told.key(), "left out of a simulation: nobody tells a model of its visitors' tastes"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The run with every row in training but the last one, which the protocol wants for its test.
@@ -318,6 +329,8 @@ mod tests {
         assert!(none.what.contains("nothing to simulate"), "{none:?}");
         let days = failure(&run(vec![Variant::Ple]), SimulationConfig { days: 0, ..sizes() });
         assert!(days.detail.contains("days = 0"), "{days:?}");
+        let told = failure(&run(vec![Variant::Ple, Variant::Group]), sizes());
+        assert!(told.detail.contains("variants = ple-group"), "{told:?}");
         let ran_away = SimulationError::<TrainError>::NotANumber { name: "PLE".into(), day: 3 };
         let ran_away = Failure::from(&ran_away);
         assert!(ran_away.detail.contains("PLE") && ran_away.next.contains("learning rate"), "{ran_away:?}");

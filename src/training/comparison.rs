@@ -350,7 +350,12 @@ fn require_truth(config: &Config, dataset: &Dataset) -> Result<(), ConfigError> 
     if wanted && dataset.probability(0, 0, 0, &[]).is_none() {
         return Err(ConfigError::new("variants", Variant::Truth.key(), "left out on real rows: only the generator knows true preferences"));
     }
-    Ok(())
+    match config.variants.0.iter().find(|variant| variant.is_told()) {
+        Some(told) if dataset.planted_groups().0 == 0 => {
+            Err(ConfigError::new("variants", told.key(), "left out on real rows: only the generator knows whose tastes are alike"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a warm-up that the run does not outlast: what is shown under a model's name would be that model without its clusters.

@@ -55,7 +55,7 @@ impl Learner {
     /// The same of fresh rankers that the caller built ([`Ranker::with`]), all with this layout and configuration on this device.
     pub fn of(rankers: Vec<Ranker>, layout: Layout, config: &Config, device: &Device, planned: u64) -> Self {
         Self {
-            loader: Loader::new(layout, rankers.iter().map(Ranker::view), config, device),
+            loader: Loader::new(layout, rankers.iter().map(Ranker::views), config, device),
             rankers,
             layout,
             config: config.clone(),
@@ -76,7 +76,7 @@ impl Learner {
     pub fn apart(self) -> impl Iterator<Item = Self> {
         let Self { rankers, layout, config, device, step, planned, .. } = self;
         rankers.into_iter().map(move |ranker| Self {
-            loader: Loader::new(layout, std::iter::once(ranker.view()), &config, &device),
+            loader: Loader::new(layout, std::iter::once(ranker.views()), &config, &device),
             rankers: vec![ranker],
             layout,
             config: config.clone(),

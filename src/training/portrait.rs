@@ -8,7 +8,7 @@ use burn::tensor::Int;
 use super::TrainError;
 use super::evaluation::score_by_rule;
 use super::readback::{Answers, Asked, ReadBack};
-use crate::data::protocol::{Batch, Candidate, Dataset};
+use crate::data::protocol::{Batch, Candidate, Dataset, Past};
 use crate::data::{Behaviour, Side};
 use crate::model::component::Clustered;
 use crate::model::ranker::{Ranker, Scored};
@@ -61,13 +61,15 @@ impl Sitter {
         let mut both = Batch { pass, profile_fields, profile, ..Batch::new(REQUESTS, candidates.len(), batch.history) };
         let (user, counts, flags) = (batch.user[request], batch.behaviours(request), [batch.low_active[request], false]);
         let who = [batch.row[request], user];
-        let pairs = |things: &[Thing]| things.iter().map(|thing| (thing.item, thing.category)).collect::<Vec<_>>();
-        both.push_known(who, counts, pairs(&history).into_iter(), flags, &candidates);
+        let done = &batch.history_behaviours[request * batch.history..][..history.len()];
+        let past = |(thing, &behaviour): (&Thing, &Behaviour)| Past { item: thing.item, category: thing.category, behaviour };
+        let known: Vec<Past> = history.iter().zip(done).map(past).collect();
+        both.push_known(who, counts, known.iter().copied(), flags, &candidates);
         let added = sitting.added.map(|at| offers[at as usize].thing);
         let mut more = counts;
         more[Behaviour::View as usize] += u32::from(added.is_some());
-        let longer: Vec<Thing> = added.into_iter().chain(history.iter().copied()).collect();
-        both.push_known(who, more, pairs(&longer).into_iter(), flags, &candidates);
+        let viewed = added.as_ref().map(|thing| past((thing, &Behaviour::View)));
+        both.push_known(who, more, viewed.into_iter().chain(known), flags, &candidates);
         let portrait = Portrait {
             sitting,
             user,

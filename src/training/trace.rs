@@ -13,7 +13,7 @@ use crate::data::{Behaviour, Side, Source};
 use crate::model::batch::DeviceBatch;
 use crate::model::layers::ghca::Reseeded;
 use crate::model::ranker::{Graph, Ranker};
-use crate::variants::Variant;
+use crate::variants::{Variant, Variants};
 
 /// Bytes of numbers that a trace may have: it is kept in memory until it is written.
 const LIMIT: u64 = 2 << 30;
@@ -32,7 +32,8 @@ pub async fn record(config: &Config, variant: Variant, source: Arc<dyn Source>, 
         return Err(ConfigError::new("variant", variant.key(), "a model that is trained").into());
     }
     let device = Device::flex();
-    let dataset = Dataset::open(source, config)?;
+    // What a batch is told depends on the models that there are.
+    let dataset = Dataset::open(source, &Config { variants: Variants(vec![variant]), ..config.clone() })?;
     let planned = dataset.train_steps();
     let (mut learner, mut replay) = (Learner::new(config, &[variant], dataset.vocabulary(), &device, planned), dataset.replay());
     let mut initial = Gathering::default();
@@ -166,8 +167,8 @@ fn gather_step(ranker: &mut Ranker, batch: &DeviceBatch, begins_pass: bool, into
     if begins_pass {
         ranker.gather_memories(MOMENTS[0], into);
     }
-    if let Some(views) = &batch.fields(ranker.view()).views {
-        into.integers("batch.views", views.tensor());
+    for (view, ids) in &batch.fields(ranker.views()).views {
+        into.integers(format!("batch.{view}"), ids.tensor());
     }
     let (requests, samples) = (batch.host.requests, batch.host.samples());
     into.floats("batch.kept.users", batch.kept.users.clone().reshape([requests]));
@@ -186,12 +187,14 @@ fn gather_step(ranker: &mut Ranker, batch: &DeviceBatch, begins_pass: bool, into
 /// What the host knows of a batch.
 fn batch_arrays(batch: &Batch) -> Arrays {
     let (requests, samples, history) = (batch.requests, batch.samples(), batch.history);
+    let kinds: Vec<u32> = batch.history_behaviours.iter().map(|&behaviour| behaviour as u32).collect();
     let low: Vec<u32> = batch.low_active.iter().map(|&low| u32::from(low)).collect();
     let arrays = [
         ("user", Array::ids(&batch.user, &[requests])),
         ("activity", Array::ids(&batch.activity, &[requests])),
         ("history_items", Array::ids(&batch.history_items, &[requests, history])),
         ("history_categories", Array::ids(&batch.history_categories, &[requests, history])),
+        ("history_behaviours", Array::ids(&kinds, &[requests, history])),
         ("counts", Array::floats(batch.counts.clone(), &[requests, Behaviour::COUNT])),
         ("clustered", Array::floats(batch.clustered.clone(), &[requests])),
         ("low_active", Array::ids(&low, &[requests])),
@@ -200,7 +203,14 @@ fn batch_arrays(batch: &Batch) -> Arrays {
         ("item_count", Array::floats(batch.item_count.clone(), &[samples])),
         ("labels", Array::floats(batch.labels.clone(), &[TASKS, samples])),
     ];
-    arrays.into_iter().map(|(name, array)| (format!("batch.{name}"), array)).collect()
+    let told = batch.truth.iter().flat_map(|truth| {
+        [
+            ("told.group", Array::ids(&truth.group, &[requests])),
+            ("told.posterior", Array::floats(truth.posterior.clone(), &[requests, truth.groups])),
+            ("told.item_group", Array::ids(&truth.item_group, &[samples])),
+        ]
+    });
+    arrays.into_iter().chain(told).map(|(name, array)| (format!("batch.{name}"), array)).collect()
 }
 
 /// What the forward pass found.

@@ -11,10 +11,13 @@ use duia::model::batch::Kept;
 use duia::model::components::auxiliary::AuxiliaryModel;
 use duia::model::components::consumers::Consumers;
 use duia::model::components::enhancement::EnhancementOf;
+use duia::model::components::history::History;
 use duia::model::components::poso::PosoTowers;
+use duia::model::components::told::{ItemGroup, UserGroup};
 use duia::model::components::transfer::TransferLearning;
 use duia::model::components::uhse::Uhse;
 use duia::model::components::upbe::Upbe;
+use duia::model::layers::attention::TargetAttention;
 use duia::model::layers::dense::{Linear, Mlp};
 use duia::model::layers::enhancement::{Enhancement, Means};
 use duia::model::layers::ghca::Memory;
@@ -200,6 +203,67 @@ impl EnhancementOracle {
     }
 }
 
+/// One window of a stack: how a candidate looks at it.
+#[derive(Clone)]
+pub struct AttentionOracle {
+    /// To the query, or to the hidden units.
+    candidate: Layer,
+    /// The activation unit, row by row; none in attention.
+    unit: Option<Rows>,
+    places: Vec<f64>,
+    kinds: Vec<f64>,
+}
+
+/// A behaviour of a window: its place, what was done, and its vector.
+pub type Past = (usize, usize, Vec<f64>);
+
+impl AttentionOracle {
+    /// What a module holds of a window of its stack.
+    pub fn new(module: &TargetAttention, level: usize) -> Self {
+        let all = parameters(module);
+        let own = |(shape, values): &(Vec<usize>, Vec<f64>)| {
+            let length = values.len() / shape[0];
+            values[level * length..][..length].to_vec()
+        };
+        let unit = (all.len() == 5).then(|| chunks(own(&all[2]), all[2].0[2]));
+        Self { candidate: (own(&all[0]), own(&all[1])), unit, places: own(&all[all.len() - 2]), kinds: own(&all[all.len() - 1]) }
+    }
+
+    /// A number of the module's parameters, in their order.
+    pub fn value(&mut self, part: usize, at: usize) -> &mut f64 {
+        match (part, &mut self.unit) {
+            (0, _) => &mut self.candidate.0[at],
+            (1, _) => &mut self.candidate.1[at],
+            (2, Some(unit)) => {
+                let columns = unit[0].len();
+                &mut unit[at / columns][at % columns]
+            }
+            (2, None) | (3, Some(_)) => &mut self.places[at],
+            _ => &mut self.kinds[at],
+        }
+    }
+
+    /// What a candidate reads in a window; nothing in an empty one.
+    pub fn read(&self, candidate: &[f64], window: &[Past]) -> Vec<f64> {
+        let asked = linear(candidate, &self.candidate.0, &self.candidate.1);
+        let bias = |(place, kind, _): &Past| self.places[*place] + self.kinds[*kind];
+        let d = candidate.len();
+        let weights: Vec<f64> = match &self.unit {
+            None => {
+                let logits: Vec<f64> = window.iter().map(|past| dot(&asked, &past.2) / (d as f64).sqrt() + bias(past)).collect();
+                softmax(&logits)
+            }
+            Some(unit) => {
+                let hidden =
+                    |b: &[f64], a: usize| asked[a] + (0..d).map(|k| b[k] * unit[k][a] + candidate[k] * b[k] * unit[d + k][a]).sum::<f64>();
+                let weight = |past: &Past| (0..asked.len()).map(|a| hidden(&past.2, a).max(0.0) * unit[2 * d][a]).sum::<f64>();
+                window.iter().map(|past| weight(past) + bias(past)).collect()
+            }
+        };
+        (0..d).map(|k| weights.iter().zip(window).map(|(weight, past)| weight * past.2[k]).sum()).collect()
+    }
+}
+
 /// Two levels of centres.
 #[derive(Clone)]
 pub struct Centres {
@@ -261,6 +325,11 @@ impl Centres {
     /// Whether neither of two centres is negatively correlated with a vector of their side (A10).
     pub fn agree(&self, mu: &[Vec<f64>; 2], v: &[f64]) -> bool {
         mu.iter().all(|mu| dot(&minus(mu, &self.means[0]), &minus(v, &self.means[0])) >= 0.0)
+    }
+
+    /// A centre as a candidate looks at it: as the search sees it, and of length root `m`.
+    fn looked_at(&self, row: usize) -> Vec<f64> {
+        normed(&minus(&self.rows[row], &self.means[0]))
     }
 
     /// Rows of what was given level-2 centre `child`: its parent's and its own.
@@ -363,6 +432,11 @@ pub struct Oracle {
     ple: std::rc::Rc<PleOracle>,
     towers: [Vec<Layer>; 2],
     transfer: Vec<Layer>,
+    history: Option<AttentionOracle>,
+    /// By level.
+    uhse: Vec<AttentionOracle>,
+    /// Vectors of the planted groups of users and of items, and what the former think of the latter.
+    told: [Rows; 3],
     /// POSO by task and tower layer: hidden and outer layer of the gate.
     poso: Vec<Vec<[Layer; 2]>>,
     users: Option<EnhancementOracle>,
@@ -416,6 +490,15 @@ impl Oracle {
                 let gates = |task: usize| poso.module().gates.iter().map(move |gate| [layer(&gate.hidden, task), layer(&gate.out, task)]);
                 (0..TASKS).map(|task| gates(task).collect()).collect()
             }),
+            history: ranker.parts::<History>().next().map(|history| AttentionOracle::new(history.module(), 0)),
+            uhse: ranker.parts::<Uhse>().next().map_or(Vec::new(), |uhse| (0..2).map(|l| AttentionOracle::new(uhse.module(), l)).collect()),
+            told: {
+                let rows = |(shape, values): (Vec<usize>, Vec<f64>)| chunks(values, shape[2]);
+                let users = ranker.parts::<UserGroup>().next().map(|told| rows(parameters(told.module()).remove(0)));
+                let items = ranker.parts::<ItemGroup>().next().map(|told| parameters(told.module()).into_iter().map(rows));
+                let mut items = items.map_or(Vec::new(), Iterator::collect).into_iter();
+                [users.unwrap_or_default(), items.next().unwrap_or_default(), items.next().unwrap_or_default()]
+            },
             users: enhancement(Side::Users).zip(means(Side::Users)).map(|(e, means)| EnhancementOracle::new(e.module(), means)),
             items: enhancement(Side::Items).zip(means(Side::Items)).map(|(e, means)| EnhancementOracle::new(e.module(), means)),
             user_centres: centres(Side::Users),
@@ -431,6 +514,14 @@ impl Oracle {
                 .map_or(Vec::new(), |c| chunks(block_on(read(c.rows())), 2 * config.consumers)),
             user_hits: ranker.memory(Side::Users).map_or(Vec::new(), |memory| block_on(read(memory.hits()))),
             dropped: Vec::new(),
+        }
+    }
+
+    /// How candidates look at the window, at its level-1 centres or at its level-2 centres.
+    pub fn attention(&mut self, of: usize) -> &mut AttentionOracle {
+        match of {
+            0 => self.history.as_mut().expect("a history"),
+            level => &mut self.uhse[level - 1],
         }
     }
 
@@ -500,31 +591,53 @@ impl Oracle {
         [0, 1].map(|level| (0..m).map(|k| (touches * memory[level * m + k] + own[level][k]) / (touches + 1.0)).collect())
     }
 
-    /// UHSE: the mean of the history items' centres.
-    fn history(&self, batch: &Batch, r: usize) -> ([Vec<f64>; 2], f64) {
-        let m = self.config.memory_width();
-        let nothing = ([vec![0.0; m], vec![0.0; m]], 0.0);
-        let Some(centres) = &self.item_centres else { return nothing };
-        let known = batch.history_items[r * batch.history..(r + 1) * batch.history].iter().filter(|&&item| item != NO_ROW);
-        let pairs: Vec<[&[f64]; 2]> = known
-            .map(|&item| &self.assignments[item as usize])
-            .filter(|entry| entry[1] >= 0.0)
-            .map(|entry| centres.rows_of(entry[0] as usize).map(|row| centres.rows[row].as_slice()))
-            .collect();
-        if pairs.is_empty() {
-            return nothing;
-        }
-        ([0, 1].map(|level| mean(&pairs.iter().map(|pair| pair[level]).collect::<Vec<_>>())), 1.0)
+    /// UHSE: the centres of the window's items that have one, on both levels, and by them their rows.
+    fn sequences(&self, batch: &Batch, r: usize) -> [Vec<(usize, Past)>; 2] {
+        let Some(centres) = &self.item_centres else { return Default::default() };
+        let of_level = |level: usize| {
+            let entry = |h: usize| {
+                let at = r * batch.history + h;
+                let entry = (batch.history_items[at] != NO_ROW).then(|| &self.assignments[batch.history_items[at] as usize])?;
+                let row = (entry[1] >= 0.0).then(|| centres.rows_of(entry[0] as usize)[level])?;
+                Some((row, (h, batch.history_behaviours[at] as usize, centres.looked_at(row))))
+            };
+            (0..batch.history).filter_map(entry).collect()
+        };
+        [of_level(0), of_level(1)]
     }
 
-    /// UHSE: the share of the history's centres that are the candidate's own, on both levels.
+    /// UHSE: what the candidate's own centres read in them, on both levels, and how much of them is in it.
+    fn sequences_read(&self, batch: &Batch, r: usize, v_item: &[f64]) -> [(Vec<f64>, f64); 2] {
+        let nothing = (vec![0.0; self.config.memory_width()], 0.0);
+        let Some(centres) = &self.item_centres else { return [nothing.clone(), nothing] };
+        let (own, sequences) = (centres.nearest(v_item), self.sequences(batch, r));
+        [0, 1].map(|level| {
+            let window: Vec<Past> = sequences[level].iter().map(|(_, past)| past.clone()).collect();
+            let own = centres.looked_at(own[level]);
+            let read = self.uhse[level].read(&own, &window);
+            let shared = dot(&read, &own) / own.len() as f64;
+            (read, shared)
+        })
+    }
+
+    /// What the candidate reads in the window, and how much of its item and of its category is in it.
+    fn window_read(&self, batch: &Batch, r: usize, candidate: &[f64]) -> (Vec<f64>, [f64; 2]) {
+        let places = (0..batch.history).map(|h| (h, r * batch.history + h)).filter(|(_, at)| batch.history_items[*at] != NO_ROW);
+        let past = |(h, at): (usize, usize)| {
+            (h, batch.history_behaviours[at] as usize, self.candidate_fields(batch.history_items[at], batch.history_categories[at]))
+        };
+        let read = self.history.as_ref().expect("a history").read(candidate, &places.map(past).collect::<Vec<_>>());
+        let d = self.config.embedding;
+        let shared = [0, 1].map(|field| dot(&read[field * d..][..d], &candidate[field * d..][..d]));
+        (read, shared)
+    }
+
+    /// The share of the window's centres that are the candidate's own, on both levels.
     fn shares_of_history(&self, batch: &Batch, r: usize, v_item: &[f64]) -> [f64; 2] {
         let Some(centres) = &self.item_centres else { return [0.0; 2] };
-        let known = batch.history_items[r * batch.history..(r + 1) * batch.history].iter().filter(|&&item| item != NO_ROW);
-        let entries = known.map(|&item| &self.assignments[item as usize]).filter(|entry| entry[1] >= 0.0);
-        let history: Vec<[usize; 2]> = entries.map(|entry| centres.rows_of(entry[0] as usize)).collect();
-        let own = centres.nearest(v_item);
-        [0, 1].map(|level| history.iter().filter(|rows| rows[level] == own[level]).count() as f64 / history.len().max(1) as f64)
+        let (own, sequences) = (centres.nearest(v_item), self.sequences(batch, r));
+        let share = |level: usize| sequences[level].iter().filter(|(row, _)| *row == own[level]).count() as f64;
+        [0, 1].map(|level| share(level) / sequences[level].len().max(1) as f64)
     }
 
     /// The share of an item's last consumers in the user's own clusters above chance, on both levels.
@@ -569,16 +682,24 @@ impl Oracle {
             add((self.remembered(Side::Users, batch.user[r], v), None));
         }
         if has("uhse") {
-            add(flagged(self.history(batch, r)));
+            flags.push(f64::from(u8::from(!self.sequences(batch, r)[0].is_empty())));
         }
         (all, flags)
     }
 
-    /// The enhancement vectors of an item before the gates, and their flag.
-    fn vectors_of_item(&self, item: u32, v: &[f64]) -> (Vec<Vec<f64>>, f64) {
-        let (raw, stopped) = self.by_centres(&self.item_centres, v);
-        let memory = self.remembered(Side::Items, item, v);
-        (raw.into_iter().chain(memory).collect(), stopped)
+    /// The enhancement vectors of a candidate before the gates, and their flag.
+    fn vectors_of_item(&self, batch: &Batch, s: usize, v: &[f64]) -> (Vec<Vec<f64>>, Vec<f64>) {
+        let (mut all, mut flags) = (Vec::new(), Vec::new());
+        if self.variant.has("item-uie") {
+            let (raw, stopped) = self.by_centres(&self.item_centres, v);
+            all.extend(raw);
+            all.extend(self.remembered(Side::Items, batch.item[s], v));
+            flags.push(stopped);
+        }
+        if self.variant.has("uhse") {
+            all.extend(self.sequences_read(batch, s / batch.candidates, v).map(|(read, _)| read));
+        }
+        (all, flags)
     }
 
     /// The features of a request and of one of its candidates.
@@ -586,8 +707,29 @@ impl Oracle {
         let has = |component: &str| self.variant.has(component);
         let (user, item) = (batch.user[r], batch.item[s]);
         let [from_user, from_item] = self.dropped.get(s).copied().unwrap_or_default();
-        let mut request = self.with_history(batch, r, self.config.recent);
+        let mut request = self.with_history(batch, r, 1);
         let mut candidate = self.candidate_fields(item, batch.category[s]);
+        let fields = candidate.clone();
+        if has("history") {
+            let (read, shared) = self.window_read(batch, r, &fields);
+            candidate.extend(read.into_iter().chain(shared));
+        }
+        if let Some(truth) = batch.truth.as_ref().filter(|_| self.variant.is_told()) {
+            let one_hot = |group: u32, groups: usize| (0..groups as u32).map(|other| f64::from(u8::from(other == group))).collect();
+            let posterior = truth.posterior[r * truth.groups..][..truth.groups].iter().map(|&p| f64::from(p)).collect();
+            let known: Vec<f64> = if has("told-posterior") { posterior } else { one_hot(truth.group[r], truth.groups) };
+            let expected =
+                |rows: &Rows| -> Vec<f64> { (0..rows[0].len()).map(|k| known.iter().zip(rows).map(|(p, x)| p * x[k]).sum()).collect() };
+            let vector = expected(&self.told[0]);
+            let d = self.config.embedding;
+            candidate.extend([0, 1].map(|field| dot(&vector[field * d..][..d], &fields[field * d..][..d])));
+            request.extend(vector);
+            if has("told-item-group") {
+                let group = truth.item_group[s] as usize;
+                candidate.extend(&self.told[1][group]);
+                candidate.push(expected(&self.told[2])[group]);
+            }
+        }
         if has("wide") {
             request.extend(&self.user_vectors[user as usize]);
         }
@@ -597,9 +739,17 @@ impl Oracle {
             let v = mlp(&self.with_history(batch, r, batch.history), tower, false);
             request.extend(linear(&v, &lead.0, &lead.1).into_iter().map(|x| x * low));
         }
-        if has("long-history") {
+        if has("mean-history") {
             request.extend(self.newest(batch, r, batch.history));
+        }
+        if has("shares") {
             candidate.extend(Self::raw_shares(batch, r, s));
+        }
+        if has("uhse") {
+            candidate.extend(self.sequences_read(batch, r, v_item).map(|(_, shared)| shared));
+        }
+        if has("cluster-shares") {
+            candidate.extend(self.shares_of_history(batch, r, v_item));
         }
         let personal = |table: &[Vec<f64>], id: u32| table.get(id as usize).cloned().unwrap_or_default();
         if let Some(users) = &self.users {
@@ -607,15 +757,17 @@ impl Oracle {
             let (vectors, fits) = users.forward(&raw, &raw, &personal(&self.user_vectors, user), v_item, from_user);
             request.extend([vectors, flags].concat());
             candidate.extend(fits);
-        }
-        if has("uhse") {
-            candidate.extend(self.shares_of_history(batch, r, v_item));
+        } else {
+            // UHSE alone has a flag and no vector of this side.
+            request.extend(self.vectors_of_user(batch, r, v_user).1);
         }
         if let Some(items) = &self.items {
-            let (raw, stopped) = self.vectors_of_item(item, v_item);
+            let (raw, flags) = self.vectors_of_item(batch, s, v_item);
             let (vectors, fits) = items.forward(&raw, &raw, &personal(&self.item_vectors, item), v_user, from_item);
             assert!(fits.is_empty());
-            candidate.extend([vectors, vec![stopped]].concat());
+            candidate.extend([vectors, flags].concat());
+        }
+        if has("consumers") {
             candidate.extend(self.shares_of_consumers(item, v_user));
         }
         (request, candidate)
@@ -637,7 +789,7 @@ impl Oracle {
         };
         let to_item = |s: usize| {
             let (v, item) = (&told.v_item[s], batch.item[s]);
-            let (raw, _) = self.vectors_of_item(item, v);
+            let (raw, _) = self.vectors_of_item(batch, s, v);
             gated(&self.items, raw, &self.item_vectors[item as usize])
         };
         let vectors = [(0..batch.requests).map(to_user).collect(), (0..batch.samples()).map(to_item).collect()];

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use duia::config::Config;
 use duia::data::Side;
 use duia::data::generator::Generator;
-use duia::data::protocol::{Batch, Dataset, Replay};
+use duia::data::protocol::{Batch, Dataset, Replay, Truth};
 use duia::model::batch::DeviceBatch;
 use duia::model::components::consumers::Consumers;
 use duia::model::components::enhancement::EnhancementOf;
@@ -15,7 +15,7 @@ use duia::model::components::uhse::Uhse;
 use duia::model::components::upbe::Upbe;
 use duia::model::ranker::Ranker;
 use duia::training::{Learner, Upkeep};
-use duia::variants::{Variant, trained};
+use duia::variants::{Variant, Variants, trained};
 
 use super::block_on;
 
@@ -33,7 +33,6 @@ pub fn config() -> Config {
         rows: 4_000,
         batch: 64,
         history: 8,
-        recent: 3,
         centres: 4,
         children: 3,
         item_centres: 5,
@@ -62,6 +61,8 @@ pub struct Trained {
 impl Trained {
     /// A ranker after [`FILLED`] steps.
     pub fn new(config: &Config, variant: Variant) -> Self {
+        // What is told to a model depends on which there are.
+        let config = &Config { variants: Variants(vec![variant]), ..config.clone() };
         let dataset = Dataset::open(Arc::new(Generator::new(config)), config).unwrap();
         let learner = Learner::new(config, &[variant], dataset.vocabulary(), &Device::flex(), 1_000);
         let mut new = Self { learner, config: config.clone(), replay: dataset.replay(), dataset };
@@ -128,6 +129,10 @@ impl Trained {
             repeat: widened(&batch.repeat, |_| false),
             seen: widened(&batch.seen, |_| false),
             labels: batch.labels.chunks(2 * requests).flat_map(|of_task| widened(of_task, |_| 0.0)).collect(),
+            truth: batch.truth.clone().map(|truth| {
+                let known = |r: usize| self.dataset.planted_item_group(third(r)).unwrap();
+                Box::new(Truth { item_group: widened(&truth.item_group, known), ..*truth })
+            }),
             ..batch.clone()
         }
     }

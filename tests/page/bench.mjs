@@ -4,8 +4,8 @@
 import { host, launch, open, WEBGPU } from "./helpers.mjs";
 
 const EVERY = [
-  "ple", "ple-cl", "ple-tl", "ple-wide", "ple-long", "ple-towers", "uie-random", "uie-kmeans", "uie", "uie-upbe", "duia", "duia-items", "uhse",
-  "duia-long",
+  "ple", "ple-newest", "ple-cl", "ple-tl", "ple-wide", "ple-long", "ple-shares", "ple-towers", "uie-random", "uie-kmeans", "uie", "uie-upbe",
+  "duia", "duia-items", "uhse", "duia-shares",
 ];
 // Evaluation is kept out: it is not part of a step.
 const LINK = "preset=browser&rows=4000000&evaluate_every=100000&probe_set=16&warm_up=3&autoplay=on";

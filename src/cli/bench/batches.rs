@@ -67,6 +67,7 @@ impl<'a> Batches<'a> {
                 let item = zipf(of(Draw::History).uniform(index * config.history as u64 + place as u64), config.items);
                 out.history_items.push(if place < known { item } else { NO_ROW });
                 out.history_categories.push(if place < known { category(item) } else { NO_ROW });
+                out.history_behaviours.push(Behaviour::View);
             }
             for kind in 0..Behaviour::COUNT as u64 {
                 out.counts.push(of(Draw::Count).uniform(index * Behaviour::COUNT as u64 + kind) as f32);

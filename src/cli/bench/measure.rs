@@ -157,7 +157,12 @@ impl Subject {
     fn new(config: &Config, model: Variant, device: &Device) -> Self {
         let layout = Layout::new(vocabulary(config), config);
         let ranker = Ranker::new(config, model, layout, device);
-        Self { loader: Loader::new(layout, std::iter::once(ranker.view()), config, device), ranker, batch: config.batch as u64, samples: 0 }
+        Self {
+            loader: Loader::new(layout, std::iter::once(ranker.views()), config, device),
+            ranker,
+            batch: config.batch as u64,
+            samples: 0,
+        }
     }
 
     /// A step as training takes it, the memories' clocks included. They count samples and not steps, so that one model can be

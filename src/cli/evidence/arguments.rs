@@ -206,10 +206,8 @@ pub enum Axis {
     HitRate,
     /// With how many users does DUIA start to help? Rows in proportion; synthetic stream only.
     Size,
-    /// At which history length does DUIA start to help?
+    /// With how many behaviours that a model may read does DUIA help?
     Length,
-    /// How many of the newest behaviours should the ranker itself pool?
-    Recent,
     /// With how many rows of the same users does DUIA start to help? Synthetic stream only.
     Rows,
     /// After how many passes over the training rows does DUIA start to help?
@@ -226,7 +224,6 @@ impl Axis {
             Self::HitRate => "hit-rate",
             Self::Size => "size",
             Self::Length => "length",
-            Self::Recent => "recent",
             Self::Rows => "rows",
             Self::Epochs => "epochs",
         }
@@ -240,7 +237,6 @@ impl Axis {
             Self::NfcUhse => "item NFC",
             Self::Size => "users",
             Self::Length => "history",
-            Self::Recent => "recent",
             Self::Rows => "rows",
             Self::Epochs => "passes",
         }

@@ -17,7 +17,7 @@ pub fn ablation(arguments: &Ablate) -> Result<Vec<Cell>, Refusal> {
     let protocols = if arguments.protocols.is_empty() { &[Protocol::U1, Protocol::P1][..] } else { &arguments.protocols };
     let config = arguments.common.settings.resolve()?;
     // Only the generator knows true preferences.
-    let is_known = |variant: &Variant| arguments.common.data.is_none() || *variant != Variant::Truth;
+    let is_known = |variant: &Variant| arguments.common.data.is_none() || *variant != Variant::Truth && !variant.is_told();
     let all = || Variants(Variant::ALL.into_iter().filter(is_known).collect());
     let variants = arguments.common.variants.clone().unwrap_or_else(all);
     let config = Config { variants: ple_first(variants, true), streaming_test: true, ..config };
@@ -92,7 +92,7 @@ fn own_variants(axis: Axis) -> (&'static [Variant], bool) {
         Axis::NfcUhse => (&[Variant::Uhse], true),
         Axis::HitRate => (&[Variant::Uie], false),
         Axis::Width => (&[Variant::Duia], true),
-        Axis::Size | Axis::Length | Axis::Recent | Axis::Rows | Axis::Epochs => (&[Variant::Duia, Variant::Long, Variant::DuiaLong], true),
+        Axis::Size | Axis::Length | Axis::Rows | Axis::Epochs => (&[Variant::Duia, Variant::Shares, Variant::DuiaShares], true),
     }
 }
 
@@ -106,8 +106,7 @@ fn default_values(axis: Axis, config: &Config) -> Vec<u64> {
         Axis::NfcUhse => quarter_to_four(config.item_centres as u64),
         Axis::Size if is_paper => vec![10_000, 50_000, 100_000, 500_000, 1_000_000],
         Axis::Size => vec![1_000, 2_000, 5_000, 10_000, 20_000],
-        Axis::Length => vec![5, 10, 20, 50],
-        Axis::Recent => vec![1, 2, 3, 5, 10],
+        Axis::Length => vec![3, 5, 10, 20, 50],
         Axis::Rows => quarter_to_four(config.rows),
         Axis::Epochs => vec![1, 2, 4],
     }
@@ -134,7 +133,6 @@ fn with_value(axis: Axis, config: &Config, value: u64) -> Result<Config, Refusal
             with(&with(config, "users", &text)?, "rows", &rows.to_string())
         }
         Axis::Length => with(config, "history", &text),
-        Axis::Recent => with(config, "recent", &text),
         Axis::Rows => with(config, "rows", &text),
         Axis::Epochs => with(config, "passes", &text),
     }

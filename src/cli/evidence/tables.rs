@@ -82,7 +82,7 @@ pub fn compared(done: &[Done]) -> Vec<Variant> {
 
 /// Whether a model is there to be beaten.
 pub fn is_sanity(variant: Variant) -> bool {
-    matches!(variant.row().role, Role::Sanity | Role::Bound)
+    matches!(variant.row().role, Role::Sanity | Role::Ceiling | Role::Bound)
 }
 
 /// Which rows, in a title. Synthetic rows are called so.
@@ -638,7 +638,7 @@ pub fn paper_sweep(axis: Axis) -> (&'static str, Variant, &'static [paper::Row])
         Axis::NfcUie => ("Table 7", Variant::Uie, &paper::TABLE_7_UIE),
         Axis::NfcUhse => ("Table 7", Variant::Uhse, &paper::TABLE_7_UHSE),
         Axis::Width => ("Table 8", Variant::Duia, &paper::TABLE_8),
-        Axis::HitRate | Axis::Size | Axis::Length | Axis::Recent | Axis::Rows | Axis::Epochs => ("", Variant::Duia, &[]),
+        Axis::HitRate | Axis::Size | Axis::Length | Axis::Rows | Axis::Epochs => ("", Variant::Duia, &[]),
     }
 }
 
@@ -649,8 +649,7 @@ fn sweep_title(axis: Axis, what: &str) -> String {
         Axis::Width => format!("Table 8: {what} by the width of the memories"),
         Axis::HitRate => format!("{what} by level-1 user centres (NFC)"),
         Axis::Size => format!("{what} by the number of users"),
-        Axis::Length => format!("{what} by the length of the history"),
-        Axis::Recent => format!("{what} by how much of the history the ranker itself pools"),
+        Axis::Length => format!("{what} by the behaviours that a model may read"),
         Axis::Rows => format!("{what} by the number of rows"),
         Axis::Epochs => format!("{what} by passes over the training rows"),
     }
@@ -663,8 +662,8 @@ fn fixed(axis: Axis) -> &'static str {
         Axis::Rows => "Users and catalogue stay, so that every user has more rows.",
         Axis::NfcUie | Axis::NfcUhse | Axis::HitRate => "Level-2 centres of each level-1 centre stay as many.",
         Axis::Epochs => "Each pass has the rows in time order, with histories begun anew and negatives of its own.",
-        Axis::Length => "The history is what towers and UHSE see, and ranker and towers of the rows with the whole history.",
-        Axis::Width | Axis::Recent => "",
+        Axis::Length => "The window is one for all: rankers, towers, UHSE, and what a ceiling is told.",
+        Axis::Width => "",
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Batch {
     pub history_items: Vec<u32>,
     /// `[requests, history]`: their categories.
     pub history_categories: Vec<u32>,
+    /// `[requests, history]`: what was done; a view where there is padding.
+    pub history_behaviours: Vec<Behaviour>,
     /// `[requests, Behaviour::COUNT]`: `ln(1 + n) / 5` of the user's behaviours before this row, by kind.
     pub counts: Vec<f32>,
     /// `[requests]`: 1 where the request is among the share that clusters (A9), else 0. All 0 in test batches.
@@ -87,6 +89,17 @@ pub struct Truth {
     pub posterior: Vec<f32>,
 }
 
+/// A behaviour of a user's history.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Past {
+    /// The item.
+    pub item: u32,
+    /// Its category.
+    pub category: u32,
+    /// What was done.
+    pub behaviour: Behaviour,
+}
+
 /// An item that a request ranks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
@@ -121,6 +134,7 @@ impl Batch {
             activity: Vec::with_capacity(requests),
             history_items: Vec::with_capacity(window),
             history_categories: Vec::with_capacity(window),
+            history_behaviours: Vec::with_capacity(window),
             counts: Vec::with_capacity(requests * Behaviour::COUNT),
             clustered: Vec::with_capacity(requests),
             low_active: Vec::with_capacity(requests),
@@ -181,8 +195,8 @@ impl Batch {
         self.push_known([NO_ROW, user], counts, newest, [low_active, clustered], candidates);
     }
 
-    /// Adds a request at a row, of a user whose behaviours so far are `counts` by kind, with items and categories of the `newest` first;
-    /// no more of these are taken than the window holds.
+    /// Adds a request at a row, of a user whose behaviours so far are `counts` by kind, with the `newest` first; no more of these are
+    /// taken than the window holds.
     ///
     /// # Panics
     /// Where the batch is full or the number of candidates is another.
@@ -190,7 +204,7 @@ impl Batch {
         &mut self,
         [row, user]: [u32; 2],
         counts: [u32; Behaviour::COUNT],
-        newest: impl Iterator<Item = (u32, u32)>,
+        newest: impl Iterator<Item = Past>,
         [low_active, clustered]: [bool; 2],
         candidates: &[Candidate],
     ) {
@@ -204,13 +218,15 @@ impl Batch {
         self.activity.push(activity_bucket(before));
         self.counts.extend(counts.map(log_count));
         let end = self.history_items.len() + self.history;
-        for (item, category) in newest.take(self.history) {
+        for Past { item, category, behaviour } in newest.take(self.history) {
             self.history_items.push(item);
             self.history_categories.push(category);
+            self.history_behaviours.push(behaviour);
         }
         self.history_items.resize(end, NO_ROW);
         self.history_categories.resize(end, NO_ROW);
         self.row.push(row);
+        self.history_behaviours.resize(end, Behaviour::View);
         self.user.push(user);
         self.low_active.push(low_active);
         self.clustered.push(f32::from(u8::from(clustered)));
@@ -254,6 +270,7 @@ impl Batch {
         for column in [&mut self.history_items, &mut self.history_categories] {
             column.extend_from_within(window.clone());
         }
+        self.history_behaviours.extend_from_within(window);
         self.counts.extend_from_within(from * Behaviour::COUNT..(from + 1) * Behaviour::COUNT);
         self.clustered.extend_from_within(one.clone());
         self.low_active.extend_from_within(one.clone());
@@ -287,7 +304,7 @@ fn computed_log_count(n: u32) -> f32 {
     (libm::log1p(f64::from(n)) / COUNT_SCALE) as f32
 }
 
-/// What is known of each user: counts by behaviour and a ring of the last behaviours. Keeps 20 bytes a user and 8 bytes
+/// What is known of each user: counts by behaviour and a ring of the last behaviours. Keeps 20 bytes a user and 12 bytes
 /// a place of the history of each user that was met.
 #[derive(Clone, Debug)]
 pub struct Histories {
@@ -295,8 +312,8 @@ pub struct Histories {
     counts: Vec<[u32; Behaviour::COUNT]>,
     /// `[users]`: place in the rings, [`NO_ROW`] before the first behaviour.
     ring_of_user: Vec<u32>,
-    /// `[users met, history]`: item and category; behaviour `n` of a user lies at `n % history`.
-    rings: Vec<(u32, u32)>,
+    /// `[users met, history]`: behaviour `n` of a user lies at `n % history`.
+    rings: Vec<Past>,
 }
 
 impl Histories {
@@ -322,15 +339,17 @@ impl Histories {
         let before = self.behaviours(event.user) as usize;
         if self.ring_of_user[user] == NO_ROW {
             self.ring_of_user[user] = (self.rings.len() / self.history) as u32;
-            self.rings.resize(self.rings.len() + self.history, (NO_ROW, NO_ROW));
+            let nothing = Past { item: NO_ROW, category: NO_ROW, behaviour: Behaviour::View };
+            self.rings.resize(self.rings.len() + self.history, nothing);
         }
         let start = self.ring_of_user[user] as usize * self.history;
-        self.rings[start + before % self.history] = (event.item, event.category);
+        let Event { item, category, behaviour, .. } = *event;
+        self.rings[start + before % self.history] = Past { item, category, behaviour };
         self.counts[user][event.behaviour as usize] += 1;
     }
 
-    /// Items and categories of the user's last behaviours, newest first.
-    fn newest(&self, user: u32) -> impl Iterator<Item = (u32, u32)> {
+    /// The user's last behaviours, newest first.
+    fn newest(&self, user: u32) -> impl Iterator<Item = Past> {
         let before = self.behaviours(user) as usize;
         let known = before.min(self.history);
         let start = if known > 0 { self.ring_of_user[user as usize] as usize * self.history } else { 0 };
@@ -376,6 +395,8 @@ mod tests {
             let (windows, counts) = (batch.history_items.chunks(3), batch.counts.chunks(Behaviour::COUNT));
             assert_eq!(windows.clone().nth(request), windows.clone().nth(request % 2));
             assert_eq!(batch.history_categories[request * 3] == 9, user == 4);
+            let done = &batch.history_behaviours[request * 3..][..3];
+            assert!(done.iter().all(|&done| (done == Behaviour::Cart) == (user == 4)), "{done:?}");
             assert_eq!(counts.clone().nth(request), counts.clone().nth(request % 2));
             for c in 0..5 {
                 let (s, expected) = (request * 5 + c, candidate(user * 5 + c as u32));

@@ -132,6 +132,11 @@ impl Index {
         &self.items[self.start(moment.user)..moment.end as usize]
     }
 
+    /// What the user did in their rows so far, oldest first.
+    pub(super) fn done(&self, moment: Moment) -> &[Behaviour] {
+        &self.behaviours[self.start(moment.user)..moment.end as usize]
+    }
+
     /// The user's behaviours so far, by kind.
     pub(super) fn counts(&self, moment: Moment) -> [u32; Behaviour::COUNT] {
         let (start, end) = (self.start(moment.user), moment.end as usize);

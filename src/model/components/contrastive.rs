@@ -24,7 +24,7 @@ use crate::model::layers::weights::{Parameters, Weights};
 const LOSS: Term = Term { title: "Added loss", about: "What PLE+CL or PLE+TL adds to the ranking loss.", names: &["loss_adaptation"] };
 
 /// Two views of each low-active user's whole history with dropped values.
-const VIEWS: View = View { name: "contrastive", bags: |layout| Bags { bags: 4, ..layout.whole_bags() }, ids: views };
+const VIEWS: View = View { name: "contrastive", is_scored: false, bags: |layout| Bags { bags: 4, ..layout.whole_bags() }, ids: views };
 
 /// PLE with CL.
 pub static KINDS: [Kind; 1] = [Kind {
@@ -35,7 +35,7 @@ pub static KINDS: [Kind; 1] = [Kind {
         Box::new(ContrastiveLearning {
             weights: Weights::new("contrastive", Contrastive::new(building.init, building.config.embedding)),
             correlations: None,
-            weight: building.config.adaptation_weight,
+            weight: building.config.contrastive_weight,
             random: Counter::new(building.config.seed, Stream::Views).lane(u64::MAX),
         })
     })
@@ -230,7 +230,7 @@ impl Component for ContrastiveLearning {
     }
 
     fn losses(&self, reads: &Reads<'_>, _found: &Found, batch: &DeviceBatch) -> Vec<GraphLoss> {
-        let (Some(views), Some(correlations)) = (&reads.leaves.views, &self.correlations) else { return Vec::new() };
+        let (Some(views), Some(correlations)) = (reads.leaves.view(&VIEWS), &self.correlations) else { return Vec::new() };
         let weights = reads.lift(taking_part(&batch.host, &reads.low_active.device()));
         let (requests, random) = (reads.leaves.requests.clone(), (self.random, reads.steps));
         let value = self.module().loss(requests, views.clone(), reads.counts(), weights, correlations, random);

@@ -20,7 +20,7 @@ use crate::model::layers::weights::{Parameters, Weights};
 const LOSS: Term = Term { title: "Added loss", about: "What PLE+CL or PLE+TL adds to the ranking loss.", names: &["loss_adaptation"] };
 
 /// Each request's history, cut to its newest [`FEW`] and then whole.
-const VIEWS: View = View { name: "short and whole", bags: |layout| Bags { bags: 4, ..layout.whole_bags() }, ids: views };
+const VIEWS: View = View { name: "transfer", is_scored: false, bags: |layout| Bags { bags: 4, ..layout.whole_bags() }, ids: views };
 
 /// PLE with TL.
 pub static KINDS: [Kind; 1] = [Kind {
@@ -30,7 +30,7 @@ pub static KINDS: [Kind; 1] = [Kind {
     takes: |config| Takes { request: VIEW_COPIES * config.embedding + config.auxiliary.0.iter().sum::<usize>(), ..Takes::NOTHING },
     ..Kind::new("transfer", |building| {
         let module = Transfer::new(building.init, building.base.request, &building.config.auxiliary.0);
-        Box::new(TransferLearning { weights: Weights::new("transfer", module), weight: building.config.adaptation_weight })
+        Box::new(TransferLearning { weights: Weights::new("transfer", module), weight: building.config.transfer_weight })
     })
 }];
 
@@ -104,13 +104,13 @@ impl Component for TransferLearning {
     }
 
     fn forward(&self, reads: &Reads<'_>, _found: &mut Found, features: &mut Features) {
-        let whole = reads.leaves.views.clone().map_or_else(|| reads.whole_history(), |views| halves(views)[1].clone());
+        let whole = reads.leaves.view(&VIEWS).cloned().map_or_else(|| reads.whole_history(), |views| halves(views)[1].clone());
         let whole = with_history(&reads.leaves.requests, whole, &reads.counts());
         features.request.push(self.weights.read(reads.is_training()).features(whole, reads.lift(reads.low_active.clone())));
     }
 
     fn losses(&self, reads: &Reads<'_>, _found: &Found, _batch: &DeviceBatch) -> Vec<GraphLoss> {
-        let Some(views) = reads.leaves.views.clone() else { return Vec::new() };
+        let Some(views) = reads.leaves.view(&VIEWS).cloned() else { return Vec::new() };
         let [short, whole] = halves(views).map(|history| with_history(&reads.leaves.requests, history, &reads.counts()));
         let value = self.module().loss(short, whole, reads.lift(reads.low_active.clone()));
         vec![GraphLoss { term: Some(&LOSS), value, weight: self.weight }]

@@ -1,11 +1,6 @@
-//! User History Sequence Enhancement (section 4.4): each item of a user's history is replaced by its item centre. The
-//! enhancement sequence is encoded twice: as the raw history is, by its mean, and by how much of it is in the candidate's own
-//! clusters.
-//!
-//! The paper does not say how the sequence is encoded. A mean of centres hides what the sequence is good for: of fifty places two
-//! in the candidate's cluster move it by a twenty-fifth. Their share is attention to the candidate as sequence models have it
-//! (DIN, Zhou et al. 2018), with weights of 0 and 1, and clusters are what makes it possible: of items themselves hardly one
-//! comes again.
+//! User History Sequence Enhancement (section 4.4): each item of the user's window is replaced by its item centre. The enhancement
+//! sequence, one of each level, is encoded as the window itself is (A19): the candidate's own centre looks at the centres of the window,
+//! each with its behaviour's kind and place, and takes from them what matters to it.
 //!
 //! Searching the centre of every history item would cost two hundred times the history itself. So the search is done once
 //! for an item, when it passes as a positive (Eq. 11 and 12), and kept (A19): history look-up is then a gather.
@@ -13,45 +8,59 @@
 use burn::tensor::{Int, Tensor};
 
 use crate::checkpoint::{CheckpointError, Gathering};
+use crate::config::Config;
 use crate::data::Side;
 use crate::kernels::{Levels, pool_centres};
 use crate::model::component::{
     Adds, Component, Features, Found, Frozen, Kind, LEVELS, Nothing, Reads, Restoring, Step, StepLoss, Takes, Vectors,
 };
 use crate::model::layers::assignments::{Assignments, FrozenAssignments, PLACE};
+use crate::model::layers::attention::{TargetAttention, Window};
 use crate::model::layers::ghca::{Centres, Reseeded};
+use crate::model::layers::weights::{Parameters, Weights};
 
-/// UHSE: a vector of each level without a gate, whether there was any centre, and how well each candidate matches.
+/// What a centre is multiplied with before it asks, at the start: in a full window one behaviour in the own cluster then weighs
+/// as much as all others.
+const QUERY_SCALE: f32 = 1.0;
+/// What keeps the length of no centre at all from a division by 0.
+const TINY: f32 = 1e-6;
+
+/// UHSE: a vector of each level without a gate and how much of the candidate's own centre is in it, and whether there was any centre.
+/// What was read is of a candidate as much as of the user, so it enters with the vectors of the items' side.
 pub static KINDS: [Kind; 1] = [Kind {
     adds: |_| Adds {
-        sides: [Vectors { plain: LEVELS, flags: 1, matches: LEVELS, ..Vectors::default() }, Vectors::default()],
+        candidate: LEVELS,
+        sides: [Vectors { flags: 1, ..Vectors::default() }, Vectors { plain: LEVELS, ..Vectors::default() }],
         ..Adds::default()
     },
     // The item's place, and once more while all items are looked up before an evaluation.
-    takes: |_| Takes::of_each(Side::Items, 2 * PLACE),
+    takes: |config| TargetAttention::takes(sizes(config)) + Takes::of_each(Side::Items, 2 * PLACE),
+    parameters: |config, _| TargetAttention::parameters(config.encoder, sizes(config)),
     ..Kind::new("uhse", |building| {
-        let levels = Levels { first: building.config.item_centres, children: building.config.item_children };
-        Box::new(Uhse { assignments: Assignments::new(building.members(Side::Items), 1, levels, building.device) })
+        let (config, levels) = (building.config, Levels { first: building.config.item_centres, children: building.config.item_children });
+        Box::new(Uhse {
+            assignments: Assignments::new(building.members(Side::Items), 1, levels, building.device),
+            weights: Weights::new("uhse", TargetAttention::new(building.init, "uhse", config.encoder, sizes(config), QUERY_SCALE)),
+        })
     })
 }];
 
-/// The enhancement sequence of each history in `items` `[requests, history]` (negative: padding), encoded: the mean of
-/// its centres on both levels `[2, requests, m]`, and whether there was any `[requests, 1]`. Items without a centre are
-/// masked.
-pub fn encode(centres: &Centres, assignments: &FrozenAssignments, items: Tensor<2, Int>) -> (Tensor<3>, Tensor<2>) {
-    pool_centres(centres.centres(), assignments.entries.clone(), assignments.born.clone(), items, centres.levels())
-}
-
-/// The share of each history's centres that are the candidate's own, on both levels: `[samples, 2]` from `items` `[requests,
-/// history]` and the candidates' centres `own` `[samples, 2]`. 0 where the history has no centre.
-pub fn shares(assignments: &FrozenAssignments, items: Tensor<2, Int>, own: Tensor<2, Int>) -> Tensor<2> {
-    let (shared, known) = assignments.count(items, own);
-    shared / known.clamp_min(1.0)
+/// A window a level, its slots, and the width of a centre.
+fn sizes(config: &Config) -> [usize; 3] {
+    [LEVELS, config.history, config.memory_width()]
 }
 
 /// UHSE, with each item's own centre as it last passed.
 pub struct Uhse {
     assignments: Assignments,
+    weights: Weights<TargetAttention>,
+}
+
+/// The centres as candidates look at them: as the search sees them, and of length `sqrt m`, `[levels.rows(), m]`. Centres of all sizes are
+/// then as easily seen, and a window's share in the candidate's own cluster is what a dot product says.
+pub fn looked_at(centres: &Centres) -> Tensor<2> {
+    let seen = centres.seen(centres.centres());
+    seen.clone() / (seen.square().mean_dim(1) + TINY).sqrt()
 }
 
 impl Uhse {
@@ -59,24 +68,60 @@ impl Uhse {
     pub fn assignments(&self) -> &Assignments {
         &self.assignments
     }
+
+    /// What the candidates' centres look with.
+    pub fn module(&self) -> &TargetAttention {
+        self.weights.module()
+    }
+
+    /// What the candidates' own centres `own` `[2, samples, m]` read, of the same shape, and whether there was anything, `[requests, 1]`.
+    fn read(&self, reads: &Reads<'_>, centres: &Centres, own: Tensor<3>) -> (Tensor<3>, Tensor<2>) {
+        let Frozen { assignments } = reads.frozen;
+        let FrozenAssignments { entries, born, .. } = assignments.clone().unwrap_or_else(|| self.assignments.frozen());
+        let (items, levels) = (reads.dense.history_items.clone(), centres.levels());
+        let ([requests, slots], [_, _, m]) = (items.dims(), own.dims());
+        let each = items.clone().reshape([requests * slots, 1]);
+        let (behaviours, has) = pool_centres(looked_at(centres), entries, born, each, levels);
+        let has = has.reshape([requests, slots]);
+        let window = Window {
+            behaviours: reads.lift(behaviours).reshape([LEVELS * requests, slots, m]),
+            kinds: reads.lift(reads.dense.history_kinds.clone()),
+            ids: items.mask_fill(has.clone().lower_scalar(0.5), -1),
+        };
+        (self.weights.read(reads.is_training()).forward(reads.lift(own), window), has.max_dim(1))
+    }
+}
+
+/// How much of each candidate's own centre `own` is in what it read, both `[2, samples, m]`: `[samples, 2]`.
+pub fn matches(read: Tensor<3>, own: Tensor<3>) -> Tensor<2> {
+    (read * own).mean_dim(2).squeeze_dim::<2>(2).swap_dims(0, 1)
 }
 
 impl Component for Uhse {
+    fn weights(&self) -> Option<&dyn Parameters> {
+        Some(&self.weights)
+    }
+
+    fn weights_mut(&mut self) -> Option<&mut dyn Parameters> {
+        Some(&mut self.weights)
+    }
+
     fn forward(&self, reads: &Reads<'_>, found: &mut Found, features: &mut Features) {
         let (Some(v_user), Some(v_item)) = (&found.side(Side::Users).v, &found.side(Side::Items).v) else { return };
-        let into = features.side(Side::Users);
+        let [samples, m] = v_item.dims();
         let Some(chosen) = &found.side(Side::Items).chosen else {
-            let (nothing, [samples, _]) = (Nothing::of(v_user), v_item.dims());
-            into.plain.push(reads.lift(nothing.vectors));
-            into.flags.push(nothing.flag);
-            into.matches.push(reads.lift(Tensor::zeros([samples, LEVELS], &v_item.device())));
+            features.side(Side::Users).flags.push(Nothing::of(v_user).flag);
+            features.side(Side::Items).plain.push(reads.lift(Nothing::of(v_item).vectors));
+            features.candidate.push(reads.lift(Tensor::zeros([samples, LEVELS], &v_item.device())));
             return;
         };
-        let assignments = reads.frozen.assignments.clone().unwrap_or_else(|| self.assignments.frozen());
-        let (encoded, has) = encode(&chosen.centres, &assignments, reads.dense.history_items.clone());
-        into.plain.push(reads.lift(encoded));
-        into.flags.push(has);
-        into.matches.push(reads.lift(shares(&assignments, reads.dense.history_items.clone(), chosen.assigned.clone())));
+        let rows = chosen.centres.rows_of(&chosen.assigned);
+        let own = looked_at(&chosen.centres).select(0, rows).reshape([LEVELS, samples, m]);
+        let (read, has) = self.read(reads, &chosen.centres, own.clone());
+        features.side(Side::Users).flags.push(has);
+        features.candidate.push(matches(read.clone(), reads.lift(own)));
+        features.side(Side::Items).plain.push(read);
+        found.assignments = Some(reads.frozen.assignments.clone().unwrap_or_else(|| self.assignments.frozen()));
     }
 
     fn learn(&mut self, step: &Step<'_>) -> Option<StepLoss> {

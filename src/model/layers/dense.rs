@@ -30,7 +30,7 @@ impl Init {
     }
 
     /// `[stack, rows, columns]` normal values.
-    fn normal(&self, name: &str, [stack, rows, columns]: [usize; 3], deviation: f64) -> Param<Tensor<3>> {
+    pub fn normal(&self, name: &str, [stack, rows, columns]: [usize; 3], deviation: f64) -> Param<Tensor<3>> {
         let lane = self.lane(name);
         let mut values = Vec::with_capacity(stack * rows * columns);
         for s in 0..stack {
@@ -137,6 +137,16 @@ impl Linear {
     /// Normal start of a given deviation, biases 0.
     pub fn with_deviation(init: &Init, name: &str, stack: usize, inputs: usize, outputs: usize, deviation: f64) -> Self {
         Self { weight: init.normal(name, [stack, inputs, outputs], deviation), bias: init.constant([stack, outputs], 0.0) }
+    }
+
+    /// `scale` times the identity of `width`, and normal values of a given deviation; biases 0.
+    pub fn near_identity(init: &Init, name: &str, [stack, width]: [usize; 2], scale: f32, deviation: f64) -> Self {
+        let lane = init.lane(name);
+        let place = |at: usize| (at / (width * width), at / width % width, at % width);
+        let value = |(s, r, c): (usize, usize, usize)| lane.value(deviation, s, r, c) + if r == c { scale } else { 0.0 };
+        let values: Vec<f32> = (0..stack * width * width).map(place).map(value).collect();
+        let weight = Param::from_data(TensorData::new(values, [stack, width, width]), &init.device);
+        Self { weight, bias: init.constant([stack, width], 0.0) }
     }
 
     /// `x W + b`.

@@ -17,7 +17,7 @@ impl Ranker {
     pub async fn state(&self, data: &str) -> Result<State, ExecutionError> {
         let filled = self.filled();
         let config = self.config.clone();
-        let embeddings = Some(self.layout.embeddings());
+        let embeddings = self.layout.embeddings();
         let (format, variant, steps) = (FORMAT, self.variant, self.steps);
         let description = Description { format, variant, config, data: data.into(), steps, filled, embeddings };
         let mut gathering = Gathering::default();

@@ -11,7 +11,7 @@ use crate::checkpoint::Gathering;
 use crate::data::Side;
 use crate::data::protocol::TASKS;
 use crate::kernels::{AdamStep, mean};
-use crate::model::batch::{DeviceBatch, WHOLE};
+use crate::model::batch::DeviceBatch;
 use crate::model::component::{Found, Frozen, GraphLoss, Leaves, Reads, Step, StepLoss, Towers};
 use crate::model::layers::ple::RANKING;
 use crate::model::layers::weights::Parameters;
@@ -98,11 +98,11 @@ impl Ranker {
     /// The forward pass and its losses, with the leaves that gradients reach. It reads the memories as the step before left them, so
     /// a row never sees its own update (A15).
     pub fn graph(&self, batch: &DeviceBatch) -> Graph {
-        let fields = batch.fields(self.view);
+        let fields = batch.fields(&self.views);
         let leaves = Leaves {
             candidates: self.embeddings.pool(&fields.candidates),
             requests: self.embeddings.pool(&fields.requests),
-            views: fields.views.as_ref().map(|ids| self.embeddings.pool(ids)),
+            views: fields.views.iter().map(|(name, ids)| (*name, self.embeddings.pool(ids))).collect(),
             own: self.own_rows(&batch.users.ids, &batch.items.ids),
         };
         let leaves = leaves.map(|leaf| Tensor::from_inner(leaf.clone()).require_grad());
@@ -118,7 +118,6 @@ impl Ranker {
             frozen: &frozen,
             steps: self.steps,
             embeddings: &self.embeddings,
-            learns_whole: self.view.is_some_and(|view| view.name == WHOLE.name),
             whole: OnceCell::new(),
         };
         let (found, logits) = self.forward(&reads);
@@ -151,8 +150,8 @@ impl Ranker {
         let rate = self.config.learning_rate;
         let adam = AdamStep::new(rate, self.steps);
         let StepGradients { leaves: Leaves { candidates, requests, views, own }, ple, components, centres } = gradients;
-        let fields = [candidates, requests].into_iter().chain(views).collect();
-        self.embeddings.update(&batch.fields(self.view).touched, fields, adam);
+        let fields = [candidates, requests].into_iter().chain(views.into_iter().map(|(_, gradient)| gradient)).collect();
+        self.embeddings.update(&batch.fields(&self.views).touched, fields, adam);
         let tables = self.components.iter_mut().filter_map(|component| component.table_mut());
         for (table, (_, gradient)) in tables.zip(own) {
             let rows = match table.side() {
@@ -192,9 +191,7 @@ impl Ranker {
         let Leaves { candidates, requests, views, own } = gradients.leaves.clone();
         into.floats("gradient.fields.candidates", candidates);
         into.floats("gradient.fields.requests", requests);
-        if let Some(views) = views {
-            into.floats("gradient.fields.views", views);
-        }
+        views.into_iter().for_each(|(view, gradient)| into.floats(format!("gradient.fields.{view}"), gradient));
         own.into_iter().for_each(|(name, gradient)| into.floats(format!("gradient.{name}"), gradient));
     }
 }

@@ -1,0 +1,58 @@
+//! How much of a user's window is the candidate's own: its item and its category, and its item clusters. The paper has neither;
+//! both are hard search as sequence models have it (SIM, Pi et al. 2020), by id and by cluster, and so each is a row of its own.
+
+use burn::tensor::{Int, Tensor};
+
+use crate::data::Side;
+use crate::model::batch::CANDIDATE_FIELDS;
+use crate::model::component::{Adds, Component, Features, Found, Kind, LEVELS, Reads};
+use crate::model::layers::assignments::FrozenAssignments;
+use crate::model::layers::table::Ids;
+
+/// Shares by item and category, and shares by clusters of both levels.
+pub static KINDS: [Kind; 2] = [
+    Kind { adds: |_| Adds { candidate: CANDIDATE_FIELDS, ..Adds::default() }, ..Kind::new("shares", |_| Box::new(Shares)) },
+    Kind { adds: |_| Adds { candidate: LEVELS, ..Adds::default() }, ..Kind::new("cluster-shares", |_| Box::new(ClusterShares)) },
+];
+
+struct Shares;
+
+impl Component for Shares {
+    fn forward(&self, reads: &Reads<'_>, _found: &mut Found, features: &mut Features) {
+        features.candidate.push(reads.lift(own(&reads.dense.history, reads.candidates)));
+    }
+}
+
+/// The share of each history that is the candidate's own item and own category, `[samples, 2]`. `history` are its items and then its
+/// categories.
+fn own(history: &Ids, candidates: &Ids) -> Tensor<2> {
+    let (history, own) = (history.tensor(), candidates.tensor());
+    let ([requests, slots], [samples, fields]) = (history.dims(), own.dims());
+    let history = history.reshape([requests, 1, fields, slots / fields]);
+    let own = own.reshape([requests, samples / requests, fields, 1]);
+    let known = history.clone().greater_equal_scalar(0.0).float().sum_dim(3).clamp_min(1.0);
+    (history.equal(own).float().sum_dim(3) / known).reshape([samples, fields])
+}
+
+/// Behind UHSE in a row of the registry: it looks up which item is of which centre.
+struct ClusterShares;
+
+impl Component for ClusterShares {
+    fn forward(&self, reads: &Reads<'_>, found: &mut Found, features: &mut Features) {
+        let of_clusters = match (&found.assignments, &found.side(Side::Items).chosen) {
+            (Some(assignments), Some(chosen)) => shares(assignments, reads.dense.history_items.clone(), chosen.assigned.clone()),
+            _ => {
+                let [samples, _] = reads.leaves.candidates.dims();
+                Tensor::zeros([samples, LEVELS], &reads.dense.item_count.device())
+            }
+        };
+        features.candidate.push(reads.lift(of_clusters));
+    }
+}
+
+/// The share of each history's centres that are the candidate's own, on both levels: `[samples, 2]` from `items` `[requests,
+/// history]` and the candidates' centres `own` `[samples, 2]`. 0 where the history has no centre.
+pub fn shares(assignments: &FrozenAssignments, items: Tensor<2, Int>, own: Tensor<2, Int>) -> Tensor<2> {
+    let (shared, known) = assignments.count(items, own);
+    shared / known.clamp_min(1.0)
+}
