@@ -1,23 +1,14 @@
 // Whoever uses the page by key, by finger, by ear, on paper or with colours of their own.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { PATIENCE, SECOND, faults, host, launch, open } from "./helpers.mjs";
+import { describe, test } from "node:test";
+import { PATIENCE, SECOND, faults, staged } from "./helpers.mjs";
 import { drawings, pixel, watchCanvases } from "./canvas.mjs";
 
 const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256&seed=7&sample=off&device=cpu";
 describe("access", { timeout: 6 * PATIENCE }, () => {
-  let site;
-  let browser;
-  before(async () => {
-    site = await host();
-    browser = await launch();
-  });
-  after(async () => {
-    await browser?.close();
-    await site?.close();
-  });
-  const at = (hash, options = {}) => open(browser, site, hash, { before: watchCanvases, ...options });
+  const stage = staged();
+  const at = (hash, options = {}) => stage.open(hash, { before: watchCanvases, ...options });
   /** The field once there is a centre to look at. */
   async function withCentres(options = {}) {
     const reader = await at(`${SMALL}&autoplay=off&warm_up=2`, options);

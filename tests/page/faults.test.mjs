@@ -1,30 +1,21 @@
 // Nothing hangs, nothing stays silent: what careless hosts, odd browsers and quick fingers do to the page.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import {
-  NEVER, PATIENCE, SECOND, UNENDED, WEBGPU, askTerminal, builtFile, builtPage, hasTerminal, host, inWorker, launch, open, seeded,
+  NEVER, PATIENCE, SECOND, UNENDED, WEBGPU, askTerminal, builtFile, builtPage, hasTerminal, host, inWorker, open, seeded, staged,
 } from "./helpers.mjs";
 
 const SHORT = "version=1&preset=browser&seed=7&evaluate_every=10&probe_set=256&sample=off";
 /** Time for a machine that is busy with other things; what is tested is a few seconds. */
 const SOON = 30 * SECOND;
 
-let site;
-let browser;
-before(async () => {
-  site = await host();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
+const stage = staged();
 
 /** The page on a host that answers as it likes. */
 async function onHost(answer, use, hash = SHORT) {
   const own = await host("/", answer);
-  const reader = await open(browser, own, hash);
+  const reader = await open(stage.browser, own, hash);
   try {
     await use(reader);
   } finally {
@@ -34,7 +25,7 @@ async function onHost(answer, use, hash = SHORT) {
 }
 
 async function onPage(hash, use, options) {
-  const reader = await open(browser, site, hash, options);
+  const reader = await stage.open(hash, options);
   try {
     await use(reader);
   } finally {
@@ -220,16 +211,16 @@ describe("files", { timeout: 2 * PATIENCE }, () => {
   });
 
   test("missing WebAssembly is said", async () => {
-    const context = await browser.newContext();
+    const context = await stage.browser.newContext();
     await context.addInitScript(() => delete globalThis.WebAssembly);
     const page = await context.newPage();
-    await page.goto(site.url);
+    await page.goto(stage.site.url);
     await page.getByRole("alert").filter({ hasText: "it needs WebAssembly, which is missing or switched off here" }).waitFor({ timeout: SOON });
     await context.close();
   });
 
   test("opened as a file it says that a server is needed", async () => {
-    const page = await browser.newPage();
+    const page = await stage.browser.newPage();
     await page.goto(builtFile());
     await page.getByRole("alert").filter({ hasText: "opened as a file" }).waitFor({ timeout: SOON });
     await page.close();
@@ -239,9 +230,9 @@ describe("files", { timeout: 2 * PATIENCE }, () => {
     const framed = async (attributes) => {
       const around = await host("/", (file, reply) => {
         [reply.status, reply.headers] = [200, { "content-type": "text/html" }];
-        reply.body = `<!doctype html><iframe ${attributes} width="1200" height="700" src="${site.url}#${SHORT}"></iframe>`;
+        reply.body = `<!doctype html><iframe ${attributes} width="1200" height="700" src="${stage.site.url}#${SHORT}"></iframe>`;
       });
-      const page = await browser.newPage();
+      const page = await stage.browser.newPage();
       await page.goto(around.url);
       return { frame: page.frameLocator("iframe"), close: () => page.close().then(around.close) };
     };
@@ -285,16 +276,14 @@ describe("the sample of rows beside the page", { timeout: 4 * PATIENCE }, () => 
 });
 
 describe("the device", { timeout: 4 * PATIENCE }, () => {
-  let withGpu;
-  before(async () => (withGpu = await launch(WEBGPU)));
-  after(() => withGpu?.close());
+  const withGpu = staged({ flags: WEBGPU });
   const silent = {
     adapter: "GPU.prototype.requestAdapter = () => new Promise(() => {});",
     device: "GPUAdapter.prototype.requestDevice = () => new Promise(() => {});",
   };
   for (const [name, patch] of Object.entries(silent)) {
     test(`a graphics ${name} that never answers gives way to the CPU, and the card says so`, async () => {
-      const reader = await open(withGpu, site, SHORT, { prepare: inWorker(patch) });
+      const reader = await withGpu.open(SHORT, { prepare: inWorker(patch) });
       const begun = Date.now();
       await reader.plays();
       assert.ok(Date.now() - begun < 90 * SECOND, "not after the patience of the watch");

@@ -1,24 +1,15 @@
 // What the figures say, and that none of them can be taken for something else.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { PATIENCE, SECOND, host, launch, open } from "./helpers.mjs";
+import { describe, test } from "node:test";
+import { PATIENCE, SECOND, staged } from "./helpers.mjs";
 import { drawings, watchCanvases, words } from "./canvas.mjs";
 
 const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256&seed=7&sample=off&device=cpu";
 
 describe("figures", { timeout: 4 * PATIENCE }, () => {
-  let site;
-  let browser;
-  before(async () => {
-    site = await host();
-    browser = await launch();
-  });
-  after(async () => {
-    await browser?.close();
-    await site?.close();
-  });
-  const at = (hash, options = {}) => open(browser, site, hash, { before: watchCanvases, ...options });
+  const stage = staged();
+  const at = (hash, options = {}) => stage.open(hash, { before: watchCanvases, ...options });
 
   test("the final test is marked as such in the verdict, the table and the charts, and the probe set until then", async () => {
     const reader = await at(SMALL);

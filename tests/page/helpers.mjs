@@ -11,6 +11,7 @@ import { access, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { createRequire } from "node:module";
 import { extname, join, normalize } from "node:path";
+import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
@@ -149,6 +150,20 @@ export async function open(browser, site, hash = "", options = {}) {
   if (prepare) await prepare(page);
   await page.goto(site.url + (/^[?#]/.test(hash) ? hash : `#${hash}`));
   return new Reader(page, wrong);
+}
+
+/** What a group of tests stands on: the built page on a host, and a browser, from before its first test until after its last. */
+export function staged({ answer, flags } = {}) {
+  const stage = { open: (hash, options) => open(stage.browser, stage.site, hash, options) };
+  before(async () => {
+    stage.site = await host("/", answer);
+    stage.browser = await launch(flags);
+  });
+  after(async () => {
+    await stage.browser?.close();
+    await stage.site?.close();
+  });
+  return stage;
 }
 
 /** The page as a person reads and works it. */

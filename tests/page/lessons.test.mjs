@@ -1,8 +1,8 @@
 // Lessons, as a teacher and a class use them.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { PATIENCE, faults, host, launch, open } from "./helpers.mjs";
+import { describe, test } from "node:test";
+import { PATIENCE, faults, staged } from "./helpers.mjs";
 
 const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256";
 const MINE = `# My own
@@ -34,22 +34,15 @@ highlight: clusters
 `;
 
 describe("lessons", { timeout: 4 * PATIENCE }, () => {
-  let site;
-  let browser;
-  before(async () => {
-    site = await host("/", (file, reply) => {
+  const stage = staged({
+    answer(file, reply) {
       if (file === "lessons/mine.md") Object.assign(reply, { status: 200, body: MINE, headers: { "content-type": "text/markdown" } });
-    });
-    browser = await launch();
-  });
-  after(async () => {
-    await browser?.close();
-    await site?.close();
+    },
   });
   const give = (reader, name, text) => reader.part("lesson-file").setInputFiles({ name, mimeType: "text/markdown", buffer: Buffer.from(text) });
 
   test("a lesson asks, waits, runs to its event, answers by what the run shows, and goes on", async () => {
-    const reader = await open(browser, site, "lesson=mine&device=cpu&sample=off");
+    const reader = await stage.open("lesson=mine&device=cpu&sample=off");
     await reader.until("the question", async () => (await reader.part("lesson").count()) > 0);
     assert.match(await reader.text("lesson"), /My own[^]*step 1 of 2: First[^]*Do quiet users gain\?/);
     await reader.phase("Paused");
@@ -75,7 +68,7 @@ describe("lessons", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("a link opens a lesson at a step, and one for another page shows the tool alone", async () => {
-    const reader = await open(browser, site, "lesson=collapse&step=2&embed=1&hide=headline,data&present=1");
+    const reader = await stage.open("lesson=collapse&step=2&embed=1&hide=headline,data&present=1");
     await reader.until("the step", async () => (await reader.part("lesson").count()) && /step 2 of 3/.test(await reader.text("lesson")));
     assert.ok(!(await reader.page.locator("h1").isVisible()), "no heading");
     assert.equal(await reader.part("headline").count(), 0);
@@ -85,7 +78,7 @@ describe("lessons", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("a lesson with an error says file, line and cause, and the one that was open stays", async () => {
-    const reader = await open(browser, site, "autoplay=off");
+    const reader = await stage.open("autoplay=off");
     await reader.phase("Paused");
     await give(reader, "good.md", MINE);
     await reader.until("the lesson", async () => (await reader.part("lesson").count()) > 0);
@@ -95,7 +88,7 @@ describe("lessons", { timeout: 4 * PATIENCE }, () => {
     assert.match(await reader.text("lesson"), /My own/);
     await give(reader, "picture.md", Buffer.from([0xff, 0xd8, 0xff, 0, 0, 10, 65]));
     await reader.until("another fault", async () => /^picture\.md, line 1: /.test(await reader.text("lesson-fault")));
-    await reader.page.goto(`${site.url}#lesson=nowhere`);
+    await reader.page.goto(`${stage.site.url}#lesson=nowhere`);
     await reader.page.reload();
     await reader.until("what is missing", async () => (await reader.part("lesson-fault").count()) && /there is no lessons\/nowhere\.md/.test(await reader.text("lesson-fault")));
     await reader.steps(1);
@@ -103,7 +96,7 @@ describe("lessons", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("a file that is dropped on the page is opened, and the presenter sees the notes", async () => {
-    const reader = await open(browser, site, "autoplay=off");
+    const reader = await stage.open("autoplay=off");
     await reader.phase("Paused");
     const data = await reader.page.evaluateHandle((text) => {
       const transfer = new DataTransfer();
@@ -124,7 +117,7 @@ describe("lessons", { timeout: 4 * PATIENCE }, () => {
 
   for (const theme of ["light", "dark"]) {
     test(`axe finds nothing in a lesson, asked, answered and in error, ${theme}`, async () => {
-      const reader = await open(browser, site, `lesson=mine&device=cpu&sample=off&present=1&theme=${theme}`);
+      const reader = await stage.open(`lesson=mine&device=cpu&sample=off&present=1&theme=${theme}`);
       await reader.until("the question", async () => (await reader.part("lesson").count()) > 0);
       await reader.phase("Paused");
       assert.deepEqual(await faults(reader.page), [], "asked");
@@ -139,7 +132,7 @@ describe("lessons", { timeout: 4 * PATIENCE }, () => {
   }
 
   test("all six lessons that are shipped open", async () => {
-    const reader = await open(browser, site, "autoplay=off");
+    const reader = await stage.open("autoplay=off");
     await reader.phase("Paused");
     const all = await reader.page.locator("[data-testid^=lesson-]").evaluateAll((all) => all.filter((one) => one.closest(".lesson-list") && one.tagName === "BUTTON").map((one) => [one.dataset.testid, one.textContent]));
     assert.equal(all.length, 6);

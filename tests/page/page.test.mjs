@@ -3,26 +3,17 @@
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { PATIENCE, SECOND, WEBGPU, hasTerminal, host, launch, open, shots, trainInTerminal } from "./helpers.mjs";
+import { describe, test } from "node:test";
+import { PATIENCE, SECOND, WEBGPU, hasTerminal, host, open, shots, staged, trainInTerminal } from "./helpers.mjs";
 
 // Evaluated often and with a small panel, so that figures come early.
 const SHORT = "version=1&preset=browser&seed=7&evaluate_every=10&probe_set=256";
 
 describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
-  let site;
-  let browser;
-  before(async () => {
-    site = await host();
-    browser = await launch();
-  });
-  after(async () => {
-    await browser?.close();
-    await site?.close();
-  });
+  const stage = staged();
 
   test("it loads, says which device and why, where the rows come from, and trains", async () => {
-    const reader = await open(browser, site, `${SHORT}&sample=off`);
+    const reader = await stage.open(`${SHORT}&sample=off`);
     await reader.steps(1);
     assert.match(await reader.text("device-badge"), /CPU/);
     await reader.part("device-badge").hover();
@@ -40,7 +31,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("pause really pauses, a step is one step, play goes on", async () => {
-    const reader = await open(browser, site, SHORT);
+    const reader = await stage.open(SHORT);
     await reader.steps(5);
     await reader.page.keyboard.press("Space");
     await reader.phase("Paused");
@@ -57,7 +48,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("reset starts again with the same figures", async () => {
-    const reader = await open(browser, site, `${SHORT}&autoplay=off`);
+    const reader = await stage.open(`${SHORT}&autoplay=off`);
     const run = async () => {
       await reader.phase("Paused");
       await reader.walk(30);
@@ -72,7 +63,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("a run that is ended early is tested like any other", async () => {
-    const reader = await open(browser, site, `${SHORT}&sample=off&rows=60000`);
+    const reader = await stage.open(`${SHORT}&sample=off&rows=60000`);
     await reader.steps(11);
     await reader.press("finish");
     await reader.phase("Finished early");
@@ -85,7 +76,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("a slow run is slow", async () => {
-    const reader = await open(browser, site, `${SHORT}&autoplay=off`);
+    const reader = await stage.open(`${SHORT}&autoplay=off`);
     await reader.phase("Paused");
     await reader.part("speed").selectOption("slow");
     await reader.press("play");
@@ -98,7 +89,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("a new seed is a new run and stands in the link", async () => {
-    const reader = await open(browser, site, `${SHORT}&autoplay=off`);
+    const reader = await stage.open(`${SHORT}&autoplay=off`);
     await reader.phase("Paused");
     await reader.part("seed").fill("11");
     await reader.part("seed").press("Enter");
@@ -112,7 +103,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("models are chosen on the page, race on the same batches and stand in the link", async () => {
-    const reader = await open(browser, site, `${SHORT}&sample=off&autoplay=off`);
+    const reader = await stage.open(`${SHORT}&sample=off&autoplay=off`);
     await reader.phase("Paused");
     await reader.press("models");
     assert.ok(await reader.part("model-ple").isDisabled(), "the baseline stays");
@@ -138,7 +129,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("a race without clusters of users promises none", async () => {
-    const reader = await open(browser, site, `${SHORT}&sample=off&variants=ple,uhse`);
+    const reader = await stage.open(`${SHORT}&sample=off&variants=ple,uhse`);
     await reader.until("the items' clusters", async () => /UHSE: items/.test(await reader.text("clusters-shown")));
     await reader.page.getByText("No clusters of users in this race").waitFor();
     assert.equal(await reader.part("loss-clustering").count(), 0, "no loss that no model has");
@@ -149,7 +140,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
     if (!(await hasTerminal())) return context.skip("the terminal's program is not built: `cargo build --release`");
     const settings = "users=300&items=1200&categories=40&rows=30000&evaluate_every=10&probe_set=256&seed=7";
     const trained = await trainInTerminal(settings, "duia");
-    const reader = await open(browser, site, `version=1&preset=browser&${settings}&sample=off&autoplay=off`);
+    const reader = await stage.open(`version=1&preset=browser&${settings}&sample=off&autoplay=off`);
     await reader.phase("Paused");
     await reader.press("models");
     const give = (name, buffer) => reader.part("weights").setInputFiles({ name, mimeType: "application/octet-stream", buffer });
@@ -173,7 +164,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   test("a trainer that is killed is noticed, and start again works", async () => {
     // Without locks only silence tells.
     const locks = { before: () => Object.defineProperty(Navigator.prototype, "locks", { value: undefined }) };
-    const reader = await open(browser, site, `${SHORT}&watchdog=5`, locks);
+    const reader = await stage.open(`${SHORT}&watchdog=5`, locks);
     await reader.steps(5);
     const [worker] = reader.page.workers();
     // Ends the worker from inside, in silence, as a browser short of memory would.
@@ -188,26 +179,26 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("a trainer that cannot be loaded is said", async () => {
-    const context = await browser.newContext();
+    const context = await stage.browser.newContext();
     await context.route("**/worker_bg.wasm", (route) => route.abort());
     const page = await context.newPage();
-    await page.goto(`${site.url}#watchdog=5`);
+    await page.goto(`${stage.site.url}#watchdog=5`);
     await page.getByTestId("failure").waitFor({ timeout: PATIENCE });
     assert.match(await page.getByTestId("failure").innerText(), /The trainer could not start: worker_bg\.wasm could not be fetched/);
     await context.close();
   });
 
   test("a page whose own program does not load says so", async () => {
-    const context = await browser.newContext();
+    const context = await stage.browser.newContext();
     await context.route("**/page-*_bg.wasm", (route) => route.abort());
     const page = await context.newPage();
-    await page.goto(site.url);
+    await page.goto(stage.site.url);
     await page.getByRole("alert").filter({ hasText: "could not start" }).waitFor({ timeout: PATIENCE });
     await context.close();
   });
 
   test("bad values in the link are said, and the page lives", async () => {
-    const reader = await open(browser, site, "seed=minus&batch=7&preset=huge&theme=pink&device=toaster&watchdog=1e9&nobody=knows&probe_set=256&%zz");
+    const reader = await stage.open("seed=minus&batch=7&preset=huge&theme=pink&device=toaster&watchdog=1e9&nobody=knows&probe_set=256&%zz");
     await reader.steps(1);
     const notice = await reader.text("notice");
     for (const key of ["seed = minus", "batch = 7", "preset = huge", "theme = pink", "device = toaster", "watchdog = 1e9"]) {
@@ -219,7 +210,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("training leaves the main thread free", async () => {
-    const reader = await open(browser, site, "preset=browser&sample=off", {
+    const reader = await stage.open("preset=browser&sample=off", {
       before: () => {
         globalThis.longTasks = [];
         new PerformanceObserver((list) => globalThis.longTasks.push(...list.getEntries().map((task) => Math.round(task.duration)))).observe({
@@ -238,7 +229,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("everything answers to the keyboard", async () => {
-    const reader = await open(browser, site, `${SHORT}&autoplay=off`);
+    const reader = await stage.open(`${SHORT}&autoplay=off`);
     await reader.phase("Paused");
     await reader.page.keyboard.press("?");
     await reader.part("help").waitFor({ state: "visible" });
@@ -253,7 +244,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
 
   test("it works in a sub-folder", async () => {
     const folder = await host("/some/folder/");
-    const reader = await open(browser, folder, SHORT);
+    const reader = await open(stage.browser, folder, SHORT);
     await reader.steps(3);
     assert.deepEqual(reader.wrong, []);
     await reader.close();
@@ -265,7 +256,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
     const sizes = { phone: [390, 844], laptop: [1280, 800], projector: [1920, 1080] };
     for (const [name, [width, height]] of Object.entries(sizes)) {
       for (const theme of ["light", "dark"]) {
-        const reader = await open(browser, site, `preset=browser&theme=${theme}`, { viewport: { width, height } });
+        const reader = await stage.open(`preset=browser&theme=${theme}`, { viewport: { width, height } });
         await reader.steps(150);
         await reader.page.screenshot({ path: join(shots, `${name}-${theme}.png`) });
         await reader.page.screenshot({ path: join(shots, `${name}-${theme}-whole.png`), fullPage: true });
@@ -278,18 +269,18 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
         await reader.close();
       }
     }
-    const many = await open(browser, site, "preset=browser&variants=ple,uie,uie-upbe,duia,duia-items,popularity&evaluate_every=25");
+    const many = await stage.open("preset=browser&variants=ple,uie,uie-upbe,duia,duia-items,popularity&evaluate_every=25");
     await many.steps(150);
     await many.page.screenshot({ path: join(shots, "many-whole.png"), fullPage: true });
     await many.close();
   });
 });
 
-test("with WebGPU it trains on it and says so", { timeout: 2 * PATIENCE }, async () => {
-  const site = await host();
-  const browser = await launch(WEBGPU);
-  try {
-    const reader = await open(browser, site, `${SHORT}&watchdog=120`);
+describe("with WebGPU", { timeout: 2 * PATIENCE }, () => {
+  const stage = staged({ flags: WEBGPU });
+
+  test("it trains on the graphics card and says so", async () => {
+    const reader = await stage.open(`${SHORT}&watchdog=120`);
     await reader.steps(2, 1.5 * PATIENCE);
     assert.match(await reader.text("device-badge"), /WebGPU/);
     await reader.part("device-badge").hover();
@@ -297,8 +288,5 @@ test("with WebGPU it trains on it and says so", { timeout: 2 * PATIENCE }, async
     const step = await reader.step();
     await reader.steps(step + 2);
     await reader.close();
-  } finally {
-    await browser.close();
-    await site.close();
-  }
+  });
 });

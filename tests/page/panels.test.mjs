@@ -1,27 +1,18 @@
 // What each panel shows, and that a link can leave it out.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { readFile } from "node:fs/promises";
-import { PATIENCE, host, launch, open } from "./helpers.mjs";
+import { PATIENCE, staged } from "./helpers.mjs";
 import { drawings, watchCanvases } from "./canvas.mjs";
 
 const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256&seed=7&sample=off&device=cpu";
 
 describe("panels", { timeout: 4 * PATIENCE }, () => {
-  let site;
-  let browser;
-  before(async () => {
-    site = await host();
-    browser = await launch();
-  });
-  after(async () => {
-    await browser?.close();
-    await site?.close();
-  });
+  const stage = staged();
 
   test("a link leaves panels out, the others stay, and a name that is none is said", async () => {
-    const reader = await open(browser, site, `${SMALL}&autoplay=off&hide=losses,data,field,nonsense`);
+    const reader = await stage.open(`${SMALL}&autoplay=off&hide=losses,data,field,nonsense`);
     await reader.phase("Paused");
     const shown = await reader.page.locator("section.panel").evaluateAll((all) => all.map((panel) => panel.dataset.testid));
     assert.ok(shown.includes("panel-race") && shown.includes("panel-clusters"), `${shown}`);
@@ -37,7 +28,7 @@ describe("panels", { timeout: 4 * PATIENCE }, () => {
 
   /** Paused at a step at which there are centres and a first verdict. */
   async function atStep12(hash = "", options = {}) {
-    const reader = await open(browser, site, `${SMALL}&warm_up=2&autoplay=off${hash}`, { before: watchCanvases, ...options });
+    const reader = await stage.open(`${SMALL}&warm_up=2&autoplay=off${hash}`, { before: watchCanvases, ...options });
     await reader.phase("Paused");
     await reader.walk(12);
     await reader.until("a verdict", async () => /[+−]\.\d{3}, /.test(await reader.text("finding-low")));
@@ -124,7 +115,7 @@ describe("panels", { timeout: 4 * PATIENCE }, () => {
     await reader.page.mouse.move(box.x + 60, box.y + box.height / 2);
     await reader.until("the values", async () => /step 10\s*[^]*DUIA 0\.\d{4}[^]*PLE 0\.\d{4}/.test(await chart.innerText()));
     await reader.close();
-    const plain = await open(browser, site, `${SMALL}&autoplay=off`);
+    const plain = await stage.open(`${SMALL}&autoplay=off`);
     await plain.phase("Paused");
     await plain.press("add-ceiling");
     await plain.until("the link", async () => /truth/.test(plain.page.url()));
@@ -132,7 +123,7 @@ describe("panels", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("sliders and switches start another run that stands in the link, and go back", async () => {
-    const reader = await open(browser, site, `${SMALL}&autoplay=off`);
+    const reader = await stage.open(`${SMALL}&autoplay=off`);
     await reader.phase("Paused");
     const slider = reader.part("slide-history");
     assert.equal(await slider.getAttribute("aria-valuetext"), "50");
@@ -155,7 +146,7 @@ describe("panels", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("each block of the diagram opens to its equation and shapes, and one that the model lacks says so", async () => {
-    const reader = await open(browser, site, `${SMALL}&autoplay=off&variants=ple,uie`);
+    const reader = await stage.open(`${SMALL}&autoplay=off&variants=ple,uie`);
     await reader.phase("Paused");
     await reader.press("block-2");
     assert.match(await reader.text("block-open"), /User centres[^]*Eq\. 2–5[^]*32 centres × 4 children, 16 wide/);

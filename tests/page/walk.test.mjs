@@ -4,8 +4,8 @@
 // DUIA_WALK_SEED  the seed of the first (default 1): a walk that failed is walked again by its seed
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { PATIENCE, host, launch, open, seeded } from "./helpers.mjs";
+import { describe, test } from "node:test";
+import { PATIENCE, seeded, staged } from "./helpers.mjs";
 
 const WALKS = Number(process.env.DUIA_WALKS ?? 3);
 const FIRST = Number(process.env.DUIA_WALK_SEED ?? 1);
@@ -61,21 +61,12 @@ async function play(reader) {
 }
 
 describe("random walks", { timeout: (WALKS + 1) * 2 * PATIENCE }, () => {
-  let site;
-  let browser;
-  before(async () => {
-    site = await host();
-    browser = await launch();
-  });
-  after(async () => {
-    await browser?.close();
-    await site?.close();
-  });
+  const stage = staged();
 
   for (let seed = FIRST; seed < FIRST + WALKS; seed += 1) {
     test(`walk ${seed}`, async () => {
       const random = seeded(seed);
-      const reader = await open(browser, site, "sample=off");
+      const reader = await stage.open("sample=off");
       const trail = [];
       try {
         await reader.part("play").waitFor();
