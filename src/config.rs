@@ -93,7 +93,7 @@ pub enum Similarity {
 pub enum CentreStep {
     /// `mu += 2 rho mean(sigma (v - mu))` over the centre's own samples.
     Mean,
-    /// Adam on the gradient of Eq. 4 and 5, whose size `rho` then cannot set.
+    /// Adam on the gradient of Eq. 4 and 5, and of Eq. 9 and 10 for memories, whose size `rho` and `lambda` then cannot set.
     Adam,
     /// Plain gradient descent with the batch mean: centres stay almost where they were.
     Sgd,
@@ -169,7 +169,7 @@ pub enum Encoder {
 pub enum MemoryStart {
     /// The first touches make the mean of the centres that they met.
     Touch,
-    /// From zero by the gradient alone, as Eq. 9 and 10 read literally.
+    /// From zero by the gradient alone, and lent as it is, as Eq. 9 and 10 read literally.
     Zero,
 }
 
@@ -314,6 +314,9 @@ pub struct Config {
     /// (docs/results/notes.md).
     #[serde(alias = "withheld_share")]
     pub enhancement_dropout: f64,
+    /// Whether enhancement vectors enter normalised, with a learned scale, and on the user side with their fit (A12); else they enter
+    /// as they are.
+    pub enhancement_norm: bool,
     /// Whether enhancement vectors, and the vectors that they are fitted to, are centred by their running mean (A25). Vectors of a
     /// tower share a large common part, which tells nobody apart.
     #[serde(alias = "lent_centred")]
@@ -414,6 +417,7 @@ impl Config {
             stop_rule: StopRule::Either,
             enhancement_scale: 0.05,
             enhancement_dropout: 0.6,
+            enhancement_norm: true,
             enhancement_centred: true,
             consumers: 16,
             contrastive_weight: 0.1,

@@ -62,6 +62,8 @@ pub struct Row {
     pub rule: Option<Rule>,
     /// What it adds to PLE, by the components' names, in the order in which their features stand.
     pub components: &'static [&'static str],
+    /// What it sets in the configuration for itself, whatever the run's is.
+    pub settings: &'static [(&'static str, &'static str)],
     /// What the paper reports of it.
     pub paper: Paper,
 }
@@ -70,8 +72,17 @@ pub struct Row {
 const SILENT: Paper = Paper { table_4: None, table_5: None, table_6: None };
 
 /// A row that adds nothing to PLE.
-const PLAIN: Row =
-    Row { key: "", name: "", about: "", parent: Some(Variant::Ple), role: Role::Ablation, rule: None, components: &[], paper: SILENT };
+const PLAIN: Row = Row {
+    key: "",
+    name: "",
+    about: "",
+    parent: Some(Variant::Ple),
+    role: Role::Ablation,
+    rule: None,
+    components: &[],
+    settings: &[],
+    paper: SILENT,
+};
 
 macro_rules! registry {
     ($($variant:ident = $key:literal, $name:literal, $about:literal => { $($field:ident: $value:expr),* $(,)? })*) => {
@@ -180,6 +191,20 @@ registry! {
             table_5: Some((0.8014, Some(0.8153))),
             table_6: Some(([9.68, 5.74, 3.98, 4.64, 5.42], Some([5.60, 3.88, 1.76, 3.38, 4.02]))),
         },
+    }
+    Literal = "duia-literal", "DUIA, literal", "DUIA word for word as the paper has it, without any addition of ours." => {
+        components: &["history", "auxiliary", "user-centres", "uie", "upbe", "item-centres", "uhse"],
+        settings: &[
+            ("similarity", "dot"),
+            ("centred", "false"),
+            ("centre_step", "adam"),
+            ("centre_start", "random"),
+            ("reseed", "false"),
+            ("memory_start", "zero"),
+            ("enhancement_norm", "false"),
+            ("enhancement_centred", "false"),
+            ("enhancement_dropout", "0.0"),
+        ],
     }
     Uhse = "uhse", "UHSE", "PLE, and the history's items by their clusters." => { components: &["history", "auxiliary", "item-centres", "uhse"] }
     DuiaShares = "duia-shares", "DUIA, shares", "DUIA that is also given how much of the window is in the candidate's own clusters." => {

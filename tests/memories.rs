@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -11,7 +11,7 @@ use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 use common::oracle::{Centres, Oracle, Seeking, behave};
 use common::training::{FILLED, Trained, config, differing, unwanted, variants};
 use common::*;
-use duia::config::{Config, Encoder, MemoryStart, Widths};
+use duia::config::{CentreStart, CentreStep, Config, Encoder, MemoryStart, Widths};
 use duia::counter::{Counter, Stream};
 use duia::data::Side;
 use duia::data::protocol::{Batch, NO_ROW};
@@ -97,7 +97,7 @@ impl Round {
 fn learn(behaviours: &mut Behaviours, round: &Round, met: Matched) -> Vec<f64> {
     let device = Device::flex();
     let touched = Touched::single(&mut RowPlanner::new(OWNERS), &round.owners, &device);
-    block_on(read(behaviours.learn(met, &Ids::single(&round.owners, &device), &touched)))
+    block_on(read(behaviours.learn(met, &Ids::single(&round.owners, &device), &touched, 1)))
 }
 
 #[test]
@@ -125,17 +125,58 @@ fn positives_pull_the_centres_of_what_they_met_into_their_owners_memory() {
             assert_close(&block_on(read(behaviours.mean())), &mean, 2e-5);
         }
         assert_eq!(expected[OWNERS - 1], vec![0.0; 2 * M + 1], "an owner without a positive has no memory");
-        // An untouched memory gives its user's own centres; the more often it was touched, the less of them.
+        // An untouched memory gives its user's own centres; the more often it was touched, the less of them. From zero it gives itself.
         let (own, own_mean) = (numbers(130, 2 * 2 * M, 1.0), numbers(131, M, 1.0));
         let on_device = tensor(&own, [2, 2, M], &Device::flex());
         let recalled = behaviours.recall(&Ids::single(&[4, 0], &Device::flex()), on_device, tensor(&own_mean, [1, M], &Device::flex()));
         let of = |place: usize, owner: usize, level: usize| -> Vec<f64> {
             let (own, row) = (&own[(2 * level + place) * M..][..M], &expected[owner]);
             let centred = |k: usize| (own[k] - own_mean[k], row[level * M + k] - mean[level * M + k], row[2 * M]);
-            (0..M).map(centred).map(|(own, memory, touches)| own + touches / (touches + 1.0) * (memory - own)).collect()
+            let blend = |(own, memory, touches): (f64, f64, f64)| own + touches / (touches + 1.0) * (memory - own);
+            let literal = memory_start == MemoryStart::Zero;
+            (0..M).map(|k| if literal { row[level * M + k] } else { blend(centred(k)) }).collect()
         };
         assert_eq!((expected[4][2 * M], expected[0][2 * M]), (0.0, 4.0));
         assert_close(&block_on(read(recalled)), &[of(0, 4, 0), of(1, 0, 0), of(0, 4, 1), of(1, 0, 1)].concat(), 2e-5);
+    }
+}
+
+#[test]
+fn under_adam_a_memory_moves_by_adams_step_on_the_slope_of_equations_9_and_10() {
+    let config = Config { lambda: 0.1, memory_start: MemoryStart::Zero, centre_step: CentreStep::Adam, ..sizes() };
+    let memory = user_memory(&config);
+    let centres = Centres::new(&memory).centred(None);
+    let mut behaviours = Behaviours::new(&config, OWNERS, &Device::flex());
+    let mut moments = vec![vec![[0.0; 2]; 2 * M]; OWNERS];
+    for (t, round) in (1u64..).zip((0..3).map(Round::new)) {
+        let before = rows(&block_on(read(behaviours.rows())), 2 * M + 1);
+        let met = round.meet(&memory);
+        let passing: Vec<Seeking> =
+            round.positives().into_iter().filter(|p| centres.agree(&centres.sought(&p.seeker), &p.vector)).collect();
+        let device = Device::flex();
+        let touched = Touched::single(&mut RowPlanner::new(OWNERS), &round.owners, &device);
+        drop(behaviours.learn(met, &Ids::single(&round.owners, &device), &touched, t));
+        let mut expected = before.clone();
+        for owner in round.owners.iter().map(|&owner| owner as usize).collect::<BTreeSet<_>>() {
+            let mus: Vec<Vec<f64>> = passing.iter().filter(|p| p.owner == owner).map(|p| centres.sought(&p.seeker).concat()).collect();
+            let old = before[owner][..2 * M].to_vec();
+            let sigma = |mu: &[f64], level: usize| sigmoid(dot(&mu[level * M..][..M], &old[level * M..][..M]));
+            // Sigma is a weight (A1), lambda the loss's.
+            let loss = |x: &[f64]| -> f64 {
+                let of = |mu: &Vec<f64>| (0..2 * M).map(|k| sigma(mu, k / M) * (mu[k] - x[k]).powi(2)).sum::<f64>();
+                0.1 * mus.iter().map(of).sum::<f64>() / passing.len() as f64
+            };
+            for k in 0..2 * M {
+                let [m, v] = &mut moments[owner][k];
+                let gradient = slope(loss, &old, k);
+                (*m, *v) = (0.9 * *m + 0.1 * gradient, 0.999 * *v + 0.001 * gradient * gradient);
+                let (m, v) = (*m / (1.0 - 0.9f64.powi(t as i32)), *v / (1.0 - 0.999f64.powi(t as i32)));
+                expected[owner][k] = old[k] - config.learning_rate * m / (v.sqrt() + 1e-8);
+            }
+            expected[owner][2 * M] += f64::from(u8::from(!mus.is_empty()));
+        }
+        assert_close(&block_on(read(behaviours.rows())), &expected.concat(), 2e-5);
+        assert_ne!(before, rows(&block_on(read(behaviours.rows())), 2 * M + 1));
     }
 }
 
@@ -154,7 +195,7 @@ fn a_later_step_of_a_memory_is_minus_lambda_times_the_slope_of_equations_9_and_1
         let one = |x: &[f64]| tensor::<2>(&x[p * M..][..M], [1, M], &device);
         let met = Matched::new(&memory, one(&round.seekers), None, one(&round.vectors), Tensor::ones([1], &device));
         let touched = Touched::single(&mut RowPlanner::new(OWNERS), &[0], &device);
-        behaviours.learn(met, &Ids::single(&[0], &device), &touched);
+        behaviours.learn(met, &Ids::single(&[0], &device), &touched, 1);
         let mu = centres.sought(&round.seekers[p * M..][..M]).concat();
         let old = &before[0][..2 * M];
         let sigma: Vec<f64> = (0..2).map(|l| sigmoid(dot(&mu[l * M..][..M], &old[l * M..][..M]))).collect();
@@ -226,7 +267,7 @@ fn a_history_is_the_mean_of_its_items_centres_until_they_are_born_again() {
 /// Whose items pass when, and which centres are born again, is written down here and compared with what histories see.
 #[test]
 fn an_item_is_forgotten_when_its_centre_is_born_again_until_it_passes_once_more() {
-    for variant in variants().into_iter().filter(|variant| variant.has("uhse")) {
+    for variant in by_rule().filter(|variant| variant.has("uhse")) {
         let mut trained = Trained::new(&Config { reseed: true, reseed_expect: 1.0, ..config() }, variant);
         let (items, children) = (trained.config.items as i32, trained.config.item_children as u32);
         let all = Tensor::from_data(TensorData::new((0..items).collect::<Vec<i32>>(), [items as usize, 1]), (&Device::flex(), DType::I32));
@@ -289,6 +330,12 @@ fn oracle(trained: &Trained) -> Oracle {
     Oracle::new(trained.ranker(), &trained.config, trained.dataset.vocabulary())
 }
 
+/// Variants whose centres and memories move by rules of their own: Adam's moments move them on where no row says so, and it never
+/// re-seeds.
+fn by_rule() -> impl Iterator<Item = Variant> {
+    variants().into_iter().filter(|&variant| config().of(variant).centre_step == CentreStep::Mean)
+}
+
 #[test]
 fn the_losses_of_a_batch_are_the_oracles_in_every_variant_before_and_after_the_fill() {
     for variant in variants() {
@@ -298,7 +345,8 @@ fn the_losses_of_a_batch_are_the_oracles_in_every_variant_before_and_after_the_f
             let batch = trained.with_a_third_candidate(&batch);
             let on_device = trained.load(batch.clone());
             let oracle = oracle(&trained).with_dropout(&on_device.kept);
-            assert_eq!(oracle.user_centres.is_some(), variant.has("uie") && warm_up == FILLED);
+            let from_start = config().of(variant).centre_start == CentreStart::Random;
+            assert_eq!(oracle.user_centres.is_some(), variant.has("uie") && (warm_up == FILLED || from_start));
             let (mtl, auxiliary) = oracle.losses(&batch, &oracle.tell(&batch));
             let graph = trained.ranker().graph(&on_device);
             assert_close(&block_on(read(graph.mtl.clone())), &[mtl], 1e-4);
@@ -547,7 +595,7 @@ fn a_step_moves_every_memory_by_its_rule_from_what_was_there_before_the_step() {
 
 #[test]
 fn what_nobody_wanted_changes_no_memory() {
-    for variant in variants() {
+    for variant in by_rule() {
         let mut trained = ready(&config(), variant);
         let before = trained.state();
         let nothing = unwanted(&trained.next(), |_| true);
@@ -580,7 +628,8 @@ fn no_row_sees_its_own_update() {
         let told: Vec<Vec<f64>> =
             before.losses.iter().filter(|loss| loss.term.is_some()).map(|loss| block_on(read(loss.value.clone()))).collect();
         let mtl = block_on(read(before.mtl.clone()));
-        let centred = |side: Side| Some(Centres::new(trained.ranker().memory(side)?).centred(means(&trained, side)));
+        let own = config().of(variant);
+        let centred = |side: Side| Some(Centres::new(trained.ranker().memory(side)?).searched(&own, means(&trained, side)));
         let centres = [Side::Users, Side::Items].map(centred);
         trained.learn(&on_device);
         let losses = trained.ranker().losses().unwrap().to_vec();

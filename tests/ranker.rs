@@ -20,7 +20,7 @@ use duia::model::components::poso::Poso;
 use duia::model::components::transfer::{FEW, Transfer, TransferLearning};
 use duia::model::components::uie::interest;
 use duia::model::layers::dense::{Init, Linear, Mlp};
-use duia::model::layers::enhancement::{Enhancement, Enhancing, Gate, Means};
+use duia::model::layers::enhancement::{Enhancement, Enhancing, Form, Gate, Means};
 use duia::model::layers::ple::{Ple, PleSizes};
 use duia::model::ranker::Ranker;
 use duia::variants::Variant;
@@ -243,10 +243,11 @@ fn the_gate_is_gate_nu_starts_as_the_identity_and_z_stops_the_gradient_of_what_i
 /// An enhancement of two gated vectors and a plain one, fitted or not, whose parameters are far from the identity that they
 /// start at.
 fn enhancement(fitted: bool) -> Enhancement {
-    let mut enhancement = Enhancement::new(&Init::new(6, &device()), "users", 2, 1, M, fitted, 0.1);
+    let form = Form { is_fitted: fitted, scale: 0.1 };
+    let mut enhancement = Enhancement::new(&Init::new(6, &device()), "users", [2, 1], M, Some(form));
     let columns = M + usize::from(fitted);
     let scale = floats(&numbers(73, 3 * columns, 0.7));
-    enhancement.scale = Param::from_data(TensorData::new(scale, [3, 1, columns]), &device());
+    enhancement.scale = Some(Param::from_data(TensorData::new(scale, [3, 1, columns]), &device()));
     enhancement
 }
 
@@ -259,7 +260,7 @@ fn enhancement_is_the_oracles(n: usize, others: usize, fitted: bool) {
     let (mut means, of_means) = (Means::new(3, M, 0.05, &Device::flex()), numbers(80, 4 * M, 0.5));
     means.restore(tensor::<2>(&of_means, [4, M], &device()).inner());
     let kept: Vec<f64> = (0..n).map(|r| f64::from(u8::from(r % 3 != 1))).collect();
-    let oracle = EnhancementOracle::new(&module, &means);
+    let oracle = EnhancementOracle::new(&module, Some(&means));
     let (chosen, chosen_fits) = (numbers(78, n * 3 * M, 1.0), numbers(79, SAMPLES * 3, 1.0));
     let row = |table: &[f64], row: usize| table[row * M..][..M].to_vec();
     // Vectors of every row, then the fits of every sample; the gates' z stays what it was.
@@ -303,7 +304,7 @@ fn enhancement_is_the_oracles(n: usize, others: usize, fitted: bool) {
     assert_close(&block_on(read(raw.grad(&gradients).unwrap())), &in_raw, 2e-4);
     assert_close(&block_on(read(bare.grad(&gradients).unwrap())), &in_plain, 2e-4);
     assert_close(&block_on(read(own.grad(&gradients).unwrap())), &in_personal, 2e-4);
-    assert_close(&block_on(read(module.scale.val().grad(&gradients).unwrap())), &in_scale, 2e-4);
+    assert_close(&block_on(read(module.scale.expect("a scale").val().grad(&gradients).unwrap())), &in_scale, 2e-4);
 }
 
 #[test]

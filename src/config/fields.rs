@@ -91,6 +91,7 @@ const FIELDS: &[(&str, Allowed)] = &[
     ("stop_rule", OneOf(&["either", "per-level"])),
     ("enhancement_scale", Number(0.0, 10.0)),
     ("enhancement_dropout", Number(0.0, 0.95)),
+    ("enhancement_norm", Switch),
     ("enhancement_centred", Switch),
     ("consumers", Whole(1, 64)),
     ("contrastive_weight", Number(0.0, 10.0)),
@@ -216,6 +217,12 @@ impl Config {
         self.pairs().iter().find(|(name, _)| name == key).and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
     }
 
+    /// This configuration with what a model's row of the registry sets for itself.
+    pub fn of(&self, variant: Variant) -> Self {
+        let set = |config: Self, (key, value): &(&str, &str)| config.with(key, value).ok().flatten().unwrap_or(config);
+        variant.row().settings.iter().fold(self.clone(), set)
+    }
+
     /// Checks every field and the relations between them.
     ///
     /// # Errors
@@ -281,6 +288,18 @@ mod tests {
             file = file.replace(&format!("\"{now}\""), &format!("\"{old}\""));
         }
         assert_eq!(serde_json::from_str::<Config>(&file).unwrap(), config);
+    }
+
+    #[test]
+    fn what_a_row_of_the_registry_sets_is_set() {
+        for variant in Variant::ALL {
+            let own = Config::default().of(variant);
+            own.validate().unwrap();
+            for (key, value) in variant.row().settings {
+                assert!(own.pairs().contains(&((*key).into(), (*value).into())), "{variant:?}: {key} = {value}");
+                assert!(!Config::default().pairs().contains(&((*key).into(), (*value).into())), "{variant:?}: {key} is {value} anyway");
+            }
+        }
     }
 
     #[test]

@@ -107,7 +107,8 @@ impl Ranker {
 
     /// [`Ranker::new`] with components beside those of the variant's row: what a crate that uses this one adds
     /// (`examples/add_component.rs`).
-    pub fn with(config: &Config, variant: Variant, added: &[&'static Kind], layout: Layout, device: &Device) -> Self {
+    pub fn with(run: &Config, variant: Variant, added: &[&'static Kind], layout: Layout, device: &Device) -> Self {
+        let config = &run.of(variant);
         let init = Init::new(config.seed, &device.clone().autodiff());
         let kinds = [components::of(variant), added.to_vec()].concat();
         let (base, adds) = (sizes::base(config), sizes::adds(config, &kinds));
@@ -127,7 +128,7 @@ impl Ranker {
             views: kinds.iter().filter_map(|kind| kind.view).collect(),
             components,
             variant,
-            config: config.clone(),
+            config: run.clone(),
             layout,
             device: device.clone(),
             steps: 0,

@@ -3,7 +3,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use duia::config::Config;
+use duia::config::{Config, MemoryStart, Similarity};
 use duia::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS};
 use duia::data::{Side, Vocabulary};
 use duia::kernels::Levels;
@@ -165,16 +165,20 @@ pub struct EnhancementOracle {
 }
 
 impl EnhancementOracle {
-    /// What a module holds, and its running means.
-    pub fn new(enhancement: &Enhancement, means: &Means) -> Self {
+    /// What a module holds, and its running means, of which there may be none.
+    pub fn new(enhancement: &Enhancement, means: Option<&Means>) -> Self {
         let mut all = parameters(enhancement);
-        let (shape, scale) = all.pop().expect("the scale");
+        let scale = enhancement.scale.as_ref().and_then(|_| all.pop());
         let gates = (0..all.first().map_or(0, |(shape, _)| shape[0])).map(|g| {
             let [hidden, out]: [Layer; 2] = stack(&all, g).try_into().expect("two layers");
             [hidden, out]
         });
-        let means = block_on(read(means.rows()));
-        Self { gates: gates.collect(), scale: chunks(scale, shape[2]), means: chunks(means.clone(), means.len() / (shape[0] + 1)) }
+        let rows_of = |means: &Means| chunks(block_on(read(means.rows())), means.rows().dims()[1]);
+        Self {
+            gates: gates.collect(),
+            scale: scale.map_or(Vec::new(), |(shape, scale)| chunks(scale, shape[2])),
+            means: means.map_or(Vec::new(), rows_of),
+        }
     }
 
     /// Gate NU: `2 sigmoid(relu(z W + b) W' + b')`, `z = [raw; personal]`.
@@ -185,17 +189,24 @@ impl EnhancementOracle {
         linear(&x, &out.0, &out.1).into_iter().map(|x| 2.0 * sigmoid(x)).collect()
     }
 
-    /// The vectors `[vectors * m]` and their fits to `other` `[vectors]`, none on a side that is not fitted. The gates see `z`, which is `raw` but for the
-    /// gradient: theirs is stopped. Dropout leaves nothing.
+    /// The vectors `[vectors * m]` and their fits to `other` `[vectors]`, none on a side that is not fitted. The gates see `z`, which is
+    /// `raw` but for the gradient: theirs is stopped. Dropout leaves nothing. Without a scale vectors enter as they are.
     pub fn forward(&self, raw: &[Vec<f64>], z: &[Vec<f64>], personal: &[f64], other: &[f64], is_dropped: bool) -> (Vec<f64>, Vec<f64>) {
         let (mut vectors, mut fits) = (Vec::new(), Vec::new());
-        let of_other = self.means.last().expect("the other side's");
+        let nothing = vec![0.0; other.len()];
+        let of_other = self.means.last().unwrap_or(&nothing);
         let other = normed(&other.iter().zip(of_other).map(|(x, mean)| x - mean).collect::<Vec<_>>());
         for (index, (raw, z)) in raw.iter().zip(z).enumerate() {
             let delta = if index < self.gates.len() { self.delta(index, z, personal) } else { vec![1.0; raw.len()] };
             let e: Vec<f64> = delta.iter().zip(raw).map(|(d, x)| d * x).collect();
             let open = !is_dropped && e.iter().any(|&x| x != 0.0);
-            let e = normed(&e.iter().zip(&self.means[index]).map(|(x, mean)| if open { x - mean } else { 0.0 }).collect::<Vec<_>>());
+            let means = self.means.get(index).unwrap_or(&nothing);
+            let e: Vec<f64> = e.iter().zip(means).map(|(x, mean)| if open { x - mean } else { 0.0 }).collect();
+            if self.scale.is_empty() {
+                vectors.extend(e);
+                continue;
+            }
+            let e = normed(&e);
             fits.extend(self.scale[index].get(e.len()).map(|scale| scale * dot(&e, &other) / e.len() as f64));
             vectors.extend(e.iter().zip(&self.scale[index]).map(|(e, s)| e * s));
         }
@@ -274,6 +285,7 @@ pub struct Centres {
     mean: Vec<f64>,
     /// What the search and the sign test take out of vectors of the centres' own side, and what of the other side's.
     means: [Vec<f64>; 2],
+    similarity: Similarity,
 }
 
 fn minus(a: &[f64], b: &[f64]) -> Vec<f64> {
@@ -286,7 +298,19 @@ impl Centres {
         let m = memory.centres().dims()[1];
         let none = vec![0.0; m];
         let mean = block_on(read(memory.mean()));
-        Self { levels: memory.levels(), rows: chunks(block_on(read(memory.centres())), m), mean, means: [none.clone(), none] }
+        Self {
+            levels: memory.levels(),
+            rows: chunks(block_on(read(memory.centres())), m),
+            mean,
+            means: [none.clone(), none],
+            similarity: Similarity::Cosine,
+        }
+    }
+
+    /// The same as a configuration has them searched.
+    pub fn searched(self, config: &Config, others: Option<&Means>) -> Self {
+        let own = Self { similarity: config.similarity, ..self };
+        if config.centred { own.centred(others) } else { own }
     }
 
     /// The same with running means taken out: that of the vectors that clustered, and the other side's.
@@ -296,7 +320,7 @@ impl Centres {
         Self { means: [self.mean.clone(), others], ..self }
     }
 
-    /// Rows of the most similar first-level centre by cosine and of the most similar of its own children (Eq. 2, 3).
+    /// Rows of the most similar first-level centre by cosine, or by dot product, and of the most similar of its own children (Eq. 2, 3).
     pub fn nearest(&self, v: &[f64]) -> [usize; 2] {
         self.search(&minus(v, &self.means[0]))
     }
@@ -304,7 +328,8 @@ impl Centres {
     fn search(&self, v: &[f64]) -> [usize; 2] {
         let similarity = |row: usize| {
             let mu = minus(&self.rows[row], &self.means[0]);
-            dot(v, &mu) / dot(&mu, &mu).sqrt()
+            let length = if self.similarity == Similarity::Cosine { dot(&mu, &mu).sqrt() } else { 1.0 };
+            dot(v, &mu) / length
         };
         let best = |rows: std::ops::Range<usize>| rows.max_by(|&a, &b| similarity(a).total_cmp(&similarity(b))).expect("centres");
         let parent = best(0..self.levels.first);
@@ -459,12 +484,17 @@ pub struct Oracle {
 
 impl Oracle {
     /// What a ranker holds now.
-    pub fn new(ranker: &Ranker, config: &Config, vocabulary: Vocabulary) -> Self {
+    pub fn new(ranker: &Ranker, run: &Config, vocabulary: Vocabulary) -> Self {
+        let config = &run.of(ranker.variant());
         let m = config.memory_width();
         let table = |side: Side| ranker.tables().find(|table| table.side() == side).map(|table| &table.rows);
         let behaviours = |side: Side| ranker.parts::<Upbe>().find(|upbe| upbe.side() == side).map(Upbe::behaviours);
         let enhancement = |side: Side| ranker.parts::<EnhancementOf>().find(|enhancement| enhancement.side() == side);
         let means = |side: Side| enhancement(side).and_then(EnhancementOf::means);
+        let entered = |side: Side| {
+            let shown = means(side).filter(|_| config.enhancement_centred);
+            enhancement(side).map(|enhancement| EnhancementOracle::new(enhancement.module(), shown))
+        };
         let weights = |table: Option<&duia::model::layers::table::RowTable>, width: usize| -> Vec<Vec<f64>> {
             table.map_or(Vec::new(), |table| block_on(read(table.rows())).chunks(3 * width).map(|row| row[..width].to_vec()).collect())
         };
@@ -473,8 +503,7 @@ impl Oracle {
         let (user, item) = towers.split_at(towers.len() / 2);
         let centres = |side: Side| {
             let memory = ranker.memory(side).filter(|memory| memory.is_filled())?;
-            let raw = Centres::new(memory);
-            Some(if config.centred { raw.centred(means(side)) } else { raw })
+            Some(Centres::new(memory).searched(config, means(side)))
         };
         Self {
             vocabulary,
@@ -499,8 +528,8 @@ impl Oracle {
                 let mut items = items.map_or(Vec::new(), Iterator::collect).into_iter();
                 [users.unwrap_or_default(), items.next().unwrap_or_default(), items.next().unwrap_or_default()]
             },
-            users: enhancement(Side::Users).zip(means(Side::Users)).map(|(e, means)| EnhancementOracle::new(e.module(), means)),
-            items: enhancement(Side::Items).zip(means(Side::Items)).map(|(e, means)| EnhancementOracle::new(e.module(), means)),
+            users: entered(Side::Users),
+            items: entered(Side::Items),
             user_centres: centres(Side::Users),
             item_centres: centres(Side::Items),
             user_behaviours: memories(Side::Users),
@@ -525,8 +554,11 @@ impl Oracle {
         }
     }
 
-    /// The same for a batch that trains, with its dropout.
+    /// The same for a batch that trains, with its dropout where it has any.
     pub fn with_dropout(self, kept: &Kept) -> Self {
+        if self.config.enhancement_dropout == 0.0 {
+            return self;
+        }
         let (users, items) = (block_on(read(kept.users.clone())), block_on(read(kept.items.clone())));
         let candidates = items.len() / users.len();
         Self { dropped: items.iter().enumerate().map(|(s, &item)| [users[s / candidates] == 0.0, item == 0.0]).collect(), ..self }
@@ -578,7 +610,8 @@ impl Oracle {
         })
     }
 
-    /// A memory of behaviours and, the less it was touched, its owner's own centres, who is `v`; both without their means.
+    /// A memory of behaviours and, the less it was touched, its owner's own centres, who is `v`; both without their means. From zero it is
+    /// the memory alone.
     fn remembered(&self, side: Side, id: u32, v: &[f64]) -> [Vec<f64>; 2] {
         let (rows, mean, centres) = match side {
             Side::Users => (&self.user_behaviours, &self.behaviour_means[0], &self.user_centres),
@@ -587,6 +620,9 @@ impl Oracle {
         let (row, m) = (&rows[id as usize], self.config.memory_width());
         let nothing = || [vec![0.0; m], vec![0.0; m]];
         let own = centres.as_ref().map_or_else(nothing, |centres| centres.chosen(v).map(|mu| minus(&mu, &centres.mean)));
+        if self.config.memory_start == MemoryStart::Zero {
+            return [row[..m].to_vec(), row[m..2 * m].to_vec()];
+        }
         let (memory, touches) = (minus(&row[..2 * m], mean), row[2 * m]);
         [0, 1].map(|level| (0..m).map(|k| (touches * memory[level * m + k] + own[level][k]) / (touches + 1.0)).collect())
     }

@@ -8,7 +8,7 @@ use crate::checkpoint::{CheckpointError, Gathering};
 use crate::config::Config;
 use crate::data::Side;
 use crate::model::component::{Building, Component, Features, Found, Reads, Restoring, Step, StepLoss, Vectors};
-use crate::model::layers::enhancement::{Enhanced, Enhancement, Enhancing, Means};
+use crate::model::layers::enhancement::{Enhanced, Enhancement, Enhancing, Form, Means};
 use crate::model::layers::graph::joined;
 use crate::model::layers::table::PersonalTable;
 use crate::model::layers::weights::{Parameters, Weights};
@@ -17,12 +17,18 @@ use crate::model::layers::weights::{Parameters, Weights};
 pub fn parameters(config: &Config, side: Side, vectors: Vectors) -> usize {
     let m = config.memory_width();
     let gate = (2 * m + 1) * m + (m + 1) * m;
-    vectors.gated * gate + vectors.count() * (m + usize::from(is_fitted(side)))
+    let scale = if config.enhancement_norm { m + usize::from(is_fitted(config, side)) } else { 0 };
+    vectors.gated * gate + vectors.count() * scale
 }
 
 /// Items' vectors are not fitted: in training a fit to the user had the items' embeddings lean on it, and it cost .0010 to .0020.
-pub fn is_fitted(side: Side) -> bool {
-    side == Side::Users
+pub fn is_fitted(config: &Config, side: Side) -> bool {
+    config.enhancement_norm && side == Side::Users
+}
+
+/// The form in which a side's vectors enter.
+fn form(config: &Config, side: Side) -> Option<Form> {
+    config.enhancement_norm.then(|| Form { is_fitted: is_fitted(config, side), scale: config.enhancement_scale as f32 })
 }
 
 /// A side's enhancement in training: gates and scales, the personal vectors of Gate NU, and the running means.
@@ -33,6 +39,8 @@ pub struct EnhancementOf {
     means: Option<Means>,
     /// Whether a running mean is taken out of the vectors and of what they are fitted to.
     is_centred: bool,
+    /// Whether dropout takes any; the draws are the run's.
+    has_dropout: bool,
 }
 
 impl EnhancementOf {
@@ -46,11 +54,12 @@ impl EnhancementOf {
         };
         (vectors.count() > 0).then(|| Self {
             side,
-            weights: Weights::new(name, Enhancement::new(building.init, name, gated, plain, m, is_fitted(side), config.enhancement_scale)),
+            weights: Weights::new(name, Enhancement::new(building.init, name, [gated, plain], m, form(config, side))),
             personal: (gated > 0).then(|| building.personal(side)),
             means: (config.enhancement_centred || config.centred)
                 .then(|| Means::new(vectors.count(), m, config.mean_rate as f32, building.device)),
             is_centred: config.enhancement_centred,
+            has_dropout: config.enhancement_dropout > 0.0,
         })
     }
 
@@ -103,7 +112,7 @@ impl Component for EnhancementOf {
             gated: stacked(&mut into.gated),
             plain: stacked(&mut into.plain),
             personal: self.personal.as_ref().and_then(|table| reads.leaves.own(table.name())).cloned(),
-            kept: reads.kept.map(|kept| kept.of(self.side)),
+            kept: reads.kept.filter(|_| self.has_dropout).map(|kept| kept.of(self.side)),
         };
         let means = self.means.as_ref().filter(|_| self.is_centred);
         let Enhanced { vectors, fits, entered } = self.weights.read(reads.is_training()).forward(enhancing, other, means);

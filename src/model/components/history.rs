@@ -10,8 +10,9 @@ use crate::model::component::{Adds, Component, Features, Found, Kind, Reads, Tak
 use crate::model::layers::attention::{TargetAttention, Window};
 use crate::model::layers::weights::{Parameters, Weights};
 
-/// What a candidate is multiplied with before it asks, at the start: embeddings begin small.
-const QUERY_SCALE: f32 = 4.0;
+/// What a candidate is multiplied with before it asks, at the start. Embeddings begin so small that without it all behaviours weigh the
+/// same: at 4 the AUC was lower than at 16 by .004 at a window of 5 and by .007 to .009 at one of 50, and at 32 no higher.
+const QUERY_SCALE: f32 = 16.0;
 
 /// The history by target attention, and by its mean.
 pub static KINDS: [Kind; 2] = [

@@ -5,15 +5,15 @@
 use burn::tensor::{Device, Tensor, activation::sigmoid};
 
 use crate::checkpoint::{CheckpointError, Gathering};
-use crate::config::{Config, MemoryStart};
+use crate::config::{CentreStep, Config, MemoryStart};
 use crate::data::Side;
-use crate::kernels::{RowRule, recall, sum_samples};
+use crate::kernels::{AdamStep, RowRule, recall, sum_samples};
 use crate::metrics::Term;
 use crate::model::component::{
     Adds, Building, Component, Features, Found, Kind, LEVELS, Nothing, Reads, Restoring, Step, StepLoss, Takes, Vectors,
 };
 use crate::model::layers::ghca::Centres;
-use crate::model::layers::table::{BehaviourTable, Ids, Touched};
+use crate::model::layers::table::{BehaviourTable, Ids, RowTable, Touched};
 
 const OF_USERS: Term = Term {
     title: "Behaviour loss",
@@ -60,6 +60,10 @@ fn build(building: &Building<'_>, side: Side) -> Box<dyn Component> {
 /// pulled something into it.
 pub struct Behaviours {
     table: BehaviourTable,
+    /// `[rows, 2 m]`, with moments: the memories in the place of the table's, which then counts touches alone; none but under
+    /// [`CentreStep::Adam`].
+    adam: Option<RowTable>,
+    learning_rate: f64,
     /// `[1, 2 m]`
     mean: Tensor<2>,
     m: usize,
@@ -103,6 +107,8 @@ impl Behaviours {
         let m = config.memory_width();
         Self {
             table: BehaviourTable::new(Tensor::<1>::zeros([rows * (2 * m + 1)], device).reshape([rows, 2 * m + 1])),
+            adam: (config.centre_step == CentreStep::Adam).then(|| RowTable::new(rows, 2 * m, device, |_| 0.0)),
+            learning_rate: config.learning_rate,
             mean: Tensor::zeros([1, 2 * m], device),
             m,
             rate: 2.0 * config.lambda,
@@ -113,13 +119,33 @@ impl Behaviours {
 
     /// The enhancement vectors of `ids`, `[2, n, m]`: the more often a memory was touched the more of it, and the rest of its
     /// owner's own centres `own` `[2, n, m]`. So a new user is enhanced by their cluster (section 4.6), and a memory of one touch
-    /// is not taken for one of a hundred.
+    /// is not taken for one of a hundred. Under [`MemoryStart::Zero`] it is the memory alone, as the paper has it.
     ///
     /// Both lose their mean first, the centres that of their side, `own_mean` `[1, m]`: else the two would differ in what is common
     /// to all, and tell that an item was never consumed. Where test items are new, "never consumed" means "positive": with a flag
     /// in its place an items' side gained .045 on 655 real users that was none.
     pub fn recall(&self, ids: &Ids, own: Tensor<3>, own_mean: Tensor<2>) -> Tensor<3> {
-        recall(self.table.rows(), ids.flat(), own, self.mean.clone(), own_mean)
+        match self.start {
+            MemoryStart::Touch => recall(self.rows(), ids.flat(), own, self.mean.clone(), own_mean),
+            MemoryStart::Zero => self.as_it_is(ids),
+        }
+    }
+
+    /// The memories of `ids`, `[2, n, m]`, with nothing in the place of what is not there.
+    fn as_it_is(&self, ids: &Ids) -> Tensor<3> {
+        let rows = self.look_up(ids);
+        let [n, _] = rows.dims();
+        rows.slice([0..n, 0..2 * self.m]).reshape([n, 2, self.m]).swap_dims(0, 1)
+    }
+
+    /// The rows of `ids`, `[n, 2 m + 1]`.
+    fn look_up(&self, ids: &Ids) -> Tensor<2> {
+        let rows = self.table.look_up(ids);
+        let [n, columns] = rows.dims();
+        match &self.adam {
+            Some(adam) => Tensor::cat(vec![adam.pool(ids), rows.slice([0..n, columns - 1..columns])], 1),
+            None => rows,
+        }
     }
 
     /// `[1, 2 m]`: the running mean of the memories that were touched again; zero until one was.
@@ -131,15 +157,33 @@ impl Behaviours {
     /// memories share, and nothing of any one user or item.
     pub fn clear(&mut self) {
         self.table.restore(self.table.rows().zeros_like());
+        if let Some(adam) = &mut self.adam {
+            adam.restore(adam.rows().zeros_like());
+        }
     }
 
     /// `[rows, 2 m + 1]`
     pub fn rows(&self) -> Tensor<2> {
-        self.table.rows()
+        let rows = self.table.rows();
+        let ([n, columns], Some(adam)) = (rows.dims(), &self.adam) else { return rows };
+        Tensor::cat(vec![adam.rows().slice([0..n, 0..2 * self.m]), rows.slice([0..n, columns - 1..columns])], 1)
     }
 
-    /// Puts back what [`Behaviours::rows`] and [`Behaviours::mean`] gave.
-    pub fn restore(&mut self, rows: Tensor<2>, mean: Tensor<2>) {
+    /// `[rows, 4 m]`: Adam's moments of the memories, where they have any.
+    fn moments(&self) -> Option<Tensor<2>> {
+        let rows = self.adam.as_ref()?.rows();
+        let [n, columns] = rows.dims();
+        Some(rows.slice([0..n, 2 * self.m..columns]))
+    }
+
+    /// Puts back what [`Behaviours::rows`] and [`Behaviours::mean`] gave, and moments; without them they begin anew.
+    pub fn restore(&mut self, rows: Tensor<2>, mean: Tensor<2>, moments: Option<Tensor<2>>) {
+        if let Some(adam) = &mut self.adam {
+            let [n, _] = rows.dims();
+            let memory = rows.clone().slice([0..n, 0..2 * self.m]);
+            let moments = moments.unwrap_or_else(|| Tensor::cat(vec![memory.zeros_like(), memory.zeros_like()], 1));
+            adam.restore(Tensor::cat(vec![memory, moments], 1));
+        }
         self.table.restore(rows);
         self.mean = mean;
     }
@@ -155,23 +199,29 @@ impl Behaviours {
     /// Eq. 9 and 10 as the mean step of A4: `memory += r mean(mu - memory)` over a row's own positives of the step. `ids` are
     /// the owners of the positives. `r = 2 lambda sigma(mu . memory)`, but no less than `1 / (touches + 1)`: the first touches
     /// make the mean of what they matched (A13), where a fixed rate would keep the very first in it for a dozen more.
-    pub fn learn(&mut self, matched: Matched, ids: &Ids, touched: &Touched) -> BehaviourLosses {
+    ///
+    /// Under [`CentreStep::Adam`] it is Adam's step on the gradient of Eq. 9 and 10, a mean over the positives, at step `steps`.
+    pub fn learn(&mut self, matched: Matched, ids: &Ids, touched: &Touched, steps: u64) -> BehaviourLosses {
         let Matched { mu, open } = matched;
         let [positives, _] = mu.dims();
-        let row = self.table.look_up(ids);
+        let row = self.look_up(ids);
         let memory = row.clone().slice([0..positives, 0..2 * self.m]);
         let touches = row.slice([0..positives, 2 * self.m..2 * self.m + 1]);
         let levels = [positives, 2, self.m];
         let sigma = sigmoid((mu.clone() * memory.clone()).reshape(levels).sum_dim(2));
         let away = (mu - memory.clone()).reshape(levels);
         let loss = (sigma.clone() * away.clone().square().sum_dim(2)).reshape([positives, 2]) * open.clone();
+        let updates = open.clone().sum().clamp_min(1.0);
+        if let Some(adam) = &mut self.adam {
+            let gradient = (away.clone() * sigma.clone() * -self.rate).reshape([positives, 2 * self.m]) * open.clone();
+            adam.update(touched, vec![gradient / updates.clone().unsqueeze_dim(1)], AdamStep::new(self.learning_rate, steps));
+        }
         let rate = match self.start {
             MemoryStart::Touch => (sigma * self.rate).max_pair((touches.clone() + 1.0).recip().reshape([positives, 1, 1]).repeat_dim(1, 2)),
             MemoryStart::Zero => sigma * self.rate,
         };
         let values = Tensor::cat(vec![(away * rate).reshape([positives, 2 * self.m]), touches.ones_like()], 1);
         self.follow(memory, touches * open.clone());
-        let updates = open.clone().sum().clamp_min(1.0);
         self.table.write(touched, values, open.squeeze_dim(1), RowRule::AddMean);
         sum_samples(loss).squeeze_dim::<1>(0) / updates
     }
@@ -235,18 +285,22 @@ impl Component for Upbe {
             Side::Users => (&OF_USERS, &step.batch.users),
             Side::Items => (&OF_ITEMS, &step.batch.consumed),
         };
-        Some((term, self.behaviours.learn(matched, &rows.ids, &rows.touched)))
+        Some((term, self.behaviours.learn(matched, &rows.ids, &rows.touched, step.steps)))
     }
 
     fn gather(&self, prefix: &str, into: &mut Gathering) {
         let name = self.name();
         into.floats(format!("{prefix}{name}"), self.behaviours.rows());
         into.floats(format!("{prefix}{name}.mean"), self.behaviours.mean());
+        if let Some(moments) = self.behaviours.moments().filter(|_| into.is_of_run()) {
+            into.floats(format!("{prefix}{name}.moments"), moments);
+        }
     }
 
     fn restore(&mut self, from: &Restoring<'_>) -> Result<(), CheckpointError> {
         let name = self.name();
-        self.behaviours.restore(from.tensor(name)?, from.tensor(&format!("{name}.mean"))?);
+        let moments = (from.of_run && self.behaviours.moments().is_some()).then(|| from.tensor(&format!("{name}.moments")));
+        self.behaviours.restore(from.tensor(name)?, from.tensor(&format!("{name}.mean"))?, moments.transpose()?);
         Ok(())
     }
 }

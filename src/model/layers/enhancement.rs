@@ -18,8 +18,16 @@ pub struct Enhancement {
     /// One gate a gated vector; none where nothing is gated.
     gate: Option<Gate>,
     /// `[vectors, 1, m + 1]`: the learned scale of each normalised vector and of its fit, small at first (A12); `[vectors, 1, m]`
-    /// where nothing is fitted.
-    pub scale: Param<Tensor<3>>,
+    /// where nothing is fitted, and none where vectors enter as they are.
+    pub scale: Option<Param<Tensor<3>>>,
+}
+
+/// The form in which vectors enter (A12).
+pub struct Form {
+    /// Whether each has its fit to the other side's vector beside it.
+    pub is_fitted: bool,
+    /// Where the learned scale starts.
+    pub scale: f32,
 }
 
 /// The generalization layer, a gate a vector.
@@ -73,6 +81,14 @@ impl Entered {
         let open = kept.into_iter().fold(self.open.clone(), |open, kept| open * kept.unsqueeze_dim(0));
         let mean = means.map_or_else(|| Tensor::zeros([vectors, 1, m], &open.device()), |means| means.vectors.clone());
         rms_norm(e, lift(mean, training), lift(open, training))
+    }
+
+    /// `e` `[vectors, n, m]` without its running mean and without what is not `kept`, `[n, vectors * m]`.
+    fn as_they_are(&self, e: Tensor<3>, kept: Option<Tensor<2>>, means: Option<&Means>) -> Tensor<2> {
+        let (training, [vectors, n, m]) = (e.is_autodiff(), e.dims());
+        let open = kept.into_iter().fold(self.open.clone(), |open, kept| open * kept.unsqueeze_dim(0));
+        let e = means.map_or(e.clone(), |means| e - lift(means.vectors.clone(), training)) * lift(open, training);
+        e.swap_dims(0, 1).reshape([n, vectors * m])
     }
 
     /// The other side's vectors without their running mean, normalised: `[n', m]`.
@@ -151,9 +167,9 @@ impl Gate {
 }
 
 impl Enhancement {
-    /// So many gated and plain vectors `m` wide, `fitted` or not.
-    pub fn new(init: &Init, name: &str, gated: usize, plain: usize, m: usize, fitted: bool, scale: f64) -> Self {
-        let scale = init.constant([gated + plain, m + usize::from(fitted)], scale as f32);
+    /// So many gated and plain vectors `m` wide, in a form, or as they are.
+    pub fn new(init: &Init, name: &str, [gated, plain]: [usize; 2], m: usize, form: Option<Form>) -> Self {
+        let scale = form.map(|form| init.constant([gated + plain, m + usize::from(form.is_fitted)], form.scale));
         Self { gate: (gated > 0).then(|| Gate::new(init, name, gated, m)), scale }
     }
 
@@ -172,17 +188,21 @@ impl Enhancement {
         let vectors_in = off_graph(e.clone());
         let open = vectors_in.clone().square().sum_dim(2).greater_scalar(0.0).float();
         let entered = Entered { vectors: vectors_in, open, other };
+        let Some(scale) = &self.scale else {
+            return Enhanced { vectors: entered.as_they_are(e, enhancing.kept, means), fits: None, entered };
+        };
         let normed = entered.normed(e, enhancing.kept, means);
-        let [_, _, scales] = self.scale.dims();
-        let fits = (scales > m).then(|| self.fits(normed.clone(), lift(entered.normed_other(means), training)));
-        let of_vectors = self.scale.val().slice([0..vectors, 0..1, 0..m]).reshape([1, vectors * m]);
+        let [_, _, scales] = scale.dims();
+        let fits = (scales > m).then(|| fits(scale.val(), normed.clone(), lift(entered.normed_other(means), training)));
+        let of_vectors = scale.val().slice([0..vectors, 0..1, 0..m]).reshape([1, vectors * m]);
         Enhanced { vectors: scaled(normed, of_vectors), fits, entered }
     }
+}
 
-    /// Cosines of vectors `[n, vectors * m]` with the other side's `[n', m]`, both of length root `m`, scaled: `[n', vectors]`.
-    fn fits(&self, normed: Tensor<2>, other: Tensor<2>) -> Tensor<2> {
-        let [vectors, _, scales] = self.scale.dims();
-        let of_fit = self.scale.val().slice([0..vectors, 0..1, scales - 1..scales]).reshape([vectors, 1]);
-        scaled(fit(normed, other), of_fit).swap_dims(0, 1)
-    }
+/// Cosines of vectors `[n, vectors * m]` with the other side's `[n', m]`, both of length root `m`, scaled by the last column of `scale`
+/// `[vectors, 1, m + 1]`: `[n', vectors]`.
+fn fits(scale: Tensor<3>, normed: Tensor<2>, other: Tensor<2>) -> Tensor<2> {
+    let [vectors, _, scales] = scale.dims();
+    let of_fit = scale.slice([0..vectors, 0..1, scales - 1..scales]).reshape([vectors, 1]);
+    scaled(fit(normed, other), of_fit).swap_dims(0, 1)
 }

@@ -23,7 +23,7 @@ pub(crate) fn adds(config: &Config, kinds: &[&Kind]) -> Adds {
 pub(crate) fn inputs(config: &Config, kinds: &[&Kind]) -> [usize; 2] {
     let (base, Adds { request, candidate, sides: [users, items] }) = (base(config), adds(config, kinds));
     let m = config.memory_width();
-    let fits = if enhancement::is_fitted(Side::Users) { users.count() } else { 0 };
+    let fits = if enhancement::is_fitted(config, Side::Users) { users.count() } else { 0 };
     [
         base.request + request + users.count() * m + users.flags,
         base.candidate + candidate + fits + users.matches + items.count() * m + items.flags + items.matches,
@@ -37,7 +37,8 @@ pub(crate) fn ple(config: &Config, kinds: &[&Kind]) -> PleSizes {
 }
 
 /// Dense parameters of a model: PLE's as configured, those of its components, gates and scales.
-pub fn dense_parameters(config: &Config, variant: Variant) -> usize {
+pub fn dense_parameters(run: &Config, variant: Variant) -> usize {
+    let config = &run.of(variant);
     let kinds = components::of(variant);
     let own: usize = kinds.iter().map(|kind| (kind.parameters)(config, base(config))).sum();
     let sides = Side::BOTH.into_iter().zip(adds(config, &kinds).sides);

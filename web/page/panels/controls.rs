@@ -86,7 +86,7 @@ const SWITCHES: [Switch; 6] = [
         id: "literal",
         name: "The paper word for word",
         about: "Every choice that the paper leaves open as its words read first: random start, raw dot product, Adam on the centres, memories \
-                from zero, no re-seeding, nothing withheld and nothing centred.",
+                from zero, no re-seeding, nothing dropped, centred or normalised.",
         pairs: &[
             ("similarity", "dot"),
             ("centred", "false"),
@@ -95,6 +95,7 @@ const SWITCHES: [Switch; 6] = [
             ("memory_start", "zero"),
             ("reseed", "false"),
             ("enhancement_dropout", "0"),
+            ("enhancement_norm", "false"),
             ("enhancement_centred", "false"),
         ],
     },
