@@ -420,7 +420,7 @@ impl Config {
             enhancement_norm: true,
             enhancement_centred: true,
             consumers: 16,
-            contrastive_weight: 0.1,
+            contrastive_weight: 0.01,
             transfer_weight: 0.1,
             evaluate_every: 25,
             probe_set: 2_048,
