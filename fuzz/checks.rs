@@ -5,11 +5,15 @@ use std::hash::Hasher;
 use std::io::Cursor;
 use std::sync::Arc;
 
+use duia::checkpoint::run::{Checkpoint, peek};
+use duia::checkpoint::{self, Array, Values};
 use duia::config::Config;
 use duia::data::cache::{self, Key};
 use duia::data::csv::Rows;
 use duia::data::schema::Schema;
 use duia::data::{Source, own, sample};
+use duia::lesson;
+use duia::variants::Variant;
 use duia::wire::{Command, Message, from_bytes, to_bytes};
 
 /// A CSV file: rows in time order whose ids are in the vocabulary, or a sentence.
@@ -95,25 +99,83 @@ pub fn messages(bytes: &[u8]) {
     }
 }
 
-/// Weights: every tensor has as many numbers as its shape says, or a sentence. What is read and written again is read as the same.
-#[cfg(feature = "train")]
+/// Weights: every tensor has as many numbers as its shape says, or a sentence. What is read and written again is read as the same. The
+/// bytes are tried as a file and as a [`head_and_body`].
 pub fn weights(bytes: &[u8]) {
-    use duia::checkpoint::{Values, from_bytes, to_bytes};
-    match from_bytes(bytes) {
+    whole_weights(bytes);
+    whole_weights(&head_and_body(bytes));
+}
+
+fn whole_weights(bytes: &[u8]) {
+    match checkpoint::from_bytes(bytes) {
         Ok(state) => {
-            for array in state.arrays.values() {
-                let numbers = match &array.values {
-                    Values::Floats(values) => values.len(),
-                    Values::Integers(values) => values.len(),
-                };
-                assert_eq!(numbers, array.shape.iter().product::<usize>());
-            }
-            let written = to_bytes(&state).expect("what was read can be written");
-            let again = from_bytes(&written).expect("what was written can be read");
-            assert_eq!(to_bytes(&again).ok(), Some(written));
+            state.arrays.values().for_each(full);
+            let written = checkpoint::to_bytes(&state).expect("what was read can be written");
+            let again = checkpoint::from_bytes(&written).expect("what was written can be read");
+            assert_eq!(checkpoint::to_bytes(&again).ok(), Some(written));
         }
         Err(error) => sentence(&error.to_string()),
     }
+}
+
+/// A checkpoint of a run: its events and the tensors of its models, or a sentence. The bytes are tried as a file and as a
+/// [`head_and_body`] with its right checksum.
+pub fn checkpoint(bytes: &[u8]) {
+    whole_checkpoint(bytes);
+    let mut summed = head_and_body(bytes);
+    summed.extend(crc32c::crc32c(&summed).to_le_bytes());
+    whole_checkpoint(&summed);
+}
+
+fn whole_checkpoint(bytes: &[u8]) {
+    if let Err(error) = peek(&mut Cursor::new(bytes)) {
+        sentence(&error.to_string());
+    }
+    let mut checkpoint = match Checkpoint::open(Box::new(Cursor::new(bytes.to_vec())), &mut |done, all| assert!(done <= all)) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => return sentence(&error.to_string()),
+    };
+    if let Err(error) = checkpoint.events() {
+        sentence(&error.to_string());
+    }
+    for variant in Variant::ALL {
+        match checkpoint.state(variant) {
+            Ok(state) => state.arrays.values().for_each(full),
+            Err(error) => sentence(&error.to_string()),
+        }
+    }
+}
+
+/// A lesson: steps that can be run, or a sentence with a line that there is.
+pub fn lesson(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    match lesson::read(&text, &["field", "race"]) {
+        Ok(lesson) => {
+            assert!(!lesson.steps.is_empty());
+            lesson.steps.iter().for_each(|step| step.config.validate().expect("a step has a valid configuration"));
+        }
+        Err(error) => {
+            assert!((1..=text.lines().count().max(1)).contains(&error.line), "line {} of {}", error.line, text.lines().count());
+            sentence(&error.to_string());
+        }
+    }
+}
+
+/// A safetensors file out of the text of its head, a line feed and its tensors, so that neither the head's length nor a version keeps
+/// anybody out: `FORMAT` in the head stands for this program's.
+fn head_and_body(bytes: &[u8]) -> Vec<u8> {
+    let (head, body) = bytes.split_at(bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len()));
+    let head = String::from_utf8_lossy(head).replace("FORMAT", &checkpoint::FORMAT.to_string());
+    [&(head.len() as u64).to_le_bytes(), head.as_bytes(), body.get(1..).unwrap_or_default()].concat()
+}
+
+/// As many numbers as the shape says.
+fn full(array: &Array) {
+    let numbers = match &array.values {
+        Values::Floats(values) => values.len(),
+        Values::Integers(values) => values.len(),
+    };
+    assert_eq!(numbers, array.shape.iter().product::<usize>());
 }
 
 fn coherent(rows: Rows) {

@@ -6,19 +6,25 @@
 //! under [`crate::config::CentreStep::Adam`], which start from zero again, as at the start of any run. A checkpoint of a whole run
 //! ([`run`]) holds them too.
 
+#[cfg(feature = "train")]
+mod gathering;
+#[cfg(feature = "train")]
+mod restoring;
 pub mod run;
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::optim::GradientsParams;
-use burn::tensor::{Device, ExecutionError, Int, Tensor, TensorData, Transaction};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::variants::Variant;
+
+#[cfg(feature = "train")]
+pub use gathering::Gathering;
+#[cfg(feature = "train")]
+pub(crate) use gathering::{Visitor, for_each_parameter};
 
 /// Version of the names and shapes. A file of another version is refused with a sentence: before 6 models did not read the history by
 /// target attention.
@@ -28,10 +34,6 @@ pub const FORMAT: u32 = 6;
 const ENTRY: &str = "duia";
 /// What the names of the dense parameters begin with.
 pub const NETWORK: &str = "network";
-/// A module's constant that is no parameter: which expert a gate sees.
-const CONSTANT: &str = "mask";
-/// Keys of the configuration that no shape and no name depends on.
-const SHAPELESS: [&str; 8] = ["version", "preset", "seed", "variants", "passes", "evaluate_every", "probe_set", "streaming_test"];
 
 /// Numbers of a tensor, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -213,26 +215,6 @@ pub enum CheckpointError {
 }
 
 impl State {
-    /// Refuses tensors that do not fit a variant of a configuration, before anything of it is overwritten.
-    pub(crate) fn check(&self, variant: Variant, config: &Config, expected: &Gathering) -> Result<(), CheckpointError> {
-        if self.description.variant != variant {
-            let (found, expected) = (self.description.variant.key().into(), variant.key().into());
-            return Err(CheckpointError::Variant { found, expected });
-        }
-        for Gathered { name, shape, at } in &expected.tensors {
-            let array = self.array(name)?;
-            if array.shape != *shape {
-                let differs = differences(&self.description.config, config, &SHAPELESS);
-                let differs = if differs.is_empty() { "its rows have other users or items".into() } else { differs };
-                return Err(CheckpointError::Shape { name: name.clone(), found: array.shape.clone(), expected: shape.clone(), differs });
-            }
-            if matches!(at, Place::Floats(_)) {
-                self.floats(name)?;
-            }
-        }
-        Ok(())
-    }
-
     fn array(&self, name: &str) -> Result<&Array, CheckpointError> {
         self.arrays.get(name).ok_or_else(|| CheckpointError::Missing { name: name.into() })
     }
@@ -254,23 +236,6 @@ impl State {
             Values::Integers(values) => Ok(values),
             Values::Floats(_) => Err(CheckpointError::Kind { name: name.into() }),
         }
-    }
-
-    /// A tensor on a device.
-    pub(crate) fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Result<Tensor<D>, CheckpointError> {
-        let data = TensorData::new(self.floats(name)?.to_vec(), self.array(name)?.shape.clone());
-        Ok(Tensor::from_data(data, device))
-    }
-
-    /// `[rows, 3 * width]` of a table: weights and both moments.
-    pub(crate) fn rows(&self, name: &str, device: &Device) -> Result<Tensor<2>, CheckpointError> {
-        let part = |part: &str| self.tensor(&format!("{name}.{part}"), device);
-        Ok(Tensor::cat(vec![part("weight")?, part("moment_1")?, part("moment_2")?], 1))
-    }
-
-    /// A module of a network's field with these dense parameters; what is not among them stays.
-    pub(crate) fn parameters<M: Module>(&self, field: &str, module: M, device: &Device) -> M {
-        module.map(&mut Replacing { state: self, path: vec![NETWORK.into(), field.into()], device: device.clone() })
     }
 
     /// Bytes of all numbers.
@@ -345,175 +310,4 @@ fn describe(entry: Option<&String>) -> Result<Description, CheckpointError> {
         return Err(CheckpointError::Version { found: format });
     }
     serde_json::from_str(text).map_err(|error| foreign(error.to_string()))
-}
-
-/// Tensors by name, on their way to the host: all in one read-back, or one after the other.
-#[derive(Default)]
-pub struct Gathering {
-    /// In the order of registration.
-    tensors: Vec<Gathered>,
-    of_run: bool,
-}
-
-struct Gathered {
-    name: String,
-    shape: Vec<usize>,
-    at: Place,
-}
-
-/// Where the numbers are.
-enum Place {
-    /// On a device, and how to ask for them.
-    Floats(Ask),
-    Integers(Ask),
-    Host(Values),
-}
-
-type Ask = Box<dyn FnOnce(Transaction) -> Transaction + Send>;
-
-impl Gathering {
-    /// For a checkpoint: components name what only a run that goes on needs, too.
-    pub fn of_run() -> Self {
-        Self { of_run: true, ..Self::default() }
-    }
-
-    /// Whether what only a run that goes on needs is wanted: clocks, moments.
-    pub fn is_of_run(&self) -> bool {
-        self.of_run
-    }
-
-    /// A float tensor, off whatever graph it is on.
-    pub fn floats<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D>) {
-        let tensor = if tensor.is_autodiff() { tensor.inner() } else { tensor };
-        let shape = tensor.dims().to_vec();
-        self.tensors.push(Gathered { name: name.into(), shape, at: Place::Floats(Box::new(|asked| asked.register(tensor))) });
-    }
-
-    /// A tensor of ids.
-    pub fn integers<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D, Int>) {
-        let shape = tensor.dims().to_vec();
-        self.tensors.push(Gathered { name: name.into(), shape, at: Place::Integers(Box::new(|asked| asked.register(tensor))) });
-    }
-
-    /// Numbers that the host has.
-    pub fn host(&mut self, name: impl Into<String>, array: Array) {
-        self.tensors.push(Gathered { name: name.into(), shape: array.shape, at: Place::Host(array.values) });
-    }
-
-    /// Weights and moments of a table `[rows, 3 * width]`.
-    pub fn rows(&mut self, name: &str, rows: Tensor<2>) {
-        let [n, columns] = rows.dims();
-        let width = columns / 3;
-        for (part, at) in ["weight", "moment_1", "moment_2"].into_iter().zip(0..) {
-            self.floats(format!("{name}.{part}"), rows.clone().slice([0..n, at * width..(at + 1) * width]));
-        }
-    }
-
-    /// The dense parameters of a module that is a network's field, by module path, or their gradients where they have one.
-    pub fn parameters<M: Module>(&mut self, prefix: &str, field: &str, module: &M, gradients: Option<&GradientsParams>) {
-        for_each_parameter(prefix, field, module, &mut Naming { gradients, into: self });
-    }
-
-    /// Everything on the host, in one read-back.
-    ///
-    /// # Errors
-    /// A device that failed.
-    pub async fn read(self) -> Result<Arrays, ExecutionError> {
-        let (mut asked, mut waiting, mut arrays) = (Transaction::default(), Vec::new(), Arrays::new());
-        for Gathered { name, shape, at } in self.tensors {
-            match at {
-                Place::Floats(ask) | Place::Integers(ask) => {
-                    asked = ask(asked);
-                    waiting.push((name, shape));
-                }
-                Place::Host(values) => drop(arrays.insert(name, Array { shape, values })),
-            }
-        }
-        let read = asked.execute_async().await?;
-        arrays.extend(waiting.into_iter().zip(read).map(|((name, shape), data)| (name, Array { shape, values: values(data) })));
-        Ok(arrays)
-    }
-}
-
-fn values(data: TensorData) -> Values {
-    if data.dtype().is_float() {
-        Values::Floats(data.try_into_vec().unwrap_or_default())
-    } else {
-        Values::Integers(data.try_into_vec().unwrap_or_default())
-    }
-}
-
-/// What visits the dense parameters of a module, each by its name.
-pub(crate) trait Visitor {
-    /// A parameter.
-    fn visit<const D: usize>(&mut self, name: String, param: &Param<Tensor<D>>);
-}
-
-/// Visits the dense parameters of a module that is a network's field; what is no parameter is left out.
-pub(crate) fn for_each_parameter<M: Module>(prefix: &str, field: &str, module: &M, visitor: &mut impl Visitor) {
-    module.visit(&mut Walk { path: vec![format!("{prefix}{NETWORK}"), field.into()], visitor });
-}
-
-/// Names parameters by their path.
-struct Walk<'a, V> {
-    path: Vec<String>,
-    visitor: &'a mut V,
-}
-
-impl<V: Visitor> ModuleVisitor for Walk<'_, V> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if self.path.last().is_none_or(|name| name != CONSTANT) {
-            self.visitor.visit(self.path.join("."), param);
-        }
-    }
-}
-
-/// Gathers parameters or gradients.
-struct Naming<'a> {
-    gradients: Option<&'a GradientsParams>,
-    into: &'a mut Gathering,
-}
-
-impl Visitor for Naming<'_> {
-    fn visit<const D: usize>(&mut self, name: String, param: &Param<Tensor<D>>) {
-        let tensor = match self.gradients {
-            None => Some(param.val()),
-            Some(gradients) => gradients.get::<D>(param.id),
-        };
-        if let Some(tensor) = tensor {
-            self.into.floats(name, tensor);
-        }
-    }
-}
-
-/// Puts the parameters of a file in the place of a network's own.
-struct Replacing<'a> {
-    state: &'a State,
-    path: Vec<String>,
-    device: Device,
-}
-
-impl ModuleMapper for Replacing<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match self.state.tensor::<D>(&self.path.join("."), &self.device) {
-            Ok(tensor) => param.map(|_| tensor.require_grad()),
-            Err(_) => param,
-        }
-    }
 }

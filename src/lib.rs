@@ -1,6 +1,7 @@
 //! DUIA (Dynamic User Interest Augmentation, arXiv 2405.13238): stream clustering and memory networks that give each
 //! user of a recommender what similar users know.
 
+pub mod checkpoint;
 pub mod config;
 pub mod control;
 pub mod counter;
@@ -12,8 +13,6 @@ pub mod variants;
 pub mod view;
 pub mod wire;
 
-#[cfg(feature = "train")]
-pub mod checkpoint;
 #[cfg(feature = "train")]
 pub mod footprint;
 #[cfg(feature = "train")]

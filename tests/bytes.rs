@@ -1,7 +1,7 @@
 //! Bytes of strangers: every file in `fuzz/cases`, those among them that once broke something, under the checks of the fuzz targets;
 //! and the same files cut off and damaged.
 
-#![cfg(all(not(target_family = "wasm"), feature = "train"))]
+#![cfg(not(target_family = "wasm"))]
 
 use std::fs;
 use std::path::Path;
@@ -81,4 +81,14 @@ fn messages() {
 #[test]
 fn weights() {
     on_every_case("weights", checks::weights);
+}
+
+#[test]
+fn checkpoints() {
+    on_every_case("checkpoint", checks::checkpoint);
+}
+
+#[test]
+fn lessons() {
+    on_every_case("lesson", checks::lesson);
 }
