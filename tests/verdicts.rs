@@ -26,14 +26,17 @@ fn report(folder: &TempDir) -> Value {
 
 #[test]
 fn metrics_of_a_run_that_diverged_are_kept_and_what_to_lower_is_said() {
-    let folder = tempdir().unwrap();
-    let output = train(&folder, "learning_rate=1 embedding_std=10 passes=3");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("diverged at step ") && (said.contains("PLE diverged") || said.contains("DUIA diverged")), "{said}");
-    assert!(said.contains("Lower learning_rate (it is 1; the preset has 0.003) and embedding_std (it is 10"), "{said}");
-    let failure = report(&folder)["failure"]["detail"].as_str().unwrap().to_owned();
-    assert!(said.contains(&failure), "{failure} in {said}");
+    // Seen by its scores; and by its losses, at its first evaluation.
+    for settings in ["learning_rate=1 embedding_std=10 passes=3", "learning_rate=1 embedding_std=10 batch=16 evaluate_every=60"] {
+        let folder = tempdir().unwrap();
+        let output = train(&folder, settings);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("diverged at step ") && (said.contains("PLE diverged") || said.contains("DUIA diverged")), "{said}");
+        assert!(said.contains("Lower learning_rate (it is 1; the preset has 0.003) and embedding_std (it is 10"), "{said}");
+        let failure = report(&folder)["failure"]["detail"].as_str().unwrap().to_owned();
+        assert!(said.contains(&failure), "{failure} in {said}");
+    }
 }
 
 #[test]

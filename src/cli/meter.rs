@@ -49,6 +49,8 @@ impl Meter {
 
     /// Shows that `done` are done, and how it goes.
     pub fn show(&mut self, done: u64, state: String) {
+        // Of an archive a few bytes are read twice.
+        let done = done.min(self.lines.total);
         match &self.bar {
             Some(bar) => {
                 bar.set_position(done);

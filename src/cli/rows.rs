@@ -93,7 +93,11 @@ impl Input {
         let peeked = |reader: Reader| sniff::peek(reader).map_err(failed);
         let (kind, reader) = peeked(Box::new(BufReader::with_capacity(BUFFER, counted(reader))))?;
         let packed: Reader = match kind {
-            Kind::Zip if size.is_some() => of_zip(path, |file| counted(Box::new(file)))?,
+            Kind::Zip if size.is_some() => {
+                // It is opened once more, so what was read to know its kind does not count.
+                read.store(0, Relaxed);
+                of_zip(path, |file| counted(Box::new(file)))?
+            }
             Kind::Gzip | Kind::Zstandard => unpacked(kind, Box::new(reader)).map_err(failed)?,
             _ => {
                 let first = reader.get_ref().0.get_ref().clone();

@@ -206,7 +206,6 @@ impl Comparison {
 
     /// Tells the losses of the last step, once: a look and an evaluation may both have read them.
     fn tell_losses(&mut self, losses: Vec<Losses>, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-        self.require_sound(&losses, self.step)?;
         if self.step > self.losses_told {
             self.losses_told = self.step;
             let rankers = self.learner.rankers();
@@ -214,7 +213,8 @@ impl Comparison {
             let by_variant = |variant: &Variant| of(variant).and_then(|at| losses.get(at)).cloned().unwrap_or_default();
             sink(Event::Losses { step: self.step, losses: self.config.variants.0.iter().map(by_variant).collect() });
         }
-        Ok(())
+        // After they are told: those that show a divergence are the last of a report that is kept.
+        self.require_sound(&losses, self.step)
     }
 
     fn require_sound(&self, losses: &[Losses], step: u64) -> Result<(), TrainError> {
