@@ -11,7 +11,7 @@ use duia::data::csv::Rows;
 use duia::platform::threads;
 
 use super::files::Whole;
-use super::rows::name;
+use super::input::name;
 use super::text::warn;
 
 /// A smaller file is read in less than a second.
@@ -64,7 +64,7 @@ impl Cache {
                 return Ok(false);
             }
             let mut file = Whole::create(&self.place)?;
-            cache::write(rows, self.key, file.file())?;
+            cache::write(rows, self.key, &mut file)?;
             file.keep_checked()?;
             Ok(true)
         };

@@ -1,7 +1,7 @@
 //! The checkpoints of a run in its folder: when one is written, which stay, and which one a run goes on from.
 //!
-//! They lie in `checkpoints/` as `step-<N>.safetensors`, each written beside its place, flushed to the disk and renamed. So a kill
-//! or a full disk leaves those before it as they were.
+//! They lie in `checkpoints/` as `step-<N>.safetensors`, each whole or not there. So a kill or a full disk leaves those before it as
+//! they were.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -14,10 +14,9 @@ use duia::checkpoint::CheckpointError;
 use duia::checkpoint::run::{Checkpoint, SaveError, peek};
 use duia::training::{Keeper, Moment};
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 use super::console::Console;
-use super::files::temporary;
+use super::files::{HALF, Whole};
 use super::meter::{Meter, Unit};
 use super::refusal::Refusal;
 use super::text::{warn, whole};
@@ -26,8 +25,6 @@ use super::text::{warn, whole};
 pub const FOLDER: &str = "checkpoints";
 /// What the names of checkpoints begin and end with.
 const NAME: (&str, &str) = ("step-", ".safetensors");
-/// What the names of files that are not whole begin with.
-const HALF: &str = ".writing-";
 /// Checkpoints from so many bytes on take long enough to check that it is shown.
 const LONG: u64 = 1 << 28;
 /// Training from this long on is saved before the tests.
@@ -94,7 +91,7 @@ pub struct Checkpoints<'a> {
     last: Option<Instant>,
     /// The last step that is saved.
     saved: Option<u64>,
-    writing: Option<BufWriter<NamedTempFile>>,
+    writing: Option<BufWriter<Whole>>,
     /// Why the last one could not be written.
     failed: Option<String>,
 }
@@ -120,15 +117,9 @@ impl<'a> Checkpoints<'a> {
     }
 
     /// Puts what was written in its place.
-    fn finish(&mut self, step: u64) -> io::Result<()> {
+    fn finish(&mut self) -> io::Result<()> {
         let Some(writing) = self.writing.take() else { return Ok(()) };
-        let file = writing.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        file.persist(self.file(step))?;
-        // The name as well as the bytes.
-        if cfg!(unix) {
-            File::open(&self.folder)?.sync_all()?;
-        }
+        writing.into_inner().map_err(io::IntoInnerError::into_error)?.keep()?;
         Ok(())
     }
 
@@ -165,16 +156,15 @@ impl Keeper for Checkpoints<'_> {
         serde_json::to_string(&Note { seconds, ..self.note.clone() }).unwrap_or_default()
     }
 
-    fn open(&mut self, _step: u64) -> io::Result<&mut dyn Write> {
-        fs::create_dir_all(&self.folder)?;
+    fn open(&mut self, step: u64) -> io::Result<&mut dyn Write> {
         remove_halves(&self.folder);
-        let file = temporary().prefix(HALF).tempfile_in(&self.folder)?;
+        let file = Whole::create(&self.file(step))?;
         Ok(self.writing.insert(BufWriter::with_capacity(1 << 20, file)))
     }
 
     fn close(&mut self, step: u64, outcome: Result<u64, SaveError>) {
         self.last = Some(Instant::now());
-        let finished = outcome.and_then(|bytes| self.finish(step).map(|()| bytes).map_err(SaveError::from));
+        let finished = outcome.and_then(|bytes| self.finish().map(|()| bytes).map_err(SaveError::from));
         // Of one that failed nothing stays.
         self.writing = None;
         match finished {

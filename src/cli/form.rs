@@ -10,10 +10,10 @@ use duia::data::Behaviour;
 use duia::data::parquet;
 use duia::data::schema::{Columns, Schema, behaviours};
 
-use super::refusal::Refusal;
-use super::rows::Input;
+use super::input::Input;
 #[cfg(feature = "parquet")]
-use super::rows::name;
+use super::input::name;
+use super::refusal::Refusal;
 
 /// What to do about a schema that cannot be used.
 const INSPECT: &str = "Start from what `duia inspect` writes";

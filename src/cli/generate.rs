@@ -45,7 +45,7 @@ pub fn generate(arguments: &Generate) -> Result<(), Refusal> {
     warn(&format!("Writing {} rows to {} …", whole(config.rows), out.display()));
     let began = Instant::now();
     let mut meter = Meter::new(config.rows, Unit::Each("row"));
-    let written = write(stream, format, file.file(), &mut |done| {
+    let written = write(stream, format, &mut file, &mut |done| {
         meter.show(done, format!("{} rows/s", whole((done as f64 / began.elapsed().as_secs_f64()) as u64)));
         !interrupted.load(Relaxed)
     });

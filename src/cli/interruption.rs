@@ -6,11 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use duia::wire::{Event, Stage, State};
 
-use super::files::RunFolder;
+use super::refusal::INTERRUPTED;
+use super::run_folder::RunFolder;
 use super::text::warn;
-
-/// What a shell expects of a program that Ctrl-C ended.
-pub const INTERRUPTED: u8 = 130;
 
 /// Where a run stands, as far as an interruption is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

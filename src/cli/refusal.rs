@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use duia::data::DataError;
 use duia::wire::Failure;
 
-use super::interruption::INTERRUPTED;
+/// What a shell expects of a program that Ctrl-C ended.
+pub const INTERRUPTED: u8 = 130;
 
 /// A reason to stop, as sentences for a person: what is wrong, then what to do.
 #[derive(Debug, thiserror::Error)]

@@ -35,8 +35,8 @@ use duia::variants::Variant;
 use duia::wire::{DeviceReport, Failure};
 use serde::Serialize;
 
+use super::input::name;
 use super::record::Record;
-use super::rows::name;
 
 /// Version of the schema. It grows when a key changes its meaning or goes away; new keys may come without.
 pub const SCHEMA: u32 = 3;

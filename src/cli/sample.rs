@@ -8,6 +8,7 @@ use super::arguments::Sample;
 use super::choices::DEFAULT_SAMPLE;
 use super::console::reader_text;
 use super::files::write_whole;
+use super::input::name;
 use super::refusal::Refusal;
 use super::rows;
 use super::text::{say, whole};
@@ -16,7 +17,7 @@ use super::text::{say, whole};
 pub fn sample(arguments: &Sample) -> Result<(), Refusal> {
     let all = rows::read(&arguments.file, &arguments.form, false)?;
     let bytes = format::write(&all, arguments.users as usize, arguments.seed);
-    let kept = format::read(&bytes, &rows::name(&arguments.out))
+    let kept = format::read(&bytes, &name(&arguments.out))
         .map_err(|error| Refusal::file(&arguments.file, format!("its sample cannot be read back ({error})"), "Please report this"))?;
     write_whole(&arguments.out, &bytes).map_err(|error| Refusal::unwritable(&arguments.out, error))?;
 

@@ -12,8 +12,8 @@ use duia::variants::{Variant, Variants};
 use duia::wire::{DeviceReport, Failure};
 use serde::Serialize;
 
-use super::super::files::RunFolder;
 use super::super::refusal::Refusal;
+use super::super::run_folder::RunFolder;
 use super::super::settings::preset_name;
 use super::super::text::{percent, say, warn, whole};
 use super::arguments::Simulate;
