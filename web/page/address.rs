@@ -4,8 +4,6 @@
 use duia::config::{Config, link_pairs};
 use duia::wire::DeviceChoice;
 
-use crate::panels;
-
 /// Light, dark, or what the system says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
@@ -88,8 +86,9 @@ impl Default for Address {
 }
 
 impl Address {
-    /// Reads what stands after `?` and after `#`. What does not fit is left at its default and said in a sentence.
-    pub fn read(search: &str, hash: &str) -> (Self, Vec<String>) {
+    /// Reads what stands after `?` and after `#`, on a page that can hide these `parts`. What does not fit is left at its default and
+    /// said in a sentence.
+    pub fn read(search: &str, hash: &str, parts: &[&'static str]) -> (Self, Vec<String>) {
         let pairs: Vec<(String, String)> = own(search).into_iter().chain(link_pairs(hash)).collect();
         let (config, said) = Config::from_link(&serde_urlencoded::to_string(&pairs).unwrap_or_default(), &KEYS);
         let mut notices: Vec<String> = said.iter().map(ToString::to_string).collect();
@@ -102,7 +101,7 @@ impl Address {
             sample: choice("sample", sample, &SWITCH, default.sample, &mut notices),
             autoplay: choice("autoplay", autoplay, &SWITCH, default.autoplay, &mut notices),
             watchdog: seconds(watchdog, default.watchdog, &mut notices),
-            hide: hidden(hide, &mut notices),
+            hide: hidden(hide, parts, &mut notices),
             lesson: lesson_of(lesson, step, &mut notices),
             embed: choice("embed", embed, &EITHER, default.embed, &mut notices),
             present: choice("present", present, &EITHER, default.present, &mut notices),
@@ -183,22 +182,19 @@ fn choice<T: Copy>(key: &str, given: Option<String>, words: &[(&str, T)], defaul
     default
 }
 
-/// Panels by their keys, `hide=losses,data`.
-fn hidden(given: Option<String>, notices: &mut Vec<String>) -> Vec<&'static str> {
+/// Parts of the page by their names, `hide=losses,data`.
+fn hidden(given: Option<String>, parts: &[&'static str], notices: &mut Vec<String>) -> Vec<&'static str> {
     let given = given.unwrap_or_default();
-    let all = || panels::keys().chain(panels::ABOVE);
-    let known = |word: &str| all().find(|key| *key == word);
     let (mut hide, mut strangers) = (Vec::new(), Vec::new());
     for word in given.split(',').filter(|word| !word.is_empty()) {
-        match known(word) {
-            Some(key) if !hide.contains(&key) => hide.push(key),
+        match parts.iter().find(|part| **part == word) {
+            Some(part) if !hide.contains(part) => hide.push(*part),
             Some(_) => {}
             None => strangers.push(word),
         }
     }
     if !strangers.is_empty() {
-        let all: Vec<&str> = all().collect();
-        notices.push(format!("hide = {} names no panel: the panels are {}.", strangers.join(","), all.join(", ")));
+        notices.push(format!("hide = {} names no panel: the panels are {}.", strangers.join(","), parts.join(", ")));
     }
     hide
 }

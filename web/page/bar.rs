@@ -6,6 +6,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
 use crate::address::{Address, Theme};
+use crate::choice::Choice;
 use crate::data::DataBadge;
 use crate::device::DeviceBadge;
 use crate::help::{Help, HelpDialog};
@@ -92,27 +93,9 @@ fn Transport(session: Session) -> impl IntoView {
 
 #[component]
 fn SpeedChoice(session: Session) -> impl IntoView {
-    let options = Speed::ALL.map(|(speed, value, words)| {
-        view! {
-            <option value=value selected=move || session.speed.get() == speed>
-                {words}
-            </option>
-        }
-    });
-    let choose = move |event| {
-        let value = event_target_value(&event);
-        if let Some((speed, _, _)) = Speed::ALL.iter().find(|(_, word, _)| *word == value) {
-            session.set_speed(*speed);
-        }
-    };
-    view! {
-        <label>
-            <span>"Speed"</span>
-            <select data-testid="speed" on:change=choose>
-                {options}
-            </select>
-        </label>
-    }
+    let options = || Speed::ALL.map(|(speed, name, words)| (speed, name.into(), words.into())).into();
+    let chosen = move || Some(session.speed.get());
+    view! { <Choice label="Speed" id="speed" options chosen choose=move |speed| session.set_speed(speed) /> }
 }
 
 /// The paper's sizes do not fit a browser; they are on the list only where a link asks for them.
@@ -126,32 +109,10 @@ fn PresetChoice(session: Session) -> impl IntoView {
     ];
     let current = Memo::new(move |_| session.address.with(|address| address.config.preset));
     let options = move || {
-        PRESETS
-            .into_iter()
-            .filter(|(preset, _, _)| *preset != Preset::Paper || current.get() == Preset::Paper)
-            .map(|(preset, value, words)| {
-                view! {
-                    <option value=value selected=current.get() == preset>
-                        {words}
-                    </option>
-                }
-            })
-            .collect::<Vec<_>>()
+        let shown = PRESETS.into_iter().filter(|(preset, _, _)| *preset != Preset::Paper || current.get() == Preset::Paper);
+        shown.map(|(preset, name, words)| (preset, name.into(), words.into())).collect()
     };
-    let choose = move |event| {
-        let value = event_target_value(&event);
-        if let Some((preset, _, _)) = PRESETS.iter().find(|(_, word, _)| *word == value) {
-            session.set_preset(*preset);
-        }
-    };
-    view! {
-        <label>
-            <span>"Run"</span>
-            <select data-testid="preset" on:change=choose>
-                {options}
-            </select>
-        </label>
-    }
+    view! { <Choice label="Run" id="preset" options chosen=move || Some(current.get()) choose=move |preset| session.set_preset(preset) /> }
 }
 
 #[component]

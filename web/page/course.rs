@@ -11,7 +11,6 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, HtmlInputElement, Response};
 
 use crate::contest::{Group, finding};
-use crate::panels;
 use crate::run::Phase;
 use crate::session::Session;
 
@@ -29,6 +28,8 @@ pub const SHIPPED: [(&str, &str); 6] = [
 #[derive(Clone, Copy)]
 pub struct Course {
     session: Session,
+    /// The panels that a lesson may point to.
+    panels: fn() -> Vec<&'static str>,
     lesson: RwSignal<Option<Arc<Lesson>>>,
     /// Its name in the link; none of a file that a person opened.
     name: RwSignal<Option<String>>,
@@ -44,10 +45,11 @@ pub struct Course {
 }
 
 impl Course {
-    /// The lesson that the link names, and the watch over its runs.
-    pub fn open(session: Session) -> Self {
+    /// The lesson that the link names, and the watch over its runs. Lessons may point to these panels.
+    pub fn open(session: Session, panels: fn() -> Vec<&'static str>) -> Self {
         let course = Self {
             session,
+            panels,
             lesson: RwSignal::new(None),
             name: RwSignal::new(None),
             at: RwSignal::new(0),
@@ -109,7 +111,7 @@ impl Course {
     }
 
     fn take(self, text: &str, file: &str, name: Option<String>, step: usize) {
-        match lesson::read(text, &panels::keys().collect::<Vec<_>>()) {
+        match lesson::read(text, &(self.panels)()) {
             Ok(lesson) => {
                 let last = lesson.steps.len() - 1;
                 self.fault.set(None);

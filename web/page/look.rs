@@ -5,9 +5,8 @@ use wasm_bindgen::prelude::*;
 
 use web_sys::HtmlElement;
 
-use crate::address::Theme;
+use crate::address::{Address, Theme};
 use crate::frame;
-use crate::session::Session;
 
 /// Red, green and blue.
 pub type Colour = (u8, u8, u8);
@@ -48,10 +47,10 @@ pub struct Look {
 
 impl Look {
     /// Keeps the document's theme and the palette as the link and the system say.
-    pub fn follow(session: Session) -> Self {
+    pub fn follow(link: RwSignal<Address>) -> Self {
         let look = Self { palette: RwSignal::new(Palette::read()), layout: RwSignal::new(0) };
-        let theme = Memo::new(move |_| session.address.with(|address| address.theme));
-        let flags = Memo::new(move |_| session.address.with(|address| (address.present, address.embed)));
+        let theme = Memo::new(move |_| link.with(|link| link.theme));
+        let flags = Memo::new(move |_| link.with(|link| (link.present, link.embed)));
         Effect::new(move |_| {
             show(theme.get(), flags.get());
             look.palette.set(Palette::read());

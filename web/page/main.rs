@@ -4,6 +4,7 @@ mod address;
 mod bar;
 mod card;
 mod chart;
+mod choice;
 mod contest;
 mod course;
 mod data;
@@ -38,10 +39,10 @@ fn main() {
 /// All parts.
 #[component]
 fn Page() -> impl IntoView {
-    let session = session::Session::open();
+    let session = session::Session::open(parts);
     provide_context(session);
-    provide_context(look::Look::follow(session));
-    provide_context(course::Course::open(session));
+    provide_context(look::Look::follow(session.address));
+    provide_context(course::Course::open(session, panels::keys));
     view! {
         {move || (!session.hides("headline")).then(|| view! { <headline::Headline /> })}
         {move || (!session.hides("lessons")).then(|| view! { <course::Lessons /> })}
@@ -50,4 +51,9 @@ fn Page() -> impl IntoView {
         <panels::Panels />
         <speech::Speech />
     }
+}
+
+/// What a link can hide, by name.
+fn parts() -> Vec<&'static str> {
+    [panels::keys(), vec!["headline", "lessons"]].concat()
 }

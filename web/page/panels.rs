@@ -41,12 +41,9 @@ pub enum Place {
     Below,
 }
 
-/// What stands above the panels, by the names that a link may hide it by.
-pub const ABOVE: [&str; 2] = ["headline", "lessons"];
-
 /// The names of all panels.
-pub fn keys() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|panel| panel.key)
+pub fn keys() -> Vec<&'static str> {
+    ALL.iter().map(|panel| panel.key).collect()
 }
 
 /// The panels that the link does not hide.

@@ -78,14 +78,16 @@ pub struct Session {
     wants_play: RwSignal<bool>,
     /// Who sits for the portrait.
     pub sitting: RwSignal<Sitting>,
+    /// The parts of the page that a link can hide.
+    parts: fn() -> Vec<&'static str>,
     quiet: StoredValue<f64>,
     trainer: StoredValue<Option<Trainer>, LocalStorage>,
 }
 
 impl Session {
-    /// Reads the link, starts the trainer and the watch over it.
-    pub fn open() -> Self {
-        let (address, notices) = Address::read(&search(), &hash());
+    /// Reads the link of a page with these parts, starts the trainer and the watch over it.
+    pub fn open(parts: fn() -> Vec<&'static str>) -> Self {
+        let (address, notices) = Address::read(&search(), &hash(), &parts());
         let session = Self {
             // A lesson asks first.
             wants_play: RwSignal::new(address.autoplay && address.lesson.is_none()),
@@ -95,6 +97,7 @@ impl Session {
             speed: RwSignal::new(Speed::Full),
             silence: RwSignal::new(None),
             sitting: RwSignal::new(Sitting::default()),
+            parts,
             quiet: StoredValue::new(0.0),
             trainer: StoredValue::new_local(None),
         };
@@ -446,7 +449,7 @@ impl Session {
     /// Follows the link when a person goes back, or writes another.
     fn follow_link(self) {
         let changed = window_event_listener(leptos::ev::popstate, move |_| {
-            let (address, notices) = Address::read(&search(), &hash());
+            let (address, notices) = Address::read(&search(), &hash(), &(self.parts)());
             let old = self.address.get_untracked();
             self.notices.set(notices);
             self.address.set(address.clone());

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 
 use super::{Panel, Place};
 use crate::chart::{Chart, Figure, Ink, Key, Line, Style, Unit};
+use crate::choice::Choice;
 use crate::contest::total;
 use crate::run::{Clusters, Run};
 use crate::session::Session;
@@ -152,35 +153,10 @@ fn name((variant, side): Clusters) -> String {
 #[component]
 fn ClusterChoice(run: Run) -> impl IntoView {
     let all = Memo::new(move |_| run.all_clusters());
-    let options = move || {
-        let option = |clusters: Clusters| {
-            let text = name(clusters);
-            view! {
-                <option value=text.clone() selected=move || run.shown_clusters() == Some(clusters)>
-                    {text.clone()}
-                </option>
-            }
-        };
-        all.get().into_iter().map(option).collect::<Vec<_>>()
-    };
-    let choose = move |event| {
-        let value = event_target_value(&event);
-        if let Some(clusters) = all.get_untracked().into_iter().find(|&clusters| name(clusters) == value) {
-            run.show_clusters(clusters);
-        }
-    };
-    move || {
-        (all.with(Vec::len) > 1).then(|| {
-            view! {
-                <label>
-                    <span>"Clusters of"</span>
-                    <select data-testid="clusters" on:change=choose>
-                        {options}
-                    </select>
-                </label>
-            }
-        })
-    }
+    let options = move || all.get().into_iter().map(|clusters| (clusters, name(clusters), name(clusters))).collect();
+    let chosen = move || run.shown_clusters();
+    let choose = move |clusters| run.show_clusters(clusters);
+    move || (all.with(Vec::len) > 1).then(|| view! { <Choice label="Clusters of" id="clusters" options chosen choose /> })
 }
 
 #[component]

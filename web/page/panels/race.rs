@@ -10,7 +10,7 @@ use crate::chart::{Chart, Figure, Line, Style, Swatch, Unit};
 use crate::contest::{Group, WIDTH_95, ceiling, headroom, interval, lift_of, lines, newest, rival, standing, style, total, verdict};
 use crate::run::{Role, Run};
 use crate::session::Session;
-use crate::table::{Scroll, Unfold};
+use crate::table::{Scroll, Unfold, by_step};
 use crate::text;
 
 /// Its row.
@@ -283,18 +283,9 @@ fn history_table(run: Run) -> impl IntoView {
         };
         series.iter().rev().map(row).collect::<Vec<_>>()
     });
-    view! {
-        <Scroll label="AUC by step">
-            <table>
-                <thead>
-                    <tr>
-                        <th scope="col">"step"</th>
-                        <th scope="col">"measured on"</th>
-                        {heads}
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </Scroll>
-    }
+    let heads = view! {
+        <th scope="col">"measured on"</th>
+        {heads}
+    };
+    by_step("AUC by step", heads.into_any(), rows.into_any())
 }

@@ -1,0 +1,43 @@
+//! A list to choose one of a few from.
+
+use leptos::prelude::*;
+
+/// A list with its label.
+#[component]
+pub fn Choice<T: Copy + PartialEq + Send + Sync + 'static>(
+    /// What stands before it.
+    label: &'static str,
+    /// Its name in the document.
+    id: &'static str,
+    /// What there is to choose from: each value, its name in the document, and the words that a person reads.
+    options: impl Fn() -> Vec<(T, String, String)> + Copy + Send + 'static,
+    /// The one that is set.
+    chosen: impl Fn() -> Option<T> + Copy + Send + 'static,
+    /// Sets another.
+    choose: impl Fn(T) + Copy + 'static,
+) -> impl IntoView {
+    let list = move || {
+        let option = |(value, name, words): (T, String, String)| {
+            view! {
+                <option value=name selected=move || chosen() == Some(value)>
+                    {words}
+                </option>
+            }
+        };
+        options().into_iter().map(option).collect::<Vec<_>>()
+    };
+    let changed = move |event| {
+        let name = event_target_value(&event);
+        if let Some((value, _, _)) = untrack(options).into_iter().find(|(_, own, _)| *own == name) {
+            choose(value);
+        }
+    };
+    view! {
+        <label>
+            <span>{label}</span>
+            <select data-testid=id on:change=changed>
+                {list}
+            </select>
+        </label>
+    }
+}
