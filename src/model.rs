@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | [`takes`] | the memory that a part takes |
 //! | [`layers`] | what components are made of: PLE, centres, the generalization layer, row tables, dense layers |
 //! | [`batch`] | ids and features on the device |
 //! | [`component`] | what a component is, and the blackboards on which components meet |
@@ -13,3 +14,4 @@ pub mod component;
 pub mod components;
 pub mod layers;
 pub mod ranker;
+pub mod takes;

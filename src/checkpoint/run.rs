@@ -5,7 +5,7 @@
 //!
 //! - the tensors of each model under `<key>.`, as in a file of weights, with the moments of the dense parameters, the clocks of the
 //!   centres and whatever else a component [names for a run](super::Gathering::is_of_run);
-//! - `events`, bytes: what was measured so far, as the messages of [`crate::wire`];
+//! - `events`, bytes: what was measured so far, in a form of the caller's;
 //! - `checksum`, last: CRC-32C of all bytes before it;
 //! - one metadata entry, `duia_run`: a [`Header`] as JSON.
 //!
@@ -23,7 +23,6 @@ use serde::{Deserialize, Serialize};
 use super::{Array, CheckpointError, Description, EmbeddingRows, FORMAT, State, Values, differences};
 use crate::config::Config;
 use crate::variants::Variant;
-use crate::wire::{self, Event};
 
 #[cfg(feature = "train")]
 pub use saving::SaveError;
@@ -202,12 +201,12 @@ impl Checkpoint {
         &self.header
     }
 
-    /// What was measured until then, in order.
+    /// What was measured until then, as it was written.
     ///
     /// # Errors
     /// A file that cannot be read any more.
-    pub fn events(&mut self) -> Result<Vec<Event>, CheckpointError> {
-        wire::from_bytes(&self.bytes(EVENTS)?).map_err(|error| CheckpointError::Foreign { detail: error.to_string() })
+    pub fn events(&mut self) -> Result<Vec<u8>, CheckpointError> {
+        self.bytes(EVENTS)
     }
 
     /// A model of it, read now.

@@ -132,7 +132,7 @@ async fn run_to_end(
     if let Some(bytes) = options.weights_in {
         comparison.load(bytes)?;
     }
-    let measured = options.resume.map(|mut checkpoint| comparison.resume(&mut checkpoint).and_then(|()| checkpoint.events()));
+    let measured = options.resume.map(|mut checkpoint| comparison.resume(&mut checkpoint));
     let measured = measured.transpose().map_err(TrainError::Checkpoint)?.unwrap_or_default();
     comparison.introduce(sink);
     measured.iter().for_each(|event| sink(event.clone()));

@@ -8,7 +8,6 @@ use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use super::{ENTRY, EVENTS, Header};
 use crate::checkpoint::Values;
 use crate::checkpoint::gathering::{Gathered, Gathering, Place, values};
-use crate::wire::{self, Event};
 
 const CHECKSUM: &str = "checksum";
 
@@ -27,8 +26,7 @@ pub enum SaveError {
 ///
 /// # Errors
 /// A place that takes no more, a device that failed.
-pub(crate) async fn write(header: &Header, gathering: Gathering, events: &[Event], to: &mut dyn Write) -> Result<u64, SaveError> {
-    let events = wire::to_bytes(&events.to_vec()).map_err(io::Error::other)?;
+pub(crate) async fn write(header: &Header, gathering: Gathering, events: &[u8], to: &mut dyn Write) -> Result<u64, SaveError> {
     let mut tensors = Vec::with_capacity(gathering.tensors.len() + 2);
     let mut end = 0;
     let mut add = |name: &str, dtype: Dtype, shape: Vec<usize>, bytes: usize| {

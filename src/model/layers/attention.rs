@@ -8,7 +8,7 @@ use super::dense::{Init, Linear};
 use crate::config::Encoder;
 use crate::data::Behaviour;
 use crate::kernels::{activation_unit, attend};
-use crate::model::component::Takes;
+use crate::model::takes::Takes;
 
 /// Hidden units of DIN's activation unit.
 const HIDDEN: usize = 16;

@@ -1,6 +1,6 @@
 //! A comparison into a checkpoint and out of one.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use web_time::Duration;
 
@@ -9,7 +9,7 @@ use crate::checkpoint::CheckpointError;
 use crate::checkpoint::run::{self, Checkpoint, Header, SaveError};
 use crate::metrics::{Evaluation, TestKind};
 use crate::variants::Variant;
-use crate::wire::Event;
+use crate::wire::{self, Event};
 
 impl Comparison {
     /// Writes a checkpoint of everything, with what was measured so far and what the shell wants to find again.
@@ -32,14 +32,16 @@ impl Comparison {
             models: self.learner.models(),
             note: note.into(),
         };
-        run::write(&header, self.learner.gather_run(), measured, to).await
+        let measured = wire::to_bytes(&measured.to_vec()).map_err(io::Error::other)?;
+        run::write(&header, self.learner.gather_run(), &measured, to).await
     }
 
-    /// Goes on from a checkpoint of the same configuration and the same rows, as if it had never stopped.
+    /// Goes on from a checkpoint of the same configuration and the same rows, as if it had never stopped. Returns what was measured
+    /// until then, in order.
     ///
     /// # Errors
     /// A checkpoint of anything else: then the comparison is of no more use.
-    pub fn resume(&mut self, checkpoint: &mut Checkpoint) -> Result<(), CheckpointError> {
+    pub fn resume(&mut self, checkpoint: &mut Checkpoint) -> Result<Vec<Event>, CheckpointError> {
         checkpoint.header().require_config(&self.config)?;
         let expected = self.fingerprint.get_or_init(|| self.dataset.fingerprint()).clone();
         let Header { fingerprint, step, pace: (seconds, samples), .. } = checkpoint.header().clone();
@@ -51,7 +53,7 @@ impl Comparison {
         (self.step, self.losses_told) = (step, step);
         self.pace.samples = samples;
         self.pace.time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        Ok(())
+        wire::from_bytes(&checkpoint.events()?).map_err(|error| CheckpointError::Foreign { detail: error.to_string() })
     }
 }
 
