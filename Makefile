@@ -18,6 +18,7 @@ export PATH := $(TOOLS)/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
 export CARGO_TERM_COLOR ?= never
 
 KIT := $(TARGET)/gpu-kit
+NOT_TESTED := $(TARGET)/tmp/not-tested.txt
 
 .PHONY: demo page test lint native browser bench gpu gpu-kit fuzz deny tools browser-tools help
 
@@ -39,6 +40,8 @@ page: tools
 	trunk build --release $(if $(PUBLIC_URL),--public-url $(PUBLIC_URL))
 
 test: lint native browser
+	@# What this machine could not test, where there is any.
+	@test ! -s $(NOT_TESTED) || sort -u $(NOT_TESTED)
 
 lint: tools
 	cargo fmt --check
@@ -51,6 +54,7 @@ lint: tools
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --lib
 
 native:
+	@rm -f $(NOT_TESTED)
 	cargo test --release
 	cargo test --release --no-default-features --features parquet --lib data::parquet
 

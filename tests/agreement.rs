@@ -92,6 +92,7 @@ async fn agrees(device: &Device, variants: &[Variant]) {
 mod native {
     use super::*;
     use common::block_on;
+    use common::skip::skip;
 
     #[test]
     fn on_the_cpu() {
@@ -107,7 +108,7 @@ mod native {
     fn on_a_graphics_adapter() {
         match block_on(Device::wgpu_options().init_async()) {
             Ok(device) => block_on(agrees(&device, &ON_A_GPU)),
-            Err(error) => eprintln!("skipped: no graphics adapter opens here ({error})"),
+            Err(error) => skip("the models on a graphics adapter", &format!("none opens here ({error})")),
         }
     }
 }

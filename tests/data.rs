@@ -1,6 +1,9 @@
 //! The excerpt of real rows that may lie beside the repository, from the file to the batches. It is read in place and
 //! never copied: without it the tests say so and pass.
 
+#[path = "common/skip.rs"]
+mod skip;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
@@ -9,12 +12,13 @@ use duia::config::Config;
 use duia::data::csv::Rows;
 use duia::data::protocol::Dataset;
 use duia::data::{Origin, Source, Vocabulary, WINDOW_END, WINDOW_START, sample};
+use skip::skip;
 
 const EXCERPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/taobao-userbehavior-655users.csv");
 
 fn excerpt() -> Option<Rows> {
     let Ok(file) = File::open(EXCERPT) else {
-        eprintln!("skipped: no excerpt of real rows beside the repository");
+        skip("the protocol on real rows", "no excerpt of them lies beside the repository");
         return None;
     };
     Some(Rows::read(file, "excerpt.csv").expect("the excerpt is clean enough to read"))

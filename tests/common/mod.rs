@@ -5,6 +5,8 @@
 #[cfg(not(target_family = "wasm"))]
 pub mod oracle;
 #[cfg(not(target_family = "wasm"))]
+pub mod skip;
+#[cfg(not(target_family = "wasm"))]
 pub mod training;
 
 use burn::tensor::{Device, Tensor, TensorData};

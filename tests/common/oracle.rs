@@ -383,7 +383,7 @@ impl Centres {
     }
 }
 
-/// A positive that may reach a memory: whose memory, his vector, and the vector that seeks centres.
+/// A positive that may reach a memory: whose memory, their vector, and the vector that seeks centres.
 pub struct Seeking {
     pub owner: usize,
     pub vector: Vec<f64>,

@@ -185,7 +185,7 @@ impl Batch {
         self.filled() == self.requests
     }
 
-    /// Adds a request: the user as `histories` know him now, and his candidates.
+    /// Adds a request: the user as `histories` know them now, and their candidates.
     ///
     /// # Panics
     /// Where the batch is full, the number of candidates is another or the user is unknown to `histories`.
