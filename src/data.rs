@@ -263,7 +263,7 @@ impl DataError {
             Self::Foreign { name, what, .. } => format!("{name} is {what}, not rows"),
             Self::Line { name, line, problem, value, .. } => format!("{name}, line {line}: {problem}, found \"{value}\""),
             Self::Table { name, problem } => format!("{name} cannot be understood: {problem}"),
-            Self::Sample { name, problem } => format!("{name} is not a usable sample: {problem}"),
+            Self::Sample { name, problem } => format!("{name} is not a usable subset: {problem}"),
             Self::TooMany { name, rows, most } => format!("{name} has {rows} rows, more than the {most} that one run can go through"),
             Self::TooLittle { name, problem, .. } => format!("{name} {problem}"),
         }

@@ -565,7 +565,7 @@ fn what_the_reader_put_right_is_said_and_reported() {
     // A sample is known by what it holds, whatever it is called.
     fs::rename(folder.path().join("sample.bin"), folder.path().join("sample.csv")).unwrap();
     let output = duia(folder.path(), [&OWN[..], &["sample.csv", "--out", "sampled"]].concat());
-    assert!(text(&output.stderr).contains("a sample of real rows"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("a subset of real rows"), "{}", text(&output.stderr));
 }
 
 /// A zip archive with these files, not compressed.

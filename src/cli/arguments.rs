@@ -14,7 +14,7 @@ use super::settings::Settings;
 
 /// Trains recommenders on the same stream of users, with and without clusters, and reports how much they differ.
 ///
-/// Without a command: trains PLE and DUIA on the synthetic stream, on the best device there is.
+/// Without a command it trains PLE and DUIA on the synthetic stream, on the best device available.
 ///
 /// Which command answers which question?
 /// What happens in one run: `train`. Which part of DUIA helps whom, over several seeds (Tables 2, 4 and 5): `ablate`.
@@ -33,8 +33,8 @@ pub struct Arguments {
 pub enum Command {
     /// What happens in one run? Trains the configuration's models once, side by side (the same as no command).
     ///
-    /// Ctrl-C saves the run and says how to go on with it; once more ends it at once. With --test-on-interrupt it ends training early
-    /// and tests what was learned until then. Nothing that was learned is lost.
+    /// Ctrl-C saves the run and says how to resume it; a second Ctrl-C ends the program at once. With --test-on-interrupt the first one
+    /// ends training early and tests what was learned so far.
     #[command(after_help = models_help())]
     Train(Train),
     /// Which part of DUIA helps whom? Compares all models over several seeds: Tables 2, 4 and 5 of the paper.
@@ -47,19 +47,19 @@ pub enum Command {
     Sweep(Sweep),
     /// How would users respond? A simulated online A/B experiment on the synthetic stream: Table 6 of the paper.
     ///
-    /// Each model serves simulated users with known preferences, who look, take and come back, and it keeps learning. None of
-    /// it measures real people.
+    /// Each model serves simulated users with known preferences, who look, take and come back, and keeps learning. Nothing
+    /// here measures real people.
     Simulate(Simulate),
-    /// What do the columns of your file mean? Guesses, shows how the first rows are read and which would be refused and why,
+    /// What do the columns of your file mean? Guesses, shows how the first rows are read and which rows would be refused and why,
     /// and writes a schema for `--schema`.
     Inspect(Inspect),
-    /// Write the synthetic stream to a file, CSV or Parquet, of any size.
+    /// Write the synthetic stream to a file of any size, CSV or Parquet.
     Generate(Generate),
-    /// Write a compact sample of whole users of UserBehavior.csv, for the page to train on.
+    /// Write a compact subset of UserBehavior.csv, whole users at random, for the page to train on.
     Sample(Sample),
     /// What exactly does a step compute? Writes the first steps of one model on the CPU, number by number.
     ///
-    /// The file is safetensors: an independent implementation can replay it. docs/trace.md has its names and rules.
+    /// The file is safetensors: an independent implementation can replay it. docs/trace.md explains its names and rules.
     #[command(after_help = models_help())]
     Trace(Trace),
     /// How fast does this machine train, and what limits it? Measures steps on a device and writes a table.
@@ -71,48 +71,48 @@ pub enum Command {
 
 #[derive(Clone, Debug, Args)]
 pub struct Train {
-    /// UserBehavior.csv (a .gz of it too, or `-` for a pipe), your own file with --columns or --schema, or a sample (.bin) that
-    /// `duia sample` wrote. Without it: the synthetic stream.
+    /// UserBehavior.csv (also as .gz, or `-` for a pipe), your own file with --columns or --schema, or a subset (.bin) that
+    /// `duia sample` wrote. Default: the synthetic stream.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub form: Form,
     #[command(flatten)]
     pub settings: Settings,
-    /// Where to compute. Without it: the best device there is.
+    /// Where to compute. Default: the best device available.
     #[arg(long, value_enum)]
     pub device: Option<Device>,
-    /// Go on with a run that was stopped or killed: the folder of the run, or one of its checkpoints. The configuration and the rows
-    /// are those that it began with.
+    /// Resume a run that was stopped or killed: name its folder or one of its checkpoints. It keeps the configuration and the rows
+    /// that it began with.
     #[arg(long, value_name = "RUN_FOLDER", conflicts_with_all = ["out", "weights_in"])]
     pub resume: Option<PathBuf>,
-    /// How often all of the run is saved in its folder: steps (500), a time (90s, 10m, 2h), or `never`.
+    /// How often the run is saved in its folder: steps (500), a time (90s, 10m, 2h), or `never`.
     #[arg(long, value_name = "STEPS|TIME", default_value = "10m")]
     pub checkpoint_every: Every,
-    /// How many checkpoints stay: the last ones. The best one by the probe set's AUC stays beside them.
+    /// How many of the newest checkpoints to keep. The best one by the probe set's AUC is kept as well.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     pub keep: u16,
-    /// Let the first Ctrl-C in training test what was learned until then, rather than save it to go on from.
+    /// On the first Ctrl-C, test what was learned so far instead of saving the run.
     #[arg(long)]
     pub test_on_interrupt: bool,
-    /// Folder for the report, the series and the plots; it must be new or empty. Without it: `runs/<date-time>-<preset>-seed<N>`.
+    /// Folder for the report, the series and the plots; it must be new or empty. Default: `runs/<date-time>-<preset>-seed<N>`.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
-    /// Start one model from weights that `--weights-out` wrote. It must be among the models, with the same sizes and rows.
+    /// Start one model from weights that `--weights-out` wrote. The model must be part of the run, with the same sizes and rows.
     #[arg(long, value_name = "FILE")]
     pub weights_in: Option<PathBuf>,
     /// Folder for the weights of every model at the end of training, before a streaming test, as <model>.safetensors.
     #[arg(long, value_name = "FOLDER")]
     pub weights_out: Option<PathBuf>,
-    /// Print no progress, only the closing tables.
+    /// Print no progress, only the final tables.
     #[arg(long)]
     pub quiet: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Trace {
-    /// UserBehavior.csv (a .gz of it too, or `-` for a pipe), your own file with --columns or --schema, or a sample (.bin) that
-    /// `duia sample` wrote. Without it: the synthetic stream.
+    /// UserBehavior.csv (also as .gz, or `-` for a pipe), your own file with --columns or --schema, or a subset (.bin) that
+    /// `duia sample` wrote. Default: the synthetic stream.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     #[command(flatten)]
@@ -132,18 +132,18 @@ pub struct Trace {
 
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// The file: CSV with any delimiter, a .gz of it too.
+    /// The file: CSV with any delimiter, also as .gz.
     pub file: PathBuf,
     #[command(flatten)]
     pub form: Form,
-    /// Where to write the schema. Without it: `<file>.schema.json`, where that is not there yet.
+    /// Where to write the schema. Default: `<file>.schema.json`, unless that exists.
     #[arg(long, value_name = "FILE.json")]
     pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct Generate {
-    /// How many rows. Without it: the configuration's.
+    /// How many rows. Default: as the configuration says.
     #[arg(long, value_name = "N")]
     pub rows: Option<u64>,
     /// Where to write them: `.csv` in the form of UserBehavior.csv, or `.parquet` with the same five columns.
@@ -155,17 +155,17 @@ pub struct Generate {
 
 #[derive(Debug, Args)]
 pub struct Sample {
-    /// UserBehavior.csv of Tianchi 649, or a file of one's own with --columns or --schema.
+    /// UserBehavior.csv of Tianchi 649, or your own file with --columns or --schema.
     pub file: PathBuf,
     #[command(flatten)]
     pub form: Form,
     /// Users to keep, each with all their rows.
     #[arg(long, default_value_t = 655, value_parser = clap::value_parser!(u32).range(1..))]
     pub users: u32,
-    /// Which users to keep: another seed keeps others.
+    /// Decides which users are kept.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// Where to write it. The page reads the default place.
+    /// Where to write it. The page reads the default.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_SAMPLE)]
     pub out: PathBuf,
 }

@@ -5,7 +5,7 @@ use duia::config::Preset;
 use duia::variants::Variant;
 use duia::wire::DeviceChoice;
 
-/// Where the page looks for a sample, and `duia sample` writes it.
+/// Where the page looks for a subset of real rows, and `duia sample` writes it.
 pub const DEFAULT_SAMPLE: &str = "assets/sample.bin";
 
 /// The models by their keys: what `variants` may hold.

@@ -116,7 +116,7 @@ fn device_text(device: &DeviceReport) -> String {
 pub fn data_text(data: &DataReport) -> Vec<String> {
     let origin = match data.origin {
         Origin::Synthetic => "synthetic: no real user in it",
-        Origin::Sample => "a sample of real rows",
+        Origin::Sample => "a subset of real rows",
         Origin::File => "real rows",
     };
     let mut lines = vec![

@@ -1,4 +1,4 @@
-//! How a file of one's own is to be read.
+//! How your own file is to be read.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,23 +18,23 @@ use super::refusal::Refusal;
 /// What to do about a schema that cannot be used.
 const INSPECT: &str = "Start from what `duia inspect` writes";
 
-/// Options of a file that has not the form of UserBehavior.csv.
+/// Options for a file in another form than UserBehavior.csv.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Form {
     /// What the columns mean, as `duia inspect` wrote it.
     #[arg(long, value_name = "FILE.json", conflicts_with = "columns")]
     pub schema: Option<PathBuf>,
     /// Which column is which, by its name in the header or its number from 1: `user=uid,item=pid,category=cat,behavior=type,time=ts`.
-    /// Category and behavior may be left out.
+    /// Category and behavior are optional.
     #[arg(long, value_name = "FIELD=COLUMN,..")]
     pub columns: Option<Columns>,
-    /// What the words of the behaviour's column mean: `view=1,favourite=2,cart=3,buy=4`. Without it: the usual words.
+    /// What the words of the behaviour's column mean: `view=1,favourite=2,cart=3,buy=4`. Default: the usual words.
     #[arg(long, value_name = "KIND=WORD,..", requires = "columns", value_parser = behaviours)]
     pub behaviors: Option<BTreeMap<String, Behaviour>>,
-    /// What stands between values, or `tab`. Without it: guessed from the first lines.
+    /// The separator between values, or `tab`. Default: guessed from the first lines.
     #[arg(long, value_name = "CHARACTER", requires = "columns", value_parser = delimiter)]
     pub delimiter: Option<char>,
-    /// Read the file itself though its rows are kept beside it (as those of a large file are, in `<file>.duia-cache`), and keep none.
+    /// Read the file itself. Without this, the rows of a large file are kept beside it in `<file>.duia-cache` and reopened from there.
     #[arg(long)]
     pub no_cache: bool,
 }

@@ -1,4 +1,4 @@
-//! The rows of a run: the synthetic stream, a UserBehavior.csv or a file of one's own (a gzip of it, or a pipe), or a sample.
+//! The rows of a run: the synthetic stream, a UserBehavior.csv, your own file (packed, or a pipe), or a subset.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Samples of whole users for the page.
+//! `duia sample`: a subset of whole users for the page.
 
 use std::path::Path;
 
@@ -13,12 +13,12 @@ use super::refusal::Refusal;
 use super::rows;
 use super::text::{say, whole};
 
-/// Writes a sample and says what it holds.
+/// Writes a subset and says what it holds.
 pub fn sample(arguments: &Sample) -> Result<(), Refusal> {
     let all = rows::read(&arguments.file, &arguments.form, false)?;
     let bytes = format::write(&all, arguments.users as usize, arguments.seed);
     let kept = format::read(&bytes, &name(&arguments.out))
-        .map_err(|error| Refusal::file(&arguments.file, format!("its sample cannot be read back ({error})"), "Please report this"))?;
+        .map_err(|error| Refusal::file(&arguments.file, format!("its subset cannot be read back ({error})"), "Please report this"))?;
     write_whole(&arguments.out, &bytes).map_err(|error| Refusal::unwritable(&arguments.out, error))?;
 
     say(&format!("Read {}: {} rows of {} users.", arguments.file.display(), whole(all.rows()), whole(all.vocabulary().users.into())));

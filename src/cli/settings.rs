@@ -16,16 +16,16 @@ const ALL_KEYS: &str = "`duia config` prints all keys with their values";
 /// Where a configuration comes from. Single keys go over the file, and the file over the preset it names.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Settings {
-    /// Which sizes to start from; without it: browser.
+    /// Which sizes to start from. Default: browser.
     #[arg(long, value_enum, conflicts_with = "config")]
     pub preset: Option<PresetName>,
-    /// A configuration as `duia config` prints it. It may hold only what differs from the preset that it names.
+    /// A configuration as `duia config` prints it. It needs to hold only what differs from the preset that it names.
     #[arg(long, value_name = "FILE.json")]
     pub config: Option<PathBuf>,
     /// Change one key of the configuration; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// The seed of everything that is drawn.
+    /// The seed of everything random.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 }

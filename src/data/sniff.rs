@@ -128,7 +128,7 @@ impl Kind {
         let again = || "Download the file again; open this one in a browser or an editor to see what it says".to_owned();
         let (what, advice) = match self {
             Self::Text => return None,
-            Self::Sample => ("a sample that `duia sample` made", "Train on it as it is, with `--data`".into()),
+            Self::Sample => ("a subset that `duia sample` made", "Train on it as it is, with `--data`".into()),
             Self::Safetensors => ("a file of weights", "Give it to `--weights-in`, and rows to `--data`".into()),
             Self::Gzip => ("a gzip archive", unpack("gunzip")),
             Self::Zstandard => ("a Zstandard archive", unpack("unzstd")),

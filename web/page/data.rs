@@ -9,7 +9,7 @@ use crate::session::Session;
 fn title(origin: Origin) -> &'static str {
     match origin {
         Origin::Synthetic => "Synthetic stream",
-        Origin::Sample => "Real sample",
+        Origin::Sample => "Real subset",
         Origin::File => "File",
     }
 }
@@ -18,7 +18,7 @@ fn title(origin: Origin) -> &'static str {
 fn short(origin: Origin) -> &'static str {
     match origin {
         Origin::Synthetic => "Synthetic",
-        Origin::Sample => "Real sample",
+        Origin::Sample => "Real subset",
         Origin::File => "File",
     }
 }
@@ -50,12 +50,12 @@ pub fn DataBadge() -> impl IntoView {
     view! {
         <Card kind="Data" name="data-badge" value=word>
             {move || origin.get().map(|origin| view! { <span>{explanation(origin)}</span> })}
-            {move || none_here().then(|| view! { <span>"No usable sample of real rows lies beside this page. " <code>"duia sample"</code> " makes one."</span> })}
+            {move || none_here().then(|| view! { <span>"There is no usable subset of real rows beside this page. " <code>"duia sample"</code> " makes one."</span> })}
             <label>
                 <span>"Rows from"</span>
                 <select data-testid="data" on:change=move |event| session.set_sample(event_target_value(&event) == "sample")>
                     <option value="sample" selected=move || wants_sample.get()>
-                        "a real sample, where there is one"
+                        "a subset of real rows, if there is one"
                     </option>
                     <option value="synthetic" selected=move || !wants_sample.get()>
                         "the synthetic stream"

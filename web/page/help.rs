@@ -60,21 +60,21 @@ pub fn Help(dialog: HelpDialog) -> impl IntoView {
             <h3>"What is compared"</h3>
             <p>
                 "PLE is a plain multi-task recommender. DUIA is the same model with three enhancements: the centre nearest to the user and the "
-                "nearest of its children; a memory of which clusters take what the user took; and the clusters of the items in the user's "
+                "nearest of its children; a memory of the clusters whose users take the same items; and the clusters of the items in the user's "
                 "history. A small gate tunes them to the user. Both train on the same rows in the same order from the same seed, so their "
                 "difference is paired, and its interval is narrower than those of the curves."
             </p>
             <h3>"Which figures are final"</h3>
             <p>
-                "While a run trains, curves and verdicts are of a probe set, a small part of the test rows. At its end the whole test set is "
-                "scored once: these figures stand in a column of their own at the right of the charts, marked " <b>"final test"</b>
-                ", and the verdict and the table are then theirs."
+                "While a run trains, curves and verdicts come from a probe set, a small part of the test rows. At its end the whole test set is "
+                "scored once: its figures appear in a column of their own at the right of the charts, marked " <b>"final test"</b>
+                ", and the verdict and the table switch to them."
             </p>
             <h3>"Links"</h3>
             <p>
                 "The address bar holds the whole experiment. " <code>"seed=11"</code>", "<code>"centres=64"</code>", " <code>"device=cpu"</code>
                 ", " <code>"sample=off"</code> ", " <code>"autoplay=off"</code> ", " <code>"theme=dark"</code> ", " <code>"hide=losses,data"</code>
-                ", " <code>"lesson=collapse&step=2"</code> ", " <code>"embed=1"</code> " and " <code>"present=1"</code> " are keys; a value that does not fit is refused with a sentence."
+                ", " <code>"lesson=collapse&step=2"</code> ", " <code>"embed=1"</code> " and " <code>"present=1"</code> " are keys. A value that does not fit is refused with a sentence."
             </p>
             <form method="dialog">
                 <button class="primary" autofocus>"Close"</button>

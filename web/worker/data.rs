@@ -66,7 +66,7 @@ pub fn synthetic(config: &Config) -> Result<Arc<dyn Source>, ConfigError> {
 /// What a person is told where the synthetic stream takes the place of a sample.
 pub fn set_aside(why: String) -> Failure {
     Failure {
-        what: "The sample of real rows that lies beside this page cannot be used.".into(),
+        what: "The subset of real rows beside this page cannot be used.".into(),
         detail: format!("{SAMPLE}: {why}"),
         next: "The synthetic stream trains in its place.".into(),
     }

@@ -33,16 +33,16 @@ pub struct Bench {
     /// Which device to measure.
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub device: Device,
-    /// Minutes that it may take. What is measured by then is kept, and the rest is named.
+    /// Minutes that it may take. What is measured by then is kept; the rest is listed as not measured.
     #[arg(long, value_name = "M", default_value_t = 4.0, value_parser = minutes)]
     pub minutes: f64,
     /// Sizes of the model and of its tables.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [SizesName::Paper, SizesName::Browser])]
     pub sizes: Vec<SizesName>,
-    /// Models by their keys; without it PLE, UIE, DUIA and DUIA for users and items.
+    /// Models by their keys. Default: PLE, UIE, DUIA and DUIA for users and items.
     #[arg(long, value_name = "KEYS", value_delimiter = ',', value_parser = |text: &str| Variant::try_from(text.to_owned()))]
     pub models: Vec<Variant>,
-    /// Rows of a step, each of which is measured.
+    /// Batch sizes to measure.
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [4_096, 16_384, 512, 65_536], value_parser = batch)]
     pub batches: Vec<usize>,
     /// Seconds for each figure.
@@ -51,13 +51,13 @@ pub struct Bench {
     /// A minute's worth: one model at the page's sizes, to see whether everything works.
     #[arg(long)]
     pub smoke: bool,
-    /// Folder for <label>.json and, made of all such files in it, table.md.
+    /// Folder for <label>.json, and for table.md, which is built from all such files in it.
     #[arg(long, value_name = "FOLDER", default_value = "runs/bench")]
     pub out: PathBuf,
-    /// What the table calls this measurement; without it: the device's name.
+    /// What the table calls this measurement. Default: the device's name.
     #[arg(long, value_name = "NAME")]
     pub label: Option<String>,
-    /// Only make table.md anew of the files in the folder.
+    /// Only rebuild table.md from the files in the folder.
     #[arg(long)]
     pub table: bool,
     /// Measure cases given on standard input: what a bench starts for itself, so that none that fails takes others with it.

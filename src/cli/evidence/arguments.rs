@@ -20,7 +20,7 @@ const MOST_SEEDS: usize = 1_000;
 pub struct Ablate {
     #[command(flatten)]
     pub common: Common,
-    /// Negatives: u1 draws them uniformly, p1 by popularity, t1 from other users' next rows. Without it: u1 and p1.
+    /// Negatives: u1 draws them uniformly, p1 by popularity, t1 from other users' next rows. Default: u1 and p1.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "u1,p1")]
     pub protocols: Vec<Protocol>,
 }
@@ -31,27 +31,27 @@ pub struct Sweep {
     /// What to vary.
     #[arg(value_enum)]
     pub axis: Axis,
-    /// Its values, joined by commas. Without it: the paper's for `--preset paper`, else scaled to the preset.
+    /// Its values, joined by commas. Default: the paper's for `--preset paper`, else scaled to the preset.
     #[arg(long, value_delimiter = ',', value_name = "N,N,..")]
     pub values: Vec<u64>,
     #[command(flatten)]
     pub common: Common,
-    /// Negatives: u1 draws them uniformly, p1 by popularity, t1 from other users' next rows. Without it: as the configuration says.
+    /// Negatives: u1 draws them uniformly, p1 by popularity, t1 from other users' next rows. Default: as the configuration says.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "u1,p1")]
     pub protocols: Vec<Protocol>,
 }
 
 #[derive(Debug, Args)]
 pub struct Common {
-    /// UserBehavior.csv (a .gz of it too), a file of one's own with --columns or --schema, or a sample (.bin) that `duia sample`
-    /// wrote. Without it: the synthetic stream.
+    /// UserBehavior.csv (also as .gz), your own file with --columns or --schema, or a subset (.bin) that `duia sample` wrote.
+    /// Default: the synthetic stream.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub form: Form,
     #[command(flatten)]
     pub settings: Settings,
-    /// How many seeds, counted from the configuration's (`3`), or which ones (`7,8,9`).
+    /// How many seeds, from the configuration's seed on (`3`), or which ones (`7,8,9`).
     #[arg(long, value_name = "N or N,N,..")]
     pub seeds: Option<Seeds>,
     /// The models of each run, by their keys. PLE is added wherever something is compared.
@@ -60,8 +60,8 @@ pub struct Common {
     /// Where to compute.
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub device: Device,
-    /// Folder of the cells and the report: new, empty, or of the same command, which then continues. Without
-    /// it: a folder in `runs` named by the command and by the preset or the file.
+    /// Folder of the cells and the report: new, empty, or one of the same command, which then continues.
+    /// Default: a folder in `runs` named by the command and by the preset or the file.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
     /// Print no progress, only the results.
@@ -76,13 +76,13 @@ pub struct Simulate {
     pub settings: Settings,
     #[command(flatten)]
     pub sizes: Sizes,
-    /// How many seeds, counted from the configuration's (`3`), or which ones (`7,8,9`); each is its own world.
+    /// How many seeds, from the configuration's seed on (`3`), or which ones (`7,8,9`); each is its own world.
     #[arg(long, value_name = "N or N,N,..", default_value = "1")]
     pub seeds: Seeds,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub device: Device,
-    /// Folder for the report and the plots; it must be new or empty. Without it: `runs/<date-time>-simulation-<preset>`.
+    /// Folder for the report and the plots; it must be new or empty. Default: `runs/<date-time>-simulation-<preset>`.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
     /// Print no progress, only the results.
