@@ -5,6 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::block_on;
+use common::training::tiny;
 use duia::checkpoint;
 use duia::config::Config;
 use duia::data::generator::Generator;
@@ -17,24 +18,11 @@ const REPEAT: usize = 2;
 
 fn config() -> Config {
     Config {
-        users: 60,
-        items: 300,
-        categories: 20,
-        user_groups: 4,
-        item_groups: 5,
         rows: 2_048,
         batch: 128,
-        history: 8,
-        centres: 4,
-        children: 3,
-        item_centres: 5,
-        item_children: 2,
-        warm_up: 4,
-        learning_rate: 0.02,
         probe_set: 64,
-        evaluate_every: 1_000,
         variants: Variants(vec![Variant::Ple, Variant::Duia, Variant::CategoryRepeat, Variant::Truth]),
-        ..Config::default()
+        ..tiny()
     }
 }
 

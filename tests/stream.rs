@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use common::block_on;
+use common::training::tiny;
 use duia::checkpoint;
 use duia::config::{Config, MemoryStart};
 use duia::data::generator::Generator;
@@ -21,26 +22,13 @@ const BATCH_ROWS: usize = 64;
 
 fn config() -> Config {
     Config {
-        users: 60,
-        items: 300,
-        categories: 20,
-        user_groups: 4,
-        item_groups: 5,
         rows: 1_024,
         train_share: 0.875,
         batch: 2 * BATCH_ROWS,
-        history: 8,
-        centres: 4,
-        children: 3,
-        item_centres: 5,
-        item_children: 2,
-        warm_up: 4,
-        learning_rate: 0.02,
         probe_set: 16,
-        evaluate_every: 1_000,
         streaming_test: true,
         variants: Variants(Variant::ALL.to_vec()),
-        ..Config::default()
+        ..tiny()
     }
 }
 

@@ -1,11 +1,12 @@
 //! The rows of a run: the synthetic stream, a UserBehavior.csv, your own file (packed, or a pipe), or a subset.
 
 use std::ffi::OsStr;
+#[cfg(feature = "parquet")]
 use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use duia::config::Config;
@@ -15,7 +16,7 @@ use duia::data::own::{self, Understood};
 #[cfg(feature = "parquet")]
 use duia::data::parquet;
 use duia::data::schema::Schema;
-use duia::data::sniff::{self, Kind};
+use duia::data::sniff::Kind;
 use duia::data::{DataError, Source, sample};
 use duia::footprint::{self, Shape};
 use duia::platform::available_memory;
@@ -27,7 +28,7 @@ use super::input::{Input, unreadable};
 use super::meter::{Meter, Unit};
 use super::refusal::Refusal;
 use super::text::{warn, whole};
-use super::unpack::{Reader, nested, of_zip, unpacked};
+use super::unpack::Reader;
 
 /// Rows whose sorting takes long enough to be told.
 const SLOW_TO_SORT: u64 = 1_000_000;
@@ -48,7 +49,7 @@ pub fn open(data: Option<&Path>, form: &Form, config: &Config, quiet: bool) -> R
     Ok(Arc::new(read_as(input, form, quiet)?))
 }
 
-/// Reads a UserBehavior.csv or a file of one's own.
+/// Reads a UserBehavior.csv or your own file.
 pub fn read(path: &Path, form: &Form, quiet: bool) -> Result<Rows, Refusal> {
     read_as(Input::open(path)?, form, quiet)
 }

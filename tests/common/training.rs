@@ -22,6 +22,26 @@ use super::block_on;
 /// Steps that [`Trained::new`] takes, after the last of which every centre is filled.
 pub const FILLED: u64 = 4;
 
+/// A tiny stream and a tiny model, for runs from end to end that are evaluated at their end.
+pub fn tiny() -> Config {
+    Config {
+        users: 60,
+        items: 300,
+        categories: 20,
+        user_groups: 4,
+        item_groups: 5,
+        history: 8,
+        centres: 4,
+        children: 3,
+        item_centres: 5,
+        item_children: 2,
+        warm_up: 4,
+        learning_rate: 0.02,
+        evaluate_every: 1_000,
+        ..Config::default()
+    }
+}
+
 /// A small stream and a small model whose centres are filled after [`FILLED`] steps and never re-seeded.
 pub fn config() -> Config {
     Config {

@@ -93,8 +93,8 @@ fn Transport(session: Session) -> impl IntoView {
 
 #[component]
 fn SpeedChoice(session: Session) -> impl IntoView {
-    let options = || Speed::ALL.map(|(speed, name, words)| (speed, name.into(), words.into())).into();
-    let chosen = move || Some(session.speed.get());
+    let options = || Speed::ALL.map(|(speed, name, words)| (speed, name.to_string(), words.to_string())).to_vec();
+    let chosen = Signal::derive(move || Some(session.speed.get()));
     view! { <Choice label="Speed" id="speed" options chosen choose=move |speed| session.set_speed(speed) /> }
 }
 
@@ -110,9 +110,10 @@ fn PresetChoice(session: Session) -> impl IntoView {
     let current = Memo::new(move |_| session.address.with(|address| address.config.preset));
     let options = move || {
         let shown = PRESETS.into_iter().filter(|(preset, _, _)| *preset != Preset::Paper || current.get() == Preset::Paper);
-        shown.map(|(preset, name, words)| (preset, name.into(), words.into())).collect()
+        shown.map(|(preset, name, words)| (preset, name.to_string(), words.to_string())).collect::<Vec<_>>()
     };
-    view! { <Choice label="Run" id="preset" options chosen=move || Some(current.get()) choose=move |preset| session.set_preset(preset) /> }
+    let chosen = Signal::derive(move || Some(current.get()));
+    view! { <Choice label="Run" id="preset" options chosen choose=move |preset| session.set_preset(preset) /> }
 }
 
 #[component]

@@ -12,14 +12,14 @@ pub fn Choice<T: Copy + PartialEq + Send + Sync + 'static>(
     /// What there is to choose from: each value, its name in the document, and the words that a person reads.
     options: impl Fn() -> Vec<(T, String, String)> + Copy + Send + 'static,
     /// The one that is set.
-    chosen: impl Fn() -> Option<T> + Copy + Send + 'static,
+    chosen: Signal<Option<T>>,
     /// Sets another.
     choose: impl Fn(T) + Copy + 'static,
 ) -> impl IntoView {
     let list = move || {
         let option = |(value, name, words): (T, String, String)| {
             view! {
-                <option value=name selected=move || chosen() == Some(value)>
+                <option value=name selected=move || chosen.get() == Some(value)>
                     {words}
                 </option>
             }

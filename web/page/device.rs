@@ -19,7 +19,7 @@ pub fn DeviceBadge() -> impl IntoView {
         <Card kind="Device" name="device-badge" value=backend>
             {move || match run.device.get() {
                 Some(device) => reasons(device).into_any(),
-                None => "The device is being looked for.".into_any(),
+                None => "Looking for a device.".into_any(),
             }}
             <Choice session />
         </Card>

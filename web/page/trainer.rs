@@ -157,7 +157,7 @@ fn await_death(name: &str, bond: &Rc<Bond>) {
     let bond = bond.clone();
     let granted = Closure::once_into_js(move || {
         let detail = "the worker ended without a word".to_string();
-        let what = "The trainer was ended by the browser, most often for want of memory.";
+        let what = "The trainer was ended by the browser, most often because memory ran out.";
         bond.break_off(stopped(what, detail).0, Remedy::StartAgain);
     });
     if let Ok(line) = request_lock(name, granted) {
@@ -195,7 +195,7 @@ fn ended(detail: String) -> (Failure, Remedy) {
     let signs = ["unreachable", "out of memory", "allocation", "memory access", "Invalid array"];
     if signs.iter().any(|sign| detail.contains(sign)) {
         let failure = Failure {
-            what: "The trainer's program broke off, most often for want of memory.".into(),
+            what: "The trainer's program crashed, most often because memory ran out.".into(),
             detail,
             next: "Choose smaller sizes, go back to the defaults, or start again.".into(),
         };
@@ -222,7 +222,7 @@ fn stopped(what: &str, detail: String) -> (Failure, Remedy) {
 
 fn other_build(detail: String) -> Failure {
     Failure {
-        what: "The trainer speaks another language than this page: the two come from different builds.".into(),
+        what: "The trainer and this page come from different builds and do not understand each other.".into(),
         detail,
         next: "Reload the page without its cache.".into(),
     }

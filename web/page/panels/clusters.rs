@@ -153,8 +153,8 @@ fn name((variant, side): Clusters) -> String {
 #[component]
 fn ClusterChoice(run: Run) -> impl IntoView {
     let all = Memo::new(move |_| run.all_clusters());
-    let options = move || all.get().into_iter().map(|clusters| (clusters, name(clusters), name(clusters))).collect();
-    let chosen = move || run.shown_clusters();
+    let options = move || all.get().into_iter().map(|clusters| (clusters, name(clusters), name(clusters))).collect::<Vec<_>>();
+    let chosen = Signal::derive(move || run.shown_clusters());
     let choose = move |clusters| run.show_clusters(clusters);
     move || (all.with(Vec::len) > 1).then(|| view! { <Choice label="Clusters of" id="clusters" options chosen choose /> })
 }

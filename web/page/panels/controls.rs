@@ -22,7 +22,7 @@ const SLIDERS: [Slider; 7] = [
     Slider {
         key: "history",
         name: "Behaviours that are read",
-        about: "The window: the newest things of a user that the ranker and the clusters see.",
+        about: "The window: how many of a user's newest behaviours the ranker and the clusters see.",
         stops: &["1", "2", "3", "5", "8", "12", "20", "30", "50"],
     },
     Slider { key: "centres", name: "Centres of users", about: "Level 1.", stops: &["2", "4", "8", "16", "32", "64", "128", "256"] },
@@ -55,19 +55,14 @@ const SWITCHES: [Switch; 6] = [
     Switch {
         id: "raw-dot",
         name: "Raw dot product",
-        about: "The nearest centre is the one of the largest dot product, as Eq. 2 and 3 read: the longest centre takes most users.",
+        about: "The nearest centre is the one with the largest dot product, as in Eq. 2 and 3: the longest centre takes most users.",
         pairs: &[("similarity", "dot"), ("centred", "false")],
     },
-    Switch {
-        id: "no-reseeding",
-        name: "No re-seeding",
-        about: "A centre that nobody comes to stays where it is.",
-        pairs: &[("reseed", "false")],
-    },
+    Switch { id: "no-reseeding", name: "No re-seeding", about: "An unused centre stays where it is.", pairs: &[("reseed", "false")] },
     Switch {
         id: "random-start",
         name: "Random start",
-        about: "Centres start as noise about 0 and not as users' vectors: most are never the nearest.",
+        about: "Centres start as noise around 0, not as users' vectors: most are never anyone's nearest.",
         pairs: &[("centre_start", "random")],
     },
     Switch {
@@ -79,13 +74,13 @@ const SWITCHES: [Switch; 6] = [
     Switch {
         id: "plain-sgd",
         name: "Plain descent",
-        about: "Centres move by plain gradient descent: almost not at all.",
+        about: "Centres move by plain gradient descent: they hardly move.",
         pairs: &[("centre_step", "sgd")],
     },
     Switch {
         id: "literal",
         name: "The paper word for word",
-        about: "Every choice that the paper leaves open as its words read first: random start, raw dot product, Adam on the centres, memories \
+        about: "Every choice that the paper leaves open, read literally: random start, raw dot product, Adam on the centres, memories \
                 from zero, no re-seeding, nothing dropped, centred or normalised.",
         pairs: &[
             ("similarity", "dot"),

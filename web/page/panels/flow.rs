@@ -13,7 +13,7 @@ use crate::text;
 
 /// Its row.
 pub const PANEL: Panel =
-    Panel { key: "flow", title: "The way of a batch", place: Place::Below, body: |session| view! { <Flow session /> }.into_any() };
+    Panel { key: "flow", title: "The path of a batch", place: Place::Below, body: |session| view! { <Flow session /> }.into_any() };
 
 /// A block of the diagram.
 struct Block {
@@ -33,7 +33,7 @@ struct Block {
 const BLOCKS: [Block; 9] = [
     Block {
         name: "Rows",
-        what: "A batch of requests: a user, their history, the item that they took and one drawn beside it.",
+        what: "A batch of requests: a user, their history, the item they took and one drawn at random.",
         equation: "user, history, (item⁺, item⁻)",
         gradient: "Embeddings learn from the ranker's loss alone.",
         shape: |config| {
@@ -45,7 +45,7 @@ const BLOCKS: [Block; 9] = [
     },
     Block {
         name: "Auxiliary towers",
-        what: "Two small towers turn user and item into vectors that are alike where the user takes the item.",
+        what: "Two small towers turn user and item into vectors that are alike when the user takes the item.",
         equation: "Eq. 1: ŷ = σ(v_user · v_item)",
         gradient: "They learn from their own loss alone: the ranker and the clusters do not reach them.",
         shape: |config| format!("widths {}: v_user and v_item have {} numbers each", config.auxiliary, config.auxiliary.last()),
@@ -81,14 +81,14 @@ const BLOCKS: [Block; 9] = [
     },
     Block {
         name: "UIE",
-        what: "User interest enhancement: the user is given their centre and its child, weighed by how alike they are.",
+        what: "User interest enhancement: the user is given their centre and its child, weighted by how alike they are.",
         equation: "Eq. 6: e = σ(v_user · μ) μ; zero where a centre points away",
         gradient: "The gate learns from the ranker's loss; the centres do not (A3).",
         shape: |config| format!("2 vectors of {} for each request", config.auxiliary.last()),
         live: |session| {
             let stopped = session.run.with_health(|series| series.last().map(|health| (health.stopped.low, health.stopped.high)));
             stopped.map(|(low, high)| {
-                format!("nothing given to {} of the quiet and {} of the active", text::percent(low), text::percent(high))
+                format!("no enhancement for {} of quiet and {} of active users", text::percent(low), text::percent(high))
             })
         },
         component: Some("uie"),
@@ -96,10 +96,10 @@ const BLOCKS: [Block; 9] = [
     },
     Block {
         name: "UPBE",
-        what: "User positive behaviour enhancement: a memory of which clusters take what this user took.",
+        what: "User positive behaviour enhancement: a memory of the clusters whose users take what this user took.",
         equation: "Eq. 7–10: b_user ← b_user + 2λ σ (μ* − b_user), μ* the user centre nearest to the item",
         gradient: "The memory moves by its own rule; its gate learns from the ranker's loss.",
-        shape: |config| format!("a vector of {} for each user that was seen", config.auxiliary.last()),
+        shape: |config| format!("a vector of {} for each user seen so far", config.auxiliary.last()),
         live: |session| loss(session.run, "positive"),
         component: Some("upbe"),
         at: (4, 2),
@@ -194,7 +194,7 @@ fn Flow(session: Session) -> impl IntoView {
     };
     view! {
         <p class="how">
-            "Figure 2 of the paper, from left to right. Press a block to open it. At slow speed each batch is seen walking through."
+            "Figure 2 of the paper, from left to right. Press a block to open it. At slow speed you can follow each batch through it."
         </p>
         <div class="blocks">{BLOCKS.iter().enumerate().map(block).collect::<Vec<_>>()}</div>
         <div class="block-open" data-testid="block-open">

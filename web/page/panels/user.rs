@@ -18,8 +18,8 @@ fn User(session: Session) -> impl IntoView {
     let run = session.run;
     view! {
         <p class="how">
-            "The user of the picture above at one moment of the test, which no model has trained on: every model's score of the item that they "
-            "took next and of others. Let them take one more thing, and see what changes."
+            "The user in the picture above, at a moment of the test that no model has trained on: every model's score for the item they took "
+            "next and for others. Let them take one more thing and see what changes."
         </p>
         {move || match run.portrait.get() {
             Some(seen) => view! { <p data-testid="what-if">{changes(&seen, session)}</p> {table(&seen, session)} }.into_any(),
@@ -43,7 +43,7 @@ fn changes(seen: &Portrait, session: Session) -> String {
         _ => "no cluster is filled yet".into(),
     };
     let stopped = match (seen.now.stopped, then.stopped) {
-        (false, true) => ", which now points away from them, so that they are given nothing",
+        (false, true) => ", which now points away from them, so they get no enhancement",
         (true, false) => ", which no longer points away from them",
         _ => "",
     };
