@@ -35,6 +35,8 @@ pub enum Stream {
     Simulation,
     /// Dropout of enhancement vectors (A24).
     Dropout,
+    /// Clusters by evidence before the first positive (A30).
+    Evidence,
 }
 
 /// One stream of counter-based numbers.

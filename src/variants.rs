@@ -211,6 +211,13 @@ registry! {
         parent: Some(Variant::Shares),
         components: &["history", "shares", "auxiliary", "user-centres", "uie", "upbe", "item-centres", "uhse", "cluster-shares"],
     }
+    Evidence = "ple-evidence", "PLE, evidence", "PLE, and clusters by evidence: who takes what this user takes." => {
+        components: &["history", "evidence"],
+    }
+    Plus = "duia-plus", "DUIA+", "DUIA, and clusters by evidence: who takes what this user takes." => {
+        parent: Some(Variant::Duia),
+        components: &["history", "auxiliary", "user-centres", "uie", "upbe", "item-centres", "uhse", "evidence"],
+    }
 }
 
 impl Variant {

@@ -20,12 +20,14 @@ use duia::kernels::pool_centres;
 use duia::model::component::{Clustered, StepLoss};
 use duia::model::components::consumers::Consumers;
 use duia::model::components::enhancement::EnhancementOf;
+use duia::model::components::evidence::Evidence;
 use duia::model::components::history::History;
 use duia::model::components::uhse::Uhse;
 use duia::model::components::upbe::{Behaviours, Matched, Upbe};
 use duia::model::layers::assignments::{Assignments, FrozenAssignments};
 use duia::model::layers::enhancement::Means;
 use duia::model::layers::ghca::{self, Memory, Observation, Reseeded, UserCentres};
+use duia::model::layers::mixture::{CLUSTERS, Mixture, Row};
 use duia::model::layers::table::{Ids, Touched};
 use duia::training::Upkeep;
 use duia::variants::Variant;
@@ -493,6 +495,50 @@ fn gradients_of_target_attention_are_finite_differences_of_the_whole_model() {
     }
 }
 
+/// Stepwise EM in single precision, beside plain sums and logarithms; longer windows and lives than count in full are among them.
+#[test]
+fn clusters_by_evidence_count_the_positives_of_a_step_one_by_one() {
+    let mut trained = ready(&Config { history: 12, ..config() }, Variant::Evidence);
+    for round in 0..12 {
+        let batch = unwanted(&trained.next(), |r| r % 4 == round % 4);
+        let before = oracle(&trained).evidence.unwrap();
+        let mut expected = before.clone();
+        expected.learn(&batch);
+        trained.step_on(batch);
+        let after = oracle(&trained).evidence.unwrap();
+        assert_close(&after.counts(), &expected.counts(), 2e-4);
+        assert_ne!(after.counts(), before.counts());
+    }
+    let mixture = trained.ranker().parts::<Evidence>().next().unwrap().mixture();
+    assert!(mixture.lengths.iter().any(|&length| length > 8.0), "{:?}", mixture.lengths);
+}
+
+#[test]
+fn what_clusters_by_evidence_know_of_items_and_of_users_begins_anew_with_each_pass() {
+    let mut trained = Trained::new(&Config { passes: 2, rows: 1_600, ..config() }, Variant::Evidence);
+    let mixture = |trained: &Trained| trained.ranker().parts::<Evidence>().next().unwrap().mixture().clone();
+    let first_of_second = loop {
+        let batch = trained.next();
+        if batch.pass == 1 {
+            break batch;
+        }
+        trained.step_on(batch);
+    };
+    let before = mixture(&trained);
+    trained.step_on(first_of_second.clone());
+    let after = mixture(&trained);
+    let known = |rows: &[Row]| (0..rows.len() as u32).filter(|&id| rows[id as usize] != [0.0; CLUSTERS]).collect::<Vec<u32>>();
+    for (before, after, known_now) in
+        [(&before.items, &after.items, &first_of_second.item), (&before.lives, &after.lives, &first_of_second.user)]
+    {
+        assert!(known(after).len() < known(before).len() && known(after).iter().all(|id| known_now.contains(id)));
+    }
+    assert!(
+        after.seen > before.seen && after.sizes.iter().zip(&before.sizes).all(|(after, before)| after >= before),
+        "clusters stay the same"
+    );
+}
+
 /// The gradients of a module's parameters, in its order.
 fn gradients_of<M: Module>(module: &M, gradients: &mut Gradients) -> Vec<(Vec<usize>, Vec<f64>)> {
     struct Each<'a>(&'a GradientsParams, Vec<(Vec<usize>, Vec<f64>)>);
@@ -606,7 +652,8 @@ fn what_nobody_wanted_changes_no_memory() {
         assert!(moved.contains(&"network"), "the ranker learns from what nobody wanted");
         let of_items = ["item centres", "item hits", "mean of item centres", "assignments", "assigned when", "consumers"];
         let of_behaviours = ["user behaviours", "item behaviours", "mean of user behaviours", "mean of item behaviours"];
-        assert!(of_items.iter().chain(&of_behaviours).all(|memory| !moved.contains(memory)), "{variant:?}: {moved:?}");
+        let of_evidence = ["evidence.sizes", "evidence.categories", "evidence.items", "evidence.lives", "evidence.lengths"];
+        assert!(of_items.iter().chain(&of_behaviours).chain(&of_evidence).all(|memory| !moved.contains(memory)), "{variant:?}: {moved:?}");
         assert_eq!(moved.contains(&"user centres"), variant.has("user-centres"), "{variant:?}: {moved:?}");
 
         let before = trained.state();

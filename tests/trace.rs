@@ -74,7 +74,11 @@ impl Trace {
     }
 
     fn of(config: Config) -> Self {
-        let recorded = block_on(trace::record(&config, VARIANT, source(&config), STEPS as u64)).unwrap();
+        Self::by(VARIANT, config)
+    }
+
+    fn by(variant: Variant, config: Config) -> Self {
+        let recorded = block_on(trace::record(&config, variant, source(&config), STEPS as u64)).unwrap();
         let state = checkpoint::from_bytes(&checkpoint::to_bytes(&recorded).unwrap()).unwrap();
         assert_eq!(state, recorded, "a file loses nothing");
         let mut trace = Self { config: state.description.config.clone(), state, states: Vec::new() };
@@ -207,10 +211,22 @@ impl Trace {
 
 /// What begins anew before the first step of a further pass.
 fn begin_pass(state: &mut BTreeMap<String, Rows>) {
-    for name in ["user_behaviours", "item_behaviours"] {
-        state.get_mut(name).unwrap().iter_mut().for_each(|row| row.fill(0.0));
+    if let Some(sizes) = state.get("evidence.sizes").map(|sizes| sizes.concat()) {
+        let shares: Vec<f64> = sizes.iter().map(|size| size / sizes.iter().sum::<f64>()).collect();
+        let prior = 50.0 * (1.0 + state["evidence.seen"][0][0] / 5_000.0);
+        for row in state.get_mut("evidence.categories").unwrap() {
+            let all = row.iter().sum::<f64>() + prior;
+            row.iter_mut().zip(&shares).for_each(|(count, share)| *count = 3.0 * (*count + prior * share) / all);
+        }
+        state.insert("evidence.sizes".into(), vec![shares.iter().map(|share| 640.0 * share).collect()]);
+        state.insert("evidence.seen".into(), vec![vec![0.0]]);
     }
-    state.get_mut("item_consumers").unwrap().iter_mut().for_each(|row| row.fill(-1.0));
+    let zero = ["user_behaviours", "item_behaviours", "evidence.items", "evidence.lives", "evidence.lengths"].map(|name| (name, 0.0));
+    for (name, empty) in zero.into_iter().chain([("item_consumers", -1.0)]) {
+        if let Some(rows) = state.get_mut(name) {
+            rows.iter_mut().for_each(|row| row.fill(empty));
+        }
+    }
 }
 
 fn cosine(a: &[f64], b: &[f64]) -> f64 {
@@ -466,6 +482,115 @@ fn memories_move_by_their_own_rules_once_they_are_filled() {
         (0..STEPS).any(|step| trace.has(step, "users.reseeded") && trace.at(step, "users.first_fill") == [0.0]),
         "centres were re-seeded"
     );
+}
+
+/// Clusters by evidence as a step found them, from the numbers of a trace.
+struct Clusters {
+    sizes: Vec<f64>,
+    categories: Rows,
+    items: Rows,
+    lives: Rows,
+    lengths: Rows,
+    seen: f64,
+}
+
+impl Clusters {
+    fn before(trace: &Trace, step: usize) -> Self {
+        let rows = |name: &str| trace.before(step, &format!("evidence.{name}"));
+        let (sizes, seen) = (rows("sizes").concat(), rows("seen")[0][0]);
+        Self { sizes, categories: rows("categories"), items: rows("items"), lives: rows("lives"), lengths: rows("lengths"), seen }
+    }
+
+    /// By cluster: its share, and how much likelier its members take a category and an item.
+    fn ratios(&self, [item, category]: [usize; 2]) -> Vec<[f64; 3]> {
+        let (unit, all) = (1.0 + self.seen / 5_000.0, self.sizes.iter().sum::<f64>());
+        let (categories, items) = (&self.categories[category], &self.items[item]);
+        let of_cluster = |k: usize| {
+            let share = self.sizes[k] / all;
+            let q = (categories[k] + 2.0 * unit * share) / (categories.iter().sum::<f64>() + 2.0 * unit);
+            let p = (items[k] + 4.0 * unit * q) / (items.iter().sum::<f64>() + 4.0 * unit);
+            [share, (q / share).clamp(1e-4, 1e4), (p / share).clamp(1e-4, 1e4)]
+        };
+        (0..self.sizes.len()).map(of_cluster).collect()
+    }
+
+    /// What things say of each cluster.
+    fn evidence(&self, things: &[[usize; 2]]) -> Vec<f64> {
+        let mut sum = vec![0.0; self.sizes.len()];
+        for thing in things {
+            sum.iter_mut().zip(self.ratios(*thing)).for_each(|(sum, [_, _, p])| *sum += p.ln());
+        }
+        sum
+    }
+
+    fn posterior(&self, evidence: &[f64], weight: f64) -> Vec<f64> {
+        let all = self.sizes.iter().sum::<f64>();
+        softmax(&self.sizes.iter().zip(evidence).map(|(size, evidence)| (size / all).ln() + weight * evidence).collect::<Vec<_>>())
+    }
+}
+
+/// A request's behaviours, the newest first: item and category.
+fn things(trace: &Trace, step: usize, request: usize) -> Vec<[usize; 2]> {
+    let of = |name: &str| trace.rows(step, &format!("batch.history_{name}"))[request].clone();
+    let known = of("items").into_iter().zip(of("categories")).filter(|(item, _)| *item >= 0.0);
+    known.map(|(item, category)| [item as usize, category as usize]).collect()
+}
+
+#[test]
+fn clusters_by_evidence_tell_the_ranker_what_a_trace_says_and_count_its_positives() {
+    let trace = Trace::by(Variant::Evidence, Config { history: 7, batch: 400, passes: 2, ..config() });
+    let users = |step: usize| trace.ids(step, "batch.user");
+    let candidates = |step: usize| -> Vec<[usize; 2]> {
+        trace.ids(step, "batch.item").into_iter().zip(trace.ids(step, "batch.category")).map(|(item, category)| [item, category]).collect()
+    };
+    // The forward pass of the first step.
+    let ([fields, requests, windows, _], counts) = (trace.features(0), trace.rows(0, "batch.counts"));
+    let (clusters, things_of) = (Clusters::before(&trace, 0), |r: usize| things(&trace, 0, r));
+    let of_sample = |s: usize| {
+        let r = s / 2;
+        let window = things_of(r);
+        let present = &window[..window.len().min(3)];
+        let weight = |n: usize| f64::min(1.0, 8.0 / n.max(1) as f64);
+        let known = [present, &window].map(|things| clusters.posterior(&clusters.evidence(things), weight(things.len())));
+        let ratios = clusters.ratios(candidates(0)[s]);
+        let likelier = |pi: &Vec<f64>, of: usize| pi.iter().zip(&ratios).map(|(pi, ratio)| pi * ratio[of]).sum::<f64>().ln();
+        let request = [requests[r].clone(), counts[r].clone()].concat();
+        let mut candidate = [fields[s].clone(), attended(&trace, r, &fields[s], &windows[r])].concat();
+        candidate.extend(known.iter().flat_map(|pi| [likelier(pi, 1), likelier(pi, 2)]));
+        ple(&trace, &request, &candidate)
+    };
+    let logits: Vec<[f64; 2]> = (0..fields.len()).map(of_sample).collect();
+    let by_task = |task: usize| logits.iter().map(|of_sample| of_sample[task]).collect::<Vec<_>>();
+    assert_rows(&trace.rows(0, "logits"), &vec![by_task(0), by_task(1)], 1e-5);
+    // What every step counts, those of a further pass too.
+    assert!((1..STEPS).any(|step| trace.has(step, "pass")));
+    for step in 0..STEPS {
+        let mut clusters = Clusters::before(&trace, step);
+        for (r, user) in users(step).into_iter().enumerate() {
+            let (positive, window) = (candidates(step)[2 * r], things(&trace, step, r));
+            let own = clusters.evidence(&[positive]);
+            let both: Vec<f64> = clusters.evidence(&window[..window.len().min(5)]).iter().zip(&own).map(|(a, b)| a + b).collect();
+            let (pi, unit) = (clusters.posterior(&both, 0.7), 1.0 + clusters.seen / 5_000.0);
+            for k in 0..pi.len() {
+                clusters.sizes[k] += unit * pi[k];
+                clusters.items[positive[0]][k] += unit * pi[k];
+                clusters.categories[positive[1]][k] += unit * pi[k];
+                clusters.lives[user][k] = 0.95 * clusters.lives[user][k] + own[k];
+            }
+            clusters.lengths[user][0] = 0.95 * clusters.lengths[user][0] + 1.0;
+            clusters.seen += 1.0;
+        }
+        let Clusters { sizes, categories, items, lives, lengths, seen } = clusters;
+        let expected = [
+            ("sizes", vec![sizes]),
+            ("categories", categories),
+            ("items", items),
+            ("lives", lives),
+            ("lengths", lengths),
+            ("seen", vec![vec![seen]]),
+        ];
+        expected.iter().for_each(|(name, rows)| assert_rows(&trace.after(step, &format!("evidence.{name}")), rows, 1e-4));
+    }
 }
 
 /// Adam's decays are 32-bit floats.

@@ -317,6 +317,8 @@ impl Leaves {
 
 /// What a forward pass reads.
 pub struct Reads<'a> {
+    /// The batch as the host knows it: for what is counted there.
+    pub host: &'a Batch,
     /// `[samples]` of item and category.
     pub candidates: &'a Ids,
     /// `[requests]` users.

@@ -10,6 +10,7 @@
 //! | [`upbe`] | memories of positive behaviours | 4.3, Eq. 7-10 |
 //! | [`uhse`] | item centres in the place of the history's items | 4.4 |
 //! | [`consumers`] | user centres in the place of an item's consumers | 4.5 |
+//! | [`evidence`] | clusters by what their members take | |
 //! | [`contrastive`], [`transfer`] | PLE with CL, PLE with TL: our adaptations | 5.2 |
 //! | [`poso`] | gates of the towers by how new a user is | reference 31 |
 //! | [`shares`] | how much of the window is the candidate's own | |
@@ -45,6 +46,7 @@ components! {
     upbe,
     uhse,
     consumers,
+    evidence,
     contrastive,
     transfer,
     shares,

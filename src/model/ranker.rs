@@ -250,6 +250,7 @@ impl Ranker {
             own: self.own_rows(users, items),
         };
         let reads = Reads {
+            host: batch,
             candidates,
             users,
             items,

@@ -11,6 +11,7 @@ use duia::model::batch::Kept;
 use duia::model::components::auxiliary::AuxiliaryModel;
 use duia::model::components::consumers::Consumers;
 use duia::model::components::enhancement::EnhancementOf;
+use duia::model::components::evidence::Evidence;
 use duia::model::components::history::History;
 use duia::model::components::poso::PosoTowers;
 use duia::model::components::told::{ItemGroup, UserGroup};
@@ -21,6 +22,7 @@ use duia::model::layers::attention::TargetAttention;
 use duia::model::layers::dense::{Linear, Mlp};
 use duia::model::layers::enhancement::{Enhancement, Means};
 use duia::model::layers::ghca::Memory;
+use duia::model::layers::mixture;
 use duia::model::layers::ple::Ple;
 use duia::model::ranker::Ranker;
 
@@ -462,6 +464,8 @@ pub struct Oracle {
     uhse: Vec<AttentionOracle>,
     /// Vectors of the planted groups of users and of items, and what the former think of the latter.
     told: [Rows; 3],
+    /// Clusters by evidence.
+    pub evidence: Option<EvidenceOracle>,
     /// POSO by task and tower layer: hidden and outer layer of the gate.
     poso: Vec<Vec<[Layer; 2]>>,
     users: Option<EnhancementOracle>,
@@ -528,6 +532,7 @@ impl Oracle {
                 let mut items = items.map_or(Vec::new(), Iterator::collect).into_iter();
                 [users.unwrap_or_default(), items.next().unwrap_or_default(), items.next().unwrap_or_default()]
             },
+            evidence: ranker.parts::<Evidence>().next().map(EvidenceOracle::new),
             users: entered(Side::Users),
             items: entered(Side::Items),
             user_centres: centres(Side::Users),
@@ -787,6 +792,9 @@ impl Oracle {
         if has("cluster-shares") {
             candidate.extend(self.shares_of_history(batch, r, v_item));
         }
+        if let Some(evidence) = &self.evidence {
+            candidate.extend(evidence.matches(batch, s));
+        }
         let personal = |table: &[Vec<f64>], id: u32| table.get(id as usize).cloned().unwrap_or_default();
         if let Some(users) = &self.users {
             let (raw, flags) = self.vectors_of_user(batch, r, v_user);
@@ -871,5 +879,114 @@ impl Oracle {
             }
         }
         (mtl, auxiliary)
+    }
+}
+
+/// Clusters by evidence (A30), in plain sums and logarithms.
+#[derive(Clone)]
+pub struct EvidenceOracle {
+    sizes: Vec<f64>,
+    categories: Rows,
+    items: Rows,
+    lives: Rows,
+    lengths: Vec<f64>,
+    seen: f64,
+}
+
+impl EvidenceOracle {
+    /// What a ranker holds now.
+    pub fn new(evidence: &Evidence) -> Self {
+        let wide = |row: &[f32]| row.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+        let rows = |rows: &[mixture::Row]| rows.iter().map(|row| wide(row)).collect::<Rows>();
+        let mixture = evidence.mixture();
+        Self {
+            sizes: wide(&mixture.sizes),
+            categories: rows(&mixture.categories),
+            items: rows(&mixture.items),
+            lives: rows(&mixture.lives),
+            lengths: wide(&mixture.lengths),
+            seen: mixture.seen.into(),
+        }
+    }
+
+    /// All that it counts, in one list.
+    pub fn counts(&self) -> Vec<f64> {
+        [&self.sizes, &self.categories.concat(), &self.items.concat(), &self.lives.concat(), &self.lengths, &vec![self.seen]]
+            .map(Vec::as_slice)
+            .concat()
+    }
+
+    fn unit(&self) -> f64 {
+        1.0 + self.seen / 5_000.0
+    }
+
+    fn share(&self, k: usize) -> f64 {
+        self.sizes[k] / self.sizes.iter().sum::<f64>()
+    }
+
+    /// `p(k | category)` and `p(k | item)`.
+    fn of_cluster(&self, k: usize, item: u32, category: u32) -> [f64; 2] {
+        let (categories, items) = (&self.categories[category as usize], &self.items[item as usize]);
+        let smoothed = |row: &[f64], prior: f64, towards: f64| (row[k] + prior * towards) / (row.iter().sum::<f64>() + prior);
+        let of_category = smoothed(categories, 2.0 * self.unit(), self.share(k));
+        [of_category, smoothed(items, 4.0 * self.unit(), of_category)]
+    }
+
+    fn ratio(&self, k: usize, item: u32, category: u32) -> [f64; 2] {
+        self.of_cluster(k, item, category).map(|p| (p / self.share(k)).clamp(1e-4, 1e4))
+    }
+
+    fn posterior(&self, evidence: &[f64], weight: f64) -> Vec<f64> {
+        softmax(&(0..evidence.len()).map(|k| self.share(k).ln() + weight * evidence[k]).collect::<Vec<_>>())
+    }
+
+    /// The evidence of behaviours, and how many there are.
+    fn evidence(&self, behaviours: &[(u32, u32)]) -> (Vec<f64>, f64) {
+        let sum = |k: usize| behaviours.iter().map(|&(item, category)| self.ratio(k, item, category)[1].ln()).sum();
+        ((0..self.sizes.len()).map(sum).collect(), behaviours.len() as f64)
+    }
+
+    fn behaviours(batch: &Batch, r: usize) -> Vec<(u32, u32)> {
+        let window = r * batch.history..(r + 1) * batch.history;
+        let pairs = batch.history_items[window.clone()].iter().zip(&batch.history_categories[window]);
+        pairs.map(|(&item, &category)| (item, category)).filter(|(item, _)| *item != NO_ROW).collect()
+    }
+
+    /// A user's probability of each cluster: by the present behaviours, and by their life.
+    fn known(&self, batch: &Batch, r: usize) -> [Vec<f64>; 2] {
+        let (behaviours, user) = (Self::behaviours(batch, r), batch.user[r] as usize);
+        let (present, few) = self.evidence(&behaviours[..behaviours.len().min(3)]);
+        let (window, many) = self.evidence(&behaviours);
+        let life: Vec<f64> = window.iter().zip(&self.lives[user]).map(|(a, b)| a + b).collect();
+        let scale = |n: f64| f64::min(1.0, 8.0 / n.max(1.0));
+        [self.posterior(&present, scale(few)), self.posterior(&life, scale(many + self.lengths[user]))]
+    }
+
+    /// Columns of a candidate.
+    pub fn matches(&self, batch: &Batch, s: usize) -> Vec<f64> {
+        let (known, item, category) = (self.known(batch, s / batch.candidates), batch.item[s], batch.category[s]);
+        let likelier =
+            |pi: &[f64], level: usize| pi.iter().enumerate().map(|(k, p)| p * self.ratio(k, item, category)[level]).sum::<f64>().ln();
+        known.iter().flat_map(|pi| [likelier(pi, 0), likelier(pi, 1)]).collect()
+    }
+
+    /// Stepwise EM on the positives of a batch.
+    pub fn learn(&mut self, batch: &Batch) {
+        for r in (0..batch.requests).filter(|&r| batch.labels[r * batch.candidates] > 0.5) {
+            let (item, category) = (batch.item[r * batch.candidates], batch.category[r * batch.candidates]);
+            let behaviours = Self::behaviours(batch, r);
+            let own = self.evidence(&[(item, category)]).0;
+            let newest = self.evidence(&behaviours[..behaviours.len().min(5)]).0;
+            let both: Vec<f64> = own.iter().zip(&newest).map(|(a, b)| a + b).collect();
+            let (taken, unit, user) = (self.posterior(&both, 0.7), self.unit(), batch.user[r] as usize);
+            for (k, taken) in taken.into_iter().enumerate() {
+                self.sizes[k] += unit * taken;
+                self.categories[category as usize][k] += unit * taken;
+                self.items[item as usize][k] += unit * taken;
+                self.lives[user][k] = 0.95 * self.lives[user][k] + own[k];
+            }
+            self.lengths[user] = 0.95 * self.lengths[user] + 1.0;
+            self.seen += 1.0;
+        }
     }
 }

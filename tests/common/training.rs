@@ -11,6 +11,7 @@ use duia::data::protocol::{Batch, Dataset, Replay, Truth};
 use duia::model::batch::DeviceBatch;
 use duia::model::components::consumers::Consumers;
 use duia::model::components::enhancement::EnhancementOf;
+use duia::model::components::evidence::Evidence;
 use duia::model::components::uhse::Uhse;
 use duia::model::components::upbe::Upbe;
 use duia::model::ranker::Ranker;
@@ -204,6 +205,16 @@ pub fn state(ranker: &Ranker) -> BTreeMap<&'static str, Vec<u32>> {
     add("assignments", ranker.parts::<Uhse>().next().map(Uhse::assignments).map(|assignments| bits(assignments.rows())));
     add("assigned when", ranker.parts::<Uhse>().next().map(Uhse::assignments).map(|assignments| bits(assignments.born())));
     add("consumers", ranker.parts::<Consumers>().next().map(Consumers::assignments).map(|consumers| bits(consumers.rows())));
+    if let Some(evidence) = ranker.parts::<Evidence>().next() {
+        let bits = |name: &str| {
+            let (_, array) = evidence.mixture().arrays().into_iter().find(|(of, _)| *of == name).unwrap();
+            array.as_floats().unwrap().iter().map(|x| x.to_bits()).collect()
+        };
+        all.extend(
+            ["evidence.sizes", "evidence.categories", "evidence.items", "evidence.lives", "evidence.lengths"]
+                .map(|name| (name, bits(name))),
+        );
+    }
     all
 }
 

@@ -5,7 +5,7 @@ import { host, launch, open, WEBGPU } from "./helpers.mjs";
 
 const EVERY = [
   "ple", "ple-newest", "ple-cl", "ple-tl", "ple-wide", "ple-long", "ple-shares", "ple-towers", "uie-random", "uie-kmeans", "uie", "uie-upbe",
-  "duia", "duia-items", "uhse", "duia-shares",
+  "duia", "duia-items", "uhse", "duia-shares", "ple-evidence", "duia-plus",
 ];
 // Evaluation is kept out: it is not part of a step.
 const LINK = "preset=browser&rows=4000000&evaluate_every=100000&probe_set=16&warm_up=3&autoplay=on";

@@ -108,6 +108,7 @@ impl Ranker {
         let leaves = leaves.map(|leaf| Tensor::from_inner(leaf.clone()).require_grad());
         let frozen = Frozen::default();
         let reads = Reads {
+            host: &batch.host,
             candidates: &fields.candidates,
             users: &batch.users.ids,
             items: &batch.items.ids,
