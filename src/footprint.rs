@@ -44,8 +44,10 @@ const COUNTS_OF_ITEM: u64 = 12;
 const TEST_SAMPLE: u64 = 12 + 8 + 16;
 /// And of each model's score of it: the score, and its place in the ranking.
 const TEST_SCORE: u64 = 4 + 8;
-/// And where models are compared: its placements among the baseline's and among the model's below.
-const TEST_COMPARED: u64 = 96;
+/// And where models are compared: its placements among the baseline's, the parent's and the model's own.
+const TEST_COMPARED: u64 = (10 + 4 + 10) * 8;
+/// And for each variant that is told the truth: its placements.
+const TEST_TOLD: u64 = 10 * 8;
 /// Batches of the test that are scored at once.
 const TEST_CHUNK: u64 = 16;
 
@@ -221,7 +223,8 @@ fn test_rows(config: &Config, shape: Shape) -> u64 {
 fn test(config: &Config, shape: Shape) -> u64 {
     let models = &config.variants.0;
     let compared = if trained(models).count() > 1 { TEST_COMPARED } else { 0 };
-    2 * test_rows(config, shape) * (TEST_SAMPLE + TEST_SCORE * models.len() as u64 + compared)
+    let told = TEST_TOLD * models.iter().filter(|model| model.is_told()).count() as u64;
+    2 * test_rows(config, shape) * (TEST_SAMPLE + TEST_SCORE * models.len() as u64 + compared + told)
 }
 
 /// Settings that decide how much memory a run takes; the first three only where the rows are synthetic.

@@ -17,16 +17,16 @@ mod naive;
 mod scores;
 mod significance;
 
-pub use auc::{auc, delong, gauc, gauc_lift, lift};
+pub use auc::{auc, delong, gauc, gauc_lift, headroom_share, lift};
 pub use clusters::{ClusterHealth, ClusterTally, Positives, cluster_health};
 pub use collapse::collapse;
 pub use losses::{LossTerm, Losses, Term};
-pub use scores::{Auc, ByGroup, Earlier, Evaluation, Gauc, Lift, Score, Slice, SliceScore, TestKind};
+pub use scores::{Auc, ByGroup, Earlier, Evaluation, Gauc, Headroom, Lift, Score, Slice, SliceScore, TestKind};
 pub use significance::{critical, survivors};
 
 use crate::data::protocol::{Batch, Dataset};
 use crate::variants::Variant;
-use auc::{Partitions, Ranking, Users};
+use auc::{Ceiling, Partitions, Ranking, Users};
 
 /// The steps of [`Earlier`], in order.
 const EARLIER: [Earlier; 5] = [Earlier::None, Earlier::UpTo2, Earlier::UpTo5, Earlier::UpTo10, Earlier::More];
@@ -43,9 +43,12 @@ const TAIL_ITEMS: u8 = DECILES;
 const HEAD_ITEMS: u8 = TAIL_ITEMS + 1;
 const USER_ROWS: u8 = HEAD_ITEMS + 1;
 const ITEM_ROWS: u8 = USER_ROWS + EARLIER.len() as u8;
-/// The last slice, and what is in none of its partition.
 const SEEN_AND_NEW: u8 = ITEM_ROWS + EARLIER.len() as u8;
-const OTHERS: u8 = SEEN_AND_NEW + 1;
+/// The last slice.
+const FEW_ROWS: u8 = SEEN_AND_NEW + 1;
+/// The rows that are in neither of the last two.
+const NOT_SEEN_AND_NEW: u8 = FEW_ROWS + 1;
+const MANY_ROWS: u8 = NOT_SEEN_AND_NEW + 1;
 
 /// The step of so many earlier rows.
 pub fn earlier(rows: u32) -> Earlier {
@@ -73,7 +76,7 @@ pub struct TestRows {
     pub users: Vec<u32>,
     /// Whether the user is low-active.
     pub low_active: Vec<bool>,
-    /// Whether the user had the item before; only positives can.
+    /// Whether the user had the item before; a negative that was drawn never has.
     pub repeat: Vec<bool>,
     /// Whether a training row had the item.
     pub seen: Vec<bool>,
@@ -123,7 +126,7 @@ impl TestRows {
     /// Scores predictions, one a row, and compares them with a baseline's predictions of the same rows.
     ///
     /// Every subset is an area over rows, not a mean of areas: `auc.low` ranks all rows of low-active users together.
-    /// `auc_without_repeats` drops positives whose item the user had before (negatives never have one), so that
+    /// `auc_without_repeats` drops rows whose item the user had before (positives alone, but under E1), so that
     /// remembering items earns nothing. `auc_seen_items` drops rows whose item no training row had, positive or
     /// negative, so that guessing "unknown item, so a positive" earns nothing. `lift_over_parent` and `slices` are left empty: see
     /// [`TestRows::score_whole`].
@@ -152,14 +155,35 @@ impl TestRows {
         let baseline = baseline_of(variants);
         let base_parts = baseline.map(|at| rankings[at].placements(&parts));
         let base_slices = baseline.map(|at| rankings[at].placements(&slices));
+        let ceilings: Vec<(Variant, Ceiling<4>, Ceiling<6>)> = (base_parts.iter().zip(&base_slices))
+            .flat_map(|(base_parts, base_slices)| {
+                let is_told = |(variant, _): &(&Variant, &Ranking)| variant.is_told();
+                variants.iter().zip(&rankings).filter(is_told).map(|(&variant, ranking)| {
+                    (variant, Ceiling::new(ranking, &parts, base_parts), Ceiling::new(ranking, &slices, base_slices))
+                })
+            })
+            .collect();
         let score = |at: usize| {
             let own = &rankings[at];
             let compared = baseline.filter(|&baseline| baseline != at);
             let parent = parent_of(at, variants).filter(|&parent| baseline != Some(parent));
             let over_parent = parent.map(|parent| own.lifts(&parts, &rankings[parent].placements(&parts)));
+            let is_below = compared.is_some() && !variants[at].is_told() && variants[at].rule().is_none();
+            let headroom = |(ceiling, of_parts, of_slices): &(Variant, Ceiling<4>, Ceiling<6>)| {
+                let of_slices = own.shares(&slices, base_slices.as_deref()?, of_slices);
+                let of_parts = own.shares(&parts, base_parts.as_deref()?, of_parts);
+                let with_both = self::slices().zip(of_slices).enumerate().filter(|(part, _)| slices.has_both_classes(*part));
+                Some(Headroom {
+                    ceiling: *ceiling,
+                    share: by_group(&of_parts),
+                    without_repeats: of_parts[WITHOUT_REPEATS],
+                    slices: with_both.map(|(_, share)| share).collect(),
+                })
+            };
             Score {
                 lift_over_parent: over_parent.as_deref().map(by_group),
                 lift_over_parent_without_repeats: over_parent.as_ref().map(|lifts| lifts[WITHOUT_REPEATS]),
+                headroom: if is_below { ceilings.iter().filter_map(headroom).collect() } else { Vec::new() },
                 slices: slice_scores(own, &slices, base_slices.as_deref().filter(|_| compared.is_some())),
                 ..self.common(&all[at], own, &parts, Baseline::of(compared.map(|at| &*all[at]), base_parts.as_deref()))
             }
@@ -191,7 +215,7 @@ impl TestRows {
     /// others: the order of [`by_group`], then [`WITHOUT_REPEATS`] and [`SEEN_ITEMS`].
     fn parts<'a>(&'a self, users: &'a Users) -> Partitions<'a, 4> {
         Partitions::new(&self.labels, users, 7, |row| {
-            let repeat = self.labels[row] && self.repeat[row];
+            let repeat = self.repeat[row];
             [
                 0,
                 if self.low_active[row] { 1 } else { 2 },
@@ -201,17 +225,18 @@ impl TestRows {
         })
     }
 
-    /// Rows by decile, by popularity of the item, by rows of the user, by rows of the item, and those of items that were seen in
-    /// training but are new to the user: the order of [`slices`].
-    fn slices<'a>(&'a self, users: &'a Users) -> Partitions<'a, 5> {
-        Partitions::new(&self.labels, users, usize::from(OTHERS) + 1, |row| {
-            let seen_and_new = self.seen[row] && !(self.labels[row] && self.repeat[row]);
+    /// Rows by decile, by popularity of the item, by rows of the user, by rows of the item, those of items that were seen in
+    /// training but are new to the user, and those of users with few rows: the order of [`slices`].
+    fn slices<'a>(&'a self, users: &'a Users) -> Partitions<'a, 6> {
+        Partitions::new(&self.labels, users, usize::from(MANY_ROWS) + 1, |row| {
+            let seen_and_new = self.seen[row] && !self.repeat[row];
             [
                 self.decile[row],
                 if self.tail[row] { TAIL_ITEMS } else { HEAD_ITEMS },
                 USER_ROWS + self.user_rows[row] as u8,
                 ITEM_ROWS + self.item_rows[row] as u8,
-                if seen_and_new { SEEN_AND_NEW } else { OTHERS },
+                if seen_and_new { SEEN_AND_NEW } else { NOT_SEEN_AND_NEW },
+                if self.user_rows[row] == Earlier::More { MANY_ROWS } else { FEW_ROWS },
             ]
         })
     }
@@ -235,7 +260,7 @@ impl<'a> Baseline<'a> {
 fn slices() -> impl Iterator<Item = Slice> {
     let items = [Slice::TailItems, Slice::HeadItems];
     let earlier = EARLIER.map(Slice::UserRows).into_iter().chain(EARLIER.map(Slice::ItemRows));
-    (0..DECILES).map(Slice::Decile).chain(items).chain(earlier).chain([Slice::SeenAndNew])
+    (0..DECILES).map(Slice::Decile).chain(items).chain(earlier).chain([Slice::SeenAndNew, Slice::FewUserRows])
 }
 
 /// The compared variant that another one adds something to.
@@ -259,7 +284,7 @@ fn areas_and_lifts<const P: usize>(
     (areas, Some(lifts))
 }
 
-fn slice_scores(own: &Ranking, partitions: &Partitions<'_, 5>, baseline: Option<&[[f64; 5]]>) -> Vec<SliceScore> {
+fn slice_scores(own: &Ranking, partitions: &Partitions<'_, 6>, baseline: Option<&[[f64; 6]]>) -> Vec<SliceScore> {
     let (areas, lifts) = areas_and_lifts(own, partitions, baseline);
     let score = |(part, slice)| SliceScore { slice, auc: areas[part], lift: lifts.as_ref().map(|lifts| lifts[part]) };
     slices().enumerate().filter(|&(part, _)| partitions.has_both_classes(part)).map(score).collect()
@@ -354,7 +379,7 @@ mod tests {
                 Score { lift_over_parent: None, lift_over_parent_without_repeats: None, slices: Vec::new(), ..score.clone() },
                 expected
             );
-            assert_eq!(score.slices.len(), 23);
+            assert_eq!(score.slices.len(), 24);
             for slice in &score.slices {
                 let keep = |row: usize| match slice.slice {
                     Slice::Decile(decile) => rows.decile[row] == decile,
@@ -363,13 +388,14 @@ mod tests {
                     Slice::UserRows(step) => rows.user_rows[row] == step,
                     Slice::ItemRows(step) => rows.item_rows[row] == step,
                     Slice::SeenAndNew => rows.seen[row] && !rows.repeat[row],
+                    Slice::FewUserRows => rows.user_rows[row] != Earlier::More,
                 };
                 assert_eq!(slice.lift.is_some(), at != 1);
                 check(&rows, &keep, own, slice.auc, slice.lift.map(|lift| (base.as_slice(), lift)));
             }
         }
         let distinct: std::collections::BTreeSet<Slice> = scores[0].slices.iter().map(|slice| slice.slice).collect();
-        assert_eq!(distinct.len(), 23);
+        assert_eq!(distinct.len(), 24);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use duia::config::Config;
 use duia::data::{DataReport, GroupInterest, Interest, Origin, Side};
-use duia::metrics::{Auc, ByGroup, ClusterHealth, Evaluation, Gauc, Lift, Score, Slice, SliceScore, TestKind};
+use duia::metrics::{Auc, ByGroup, ClusterHealth, Earlier, Evaluation, Gauc, Headroom, Lift, Score, Slice, SliceScore, TestKind};
 use duia::variants::Variant;
 use duia::wire::Event;
 
@@ -65,7 +65,16 @@ pub fn score(area: f64, lift: Option<f64>) -> Score {
         lift_without_repeats: lift,
         lift_over_parent_without_repeats: None,
         slices: [Slice::Decile(0), Slice::TailItems, Slice::HeadItems].map(|slice| SliceScore { slice, auc, lift }).to_vec(),
+        headroom: Vec::new(),
     }
+}
+
+/// Half of what each variant wins that is told the truth.
+fn headroom(variants: &[Variant]) -> Vec<Headroom> {
+    let half = Lift { value: 0.5, standard_error: 0.04 };
+    let share = ByGroup { all: half, low: half, high: half };
+    let told = variants.iter().filter(|variant| variant.is_told());
+    told.map(|&ceiling| Headroom { ceiling, share, without_repeats: half, slices: vec![(Slice::UserRows(Earlier::None), half)] }).collect()
 }
 
 /// A finished run of the configuration's variants: the `n`th scores `.8 + .01 n`, `n` times .004 above the first, and in the
@@ -78,7 +87,10 @@ pub fn record(config: &Config) -> Record {
     record.take(Event::Losses { step: 10, losses: vec![[("loss_mtl", 0.5)].into_iter().collect(); variants.len()] });
     record.take(Event::Progress { step: 10, samples: 5_120, samples_per_second: 1_000.0 });
     let scores = |more: f64, gain: f64| {
-        let of = |n: usize| score(0.8 + more + 0.01 * n as f64, (n > 0).then_some(gain * n as f64));
+        let of = |n: usize| Score {
+            headroom: if n > 0 && !variants[n].is_told() { headroom(&variants) } else { Vec::new() },
+            ..score(0.8 + more + 0.01 * n as f64, (n > 0).then_some(gain * n as f64))
+        };
         (0..variants.len()).map(of).collect()
     };
     record.take(Event::Evaluation(Evaluation { step: 10, kind: TestKind::Whole, scores: scores(0.0, 0.004) }));

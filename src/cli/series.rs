@@ -13,7 +13,9 @@
 //!   and is not the first;
 //! - `test.auc.PART` and `test.lift.PART` over parts of the test: `decile.0` (the least active tenth of the users) to
 //!   `decile.9`, `tail_items`, `head_items`, `seen_and_new` (items seen in training, new to the user), and `user_rows.N` and `item_rows.N`, where the user or the item had N rows
-//!   before: `0`, `1-2`, `3-5`, `6-10`, `11+`;
+//!   before: `0`, `1-2`, `3-5`, `6-10`, `11+`, of the user also `0-10`;
+//! - `test.share.CEILING.PART`, by group, without repeats and over those parts: the difference from the first variant over that of
+//!   `CEILING`, a variant that is told the truth;
 //! - `loss_mtl` and the other losses of Eq. 15 before their weights;
 //! - `panel.clusters.SIDE.*`, `test.clusters.SIDE.*`, the sides being `users` and `items`: `positives`, `hit_rate_1`,
 //!   `hit_rate_2`, `perplexity_1`, `perplexity_2` (over the number of centres), `top_share`, `relative_error`,
@@ -23,7 +25,7 @@
 use std::fmt::Write;
 
 use duia::data::Side;
-use duia::metrics::{Auc, ByGroup, ClusterHealth, Earlier, Evaluation, Lift, Losses, Slice, TestKind};
+use duia::metrics::{Auc, ByGroup, ClusterHealth, Earlier, Evaluation, Headroom, Lift, Losses, Slice, TestKind};
 use duia::variants::Variant;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -115,6 +117,13 @@ impl Series {
             if let Some(Lift { value, standard_error }) = score.gauc_lift {
                 add("lift.gauc".into(), value, Some(standard_error), None);
             }
+            for Headroom { ceiling, share, without_repeats, slices } in &score.headroom {
+                let groups = by_group(share).map(|(group, share)| (group.to_owned(), *share));
+                let parts = slices.iter().map(|(slice, share)| (slice_key(*slice), *share));
+                for (name, share) in groups.into_iter().chain([("without_repeats".to_owned(), *without_repeats)]).chain(parts) {
+                    add(format!("share.{}.{name}", ceiling.key()), share.value, Some(share.standard_error), None);
+                }
+            }
             for (slice, Lift { value, standard_error }) in score.slices.iter().filter_map(|part| Some((part.slice, part.lift?))) {
                 add(format!("lift.{}", slice_key(slice)), value, Some(standard_error), None);
             }
@@ -187,6 +196,7 @@ pub fn slice_key(slice: Slice) -> String {
         Slice::TailItems => "tail_items".into(),
         Slice::HeadItems => "head_items".into(),
         Slice::SeenAndNew => "seen_and_new".into(),
+        Slice::FewUserRows => "user_rows.0-10".into(),
         Slice::UserRows(earlier) => format!("user_rows.{}", earlier_key(earlier)),
         Slice::ItemRows(earlier) => format!("item_rows.{}", earlier_key(earlier)),
     }

@@ -70,6 +70,40 @@ pub fn gauc_lift(a: &[f32], b: &[f32], labels: &[bool], users: &[u32]) -> Lift {
     Lift { value, standard_error }
 }
 
+/// The share of the headroom that a model wins: its area minus that of `a`, over the area of `ceiling` minus that of `a`, on the same rows.
+/// Its standard error, clustered by user, is that of a ratio of two figures that the same users make, by the delta method: with share
+/// `r` it is the error of the area minus `r` times the ceiling's minus `1 - r` times the baseline's, over the headroom. Both are NaN
+/// where the ceiling is not above the baseline.
+///
+/// # Panics
+/// Where scores, labels and users differ in number.
+pub fn headroom_share(a: &[f32], b: &[f32], ceiling: &[f32], labels: &[bool], users: &[u32]) -> Lift {
+    for scores in [a, b, ceiling] {
+        assert_eq!(scores.len(), labels.len(), "one label a score");
+    }
+    let users = Users::new(users);
+    let whole = Partitions::whole(labels, &users);
+    let (baseline, own) = (Ranking::new(a).placements(&whole), Ranking::new(b));
+    let ceiling = Ceiling::new(&Ranking::new(ceiling), &whole, &baseline);
+    own.shares(&whole, &baseline, &ceiling)[0]
+}
+
+/// What other models' gains are shares of.
+pub(super) struct Ceiling<const P: usize> {
+    /// `[rows]`: its placements.
+    placed: Vec<[f64; P]>,
+    /// `[parts]`: its gains over the baseline.
+    gains: Vec<f64>,
+}
+
+impl<const P: usize> Ceiling<P> {
+    /// A ranking as a ceiling above a baseline with these placements.
+    pub(super) fn new(ranking: &Ranking, partitions: &Partitions<'_, P>, baseline: &[[f64; P]]) -> Self {
+        let gains = ranking.lifts(partitions, baseline).iter().map(|lift| lift.value).collect();
+        Self { placed: ranking.placements(partitions), gains }
+    }
+}
+
 /// A user's own area, weighted by their rows.
 struct UserArea {
     weight: f64,
@@ -293,6 +327,24 @@ impl Ranking {
     /// The paired difference of each part from a baseline with these placements; see [`lift`].
     pub(super) fn lifts<const P: usize>(&self, partitions: &Partitions<'_, P>, baseline: &[[f64; P]]) -> Vec<Lift> {
         self.areas_and_lifts(partitions, baseline).1
+    }
+
+    /// The share of the headroom of each part; see [`headroom_share`].
+    pub(super) fn shares<const P: usize>(&self, partitions: &Partitions<'_, P>, baseline: &[[f64; P]], ceiling: &Ceiling<P>) -> Vec<Lift> {
+        let won = self.lifts(partitions, baseline);
+        let share = |part: usize| if ceiling.gains[part] > 0.0 { won[part].value / ceiling.gains[part] } else { f64::NAN };
+        let shares: Vec<f64> = (0..partitions.parts()).map(share).collect();
+        // What would win the same share of every row's placement.
+        let mixed = |row: usize| -> [f64; P] {
+            std::array::from_fn(|p| {
+                let share = shares[usize::from(partitions.parts_of_row[row][p])];
+                share * ceiling.placed[row][p] + (1.0 - share) * baseline[row][p]
+            })
+        };
+        let mixed: Vec<[f64; P]> = (0..baseline.len()).map(mixed).collect();
+        let errors = self.lifts(partitions, &mixed);
+        let of = |(part, error): (usize, &Lift)| Lift { value: shares[part], standard_error: error.standard_error / ceiling.gains[part] };
+        errors.iter().enumerate().map(of).collect()
     }
 
     /// The area of each part and its paired difference from the baseline, in one walk.
@@ -614,6 +666,22 @@ mod tests {
         assert_eq!((same.value, same.standard_error), (0.0, 0.0));
     }
 
+    #[test]
+    fn a_ceiling_wins_all_of_its_headroom_and_the_baseline_none() {
+        let (a, labels) = draw(4, 800, 0.6, 1e6);
+        let (ceiling, _) = draw(4, 800, 1.2, 1e6);
+        let users: Vec<u32> = (0..800).map(|i| i / 7).collect();
+        let share = |b: &[f32]| headroom_share(&a, b, &ceiling, &labels, &users);
+        let (all, none) = (share(&ceiling), share(&a));
+        assert_eq!((all.value, none.value, none.standard_error), (1.0, 0.0, 0.0));
+        assert!(all.standard_error < 1e-12, "{all:?}");
+        let middle: Vec<f32> = a.iter().zip(&ceiling).map(|(a, b)| a + b).collect();
+        let (some, won, there) = (share(&middle), lift(&a, &middle, &labels, &users), lift(&a, &ceiling, &labels, &users));
+        assert!((some.value - won.value / there.value).abs() < 1e-12 && some.standard_error > 0.0);
+        let nothing = headroom_share(&ceiling, &a, &a, &labels, &users);
+        assert!(nothing.value.is_nan() && nothing.standard_error.is_nan(), "no headroom: {nothing:?}");
+    }
+
     /// Test rows of users who differ, and two models' scores of them. A positive scores `shift + x + noise`, a negative
     /// `y + noise`, with an `x` and a `y` for each user and model.
     struct Population {
@@ -680,6 +748,14 @@ mod tests {
             auc(&self.models[1], &self.labels, &self.users)
         }
 
+        /// Of the second model, under a ceiling that is told a part of the labels.
+        fn share(&self) -> Lift {
+            let [a, b] = &self.models;
+            let told = |(score, &label): (&f32, &bool)| score + f32::from(u8::from(label));
+            let ceiling: Vec<f32> = b.iter().zip(&self.labels).map(told).collect();
+            headroom_share(a, b, &ceiling, &self.labels, &self.users)
+        }
+
         fn gauc(&self) -> Gauc {
             gauc(&self.models[1], &self.labels, &self.users)
         }
@@ -704,6 +780,7 @@ mod tests {
         check("difference", population.lift().standard_error, &|draw| draw.lift().value);
         check("GAUC", population.gauc().standard_error, &|draw| draw.gauc().value);
         check("difference of GAUC", population.gauc_lift().standard_error, &|draw| draw.gauc_lift().value);
+        check("share of the headroom", population.share().standard_error, &|draw| draw.share().value);
         // What clustering is for: rows held for independent say half of it.
         let delong = delong(&population.models[0], &population.models[1], &population.labels).standard_error;
         assert!(population.lift().standard_error > 1.3 * delong, "{} {delong}", population.lift().standard_error);

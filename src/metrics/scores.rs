@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::variants::Variant;
+
 /// An area under the curve with its uncertainty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Auc {
@@ -69,6 +71,22 @@ pub struct Score {
     pub lift_over_parent: Option<ByGroup<Lift>>,
     /// Finer parts of the test. Empty on the probe set.
     pub slices: Vec<SliceScore>,
+    /// What the gain over the first variant is of those of the variants that are told the truth, where such ones race. Empty on the
+    /// probe set, and for the first and for such a variant itself.
+    pub headroom: Vec<Headroom>,
+}
+
+/// The share of a ceiling's gain that a variant wins: its own gain over the ceiling's. See [`super::headroom_share`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Headroom {
+    /// The variant that is told the truth.
+    pub ceiling: Variant,
+    /// The share and its standard error, by group.
+    pub share: ByGroup<Lift>,
+    /// Without repeats.
+    pub without_repeats: Lift,
+    /// Over the parts of [`Score::slices`].
+    pub slices: Vec<(Slice, Lift)>,
 }
 
 /// A part of the test rows.
@@ -87,6 +105,8 @@ pub enum Slice {
     ItemRows(Earlier),
     /// Rows whose item was seen in training and is new to the user.
     SeenAndNew,
+    /// Rows of users with at most ten behaviours before the row.
+    FewUserRows,
 }
 
 /// How many rows came before, in the steps of A21.

@@ -25,6 +25,23 @@ impl Estimate {
     }
 }
 
+/// What a model and a ceiling win over the baseline in one run, and the model's share, where there is one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gains {
+    pub own: Estimate,
+    pub ceiling: Estimate,
+    pub share: Option<Estimate>,
+}
+
+impl Gains {
+    /// The error of `own - share * ceiling`.
+    fn error(&self, share: f64) -> Option<f64> {
+        let exact = self.share.and_then(|share| share.standard_error).map(|error| error * self.ceiling.value);
+        let apart = || Some(self.own.standard_error?.hypot(share * self.ceiling.standard_error?));
+        exact.filter(|error| error.is_finite()).or_else(apart).filter(|error| error.is_finite())
+    }
+}
+
 /// A figure over `n` seeds. Runs in which it does not exist do not count.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
@@ -52,6 +69,26 @@ impl Summary {
             mean,
             sd: (n >= 2).then(|| (squares / (n as f64 - 1.0)).sqrt()),
             standard_error: errors.filter(|_| n > 0).map(|sum| sum.sqrt() / n as f64),
+        }
+    }
+
+    /// The share of a ceiling's gain that a model wins, over seeds: the mean gain over the ceiling's mean gain, which is the mean of the
+    /// seeds' shares weighted by their headroom. So a seed with little headroom counts little. The error that the users leave is that of
+    /// a ratio of sums, a seed's part being the stored error of its share; where there is no share of its own (no headroom), the errors of
+    /// both gains as if they were of different rows, which is too wide. The spread over seeds is that of `own - share * ceiling`.
+    pub fn of_shares(runs: impl IntoIterator<Item = Gains>) -> Self {
+        let exists = |run: &Gains| run.own.value.is_finite() && run.ceiling.value.is_finite();
+        let runs: Vec<Gains> = runs.into_iter().filter(exists).collect();
+        let n = runs.len();
+        let headroom = runs.iter().map(|run| run.ceiling.value).sum::<f64>();
+        let mean = runs.iter().map(|run| run.own.value).sum::<f64>() / headroom;
+        let squares: f64 = runs.iter().map(|run| (run.own.value - mean * run.ceiling.value).powi(2)).sum();
+        let errors: Option<f64> = runs.iter().map(|run| run.error(mean).map(|error| error * error)).sum();
+        Self {
+            n,
+            mean,
+            sd: (n >= 2).then(|| (squares / (n as f64 - 1.0)).sqrt() / (headroom / n as f64).abs()),
+            standard_error: errors.filter(|_| n > 0).map(|sum| sum.sqrt() / headroom.abs()),
         }
     }
 
@@ -118,6 +155,21 @@ mod tests {
         assert_eq!(Summary::of([run(0.1)]).excludes_zero(1), [true, false]);
         assert_eq!(Summary::of([Estimate { value: 1.0, standard_error: None }]).excludes_zero(1), [false, false]);
         assert_eq!(Summary::of([]).excludes_zero(1), [false, false]);
+    }
+
+    #[test]
+    fn shares_are_weighted_by_the_headroom_of_their_seeds() {
+        let run = |value, error| Estimate { value, standard_error: Some(error) };
+        let first = Gains { own: run(0.003, 0.001), ceiling: run(0.004, 0.001), share: Some(run(0.75, 0.25)) };
+        let one = Summary::of_shares([first]);
+        assert_eq!((one.n, one.mean, one.standard_error, one.sd), (1, 0.75, Some(0.25), None));
+        // A seed whose ceiling lost: no share of its own, but it counts. .002 of .003; errors .001 and hypot(.003, 2/3 .006) = .005.
+        let none = Some(run(f64::NAN, f64::NAN));
+        let both = Summary::of_shares([first, Gains { own: run(-0.001, 0.003), ceiling: run(-0.001, 0.006), share: none }]);
+        assert!((both.mean - 2.0 / 3.0).abs() < 1e-12 && close(both.standard_error, 26.0_f64.sqrt() / 3.0), "{both:?}");
+        // Residuals ±1/3 over a mean headroom of 1.5.
+        assert!(close(both.sd, (2.0_f64 / 9.0).sqrt() / 1.5));
+        assert!(Summary::of_shares([]).mean.is_nan() && Summary::of_shares([]).standard_error.is_none());
     }
 
     #[test]

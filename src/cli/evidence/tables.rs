@@ -1,5 +1,7 @@
 //! Finished cells as tables, with the paper's figures beside them.
 
+mod headroom;
+
 use duia::config::Negatives;
 use duia::data::{GroupInterest, Origin, Side};
 use duia::metrics::{Earlier, Slice};
@@ -18,7 +20,8 @@ const AREA: &str = "Mean ± standard deviation over seeds.";
 
 /// How a difference is written, and how its errors are combined.
 pub const LIFT: &str = "Differences are paired on the same test rows: mean ± half the 95 % interval that the test's users leave (errors \
-                        clustered by user; over n seeds 1.96 sqrt(sum se²) / n), in brackets half the 95 % t interval over seeds.";
+                        clustered by user; over n seeds 1.96 sqrt(sum se²) / n), in brackets half the 95 % t interval over seeds. A star says that \
+                        both exclude zero after Bonferroni at 5 % over the models, and the values, of the table, sanity rows apart.";
 
 const PAPER: &str = "The paper's figures are of other data: compare the shape.";
 
@@ -115,6 +118,17 @@ fn lift(summary: Summary) -> String {
     text
 }
 
+/// A difference over seeds with both intervals, and a star where both exclude zero among `family` differences.
+fn gain(variant: Variant, summary: Summary, family: usize) -> String {
+    let is_sure = !is_sanity(variant) && summary.excludes_zero(family.max(1)) == [true; 2];
+    lift(summary) + if is_sure { " *" } else { "" }
+}
+
+/// Differences of a column: one for each value and each model that is no sanity row.
+fn family(done: &[Done]) -> usize {
+    values(done).len() * compared(done).into_iter().filter(|variant| !is_sanity(*variant)).count()
+}
+
 /// Which of several figures exclude zero together, in a sentence; nothing where there are none.
 fn survivors(what: &str, figures: &[(Variant, Summary)]) -> String {
     let figures: Vec<_> = figures.iter().filter(|(_, summary)| summary.n > 0).collect();
@@ -158,7 +172,8 @@ impl Book {
             book.table_4(runs);
             book.table_5(runs);
             book.gains(runs);
-            book.parts(runs);
+            book.headroom(None, done, negatives);
+            book.parts(None, done, negatives);
             book.other_areas(runs);
             book.streaming(runs);
             book.clusters(None, done, negatives);
@@ -174,6 +189,10 @@ impl Book {
         for negatives in protocols(done) {
             book.sweep_areas(axis, done, negatives);
             book.sweep_gains(axis, done, negatives);
+            book.headroom(Some(axis), done, negatives);
+            if !compared(done).is_empty() {
+                book.parts(Some(axis), done, negatives);
+            }
             book.clusters(Some(axis), done, negatives);
         }
         book.runs(Some(axis), done);
@@ -187,8 +206,19 @@ impl Book {
     }
 
     /// Writes a figure of every seed and their summary down.
-    fn measure(&mut self, At(table, row, group, metric): At<'_>, runs: Runs<'_>, of: impl Fn(&Finished) -> Option<Estimate>) -> Summary {
+    fn measure(&mut self, at: At<'_>, runs: Runs<'_>, of: impl Fn(&Finished) -> Option<Estimate>) -> Summary {
         let summary = runs.summary(&of);
+        self.note(at, runs, of, summary)
+    }
+
+    /// As [`Book::measure`], where the summary is not the mean of the seeds' figures.
+    fn note(
+        &mut self,
+        At(table, row, group, metric): At<'_>,
+        runs: Runs<'_>,
+        of: impl Fn(&Finished) -> Option<Estimate>,
+        summary: Summary,
+    ) -> Summary {
         let fact = Fact {
             table: table.into(),
             row: row.into(),
@@ -265,7 +295,7 @@ impl Book {
     }
 
     fn table_4(&mut self, runs: Runs<'_>) {
-        let table = table_id("table-4", runs);
+        let (table, family) = (table_id("table-4", runs), family(runs.done));
         let mut over_parents = Vec::new();
         let rows = by_variant(runs, |variant| {
             let key = variant.key();
@@ -278,7 +308,8 @@ impl Book {
             if !is_sanity(variant) {
                 over_parents.push((variant, over_parent));
             }
-            vec![variant.name().into(), area(auc), lift(gained), lift(over_parent), or_none(own, figure), or_none(gain, signed)]
+            let [gained, over_parent] = [gained, over_parent].map(|summary| self::gain(variant, summary, family));
+            vec![variant.name().into(), area(auc), gained, over_parent, or_none(own, figure), or_none(gain, signed)]
         });
         let notes = format!(
             "{AREA} {LIFT} The parent is the model that this one adds something to. {} {PAPER}",
@@ -308,17 +339,18 @@ impl Book {
 
     /// Table 5's differences from PLE, and whether low-active users gain more.
     fn gains(&mut self, runs: Runs<'_>) {
-        let table = table_id("table-5-gains", runs);
+        let (table, family) = (table_id("table-5-gains", runs), family(runs.done));
         let mut contrasts = Vec::new();
         let rows = by_variant(runs, |variant| {
-            let gain = |run: &Finished, group: &str| run.figure(variant, &format!("test.lift.{group}"));
+            let of_group = |run: &Finished, group: &str| run.figure(variant, &format!("test.lift.{group}"));
             let mut cells = vec![variant.name().into()];
             for group in ["low", "high"] {
-                cells.push(lift(self.measure(At(&table, variant.key(), group, "lift"), runs, |run| gain(run, group))));
+                let summary = self.measure(At(&table, variant.key(), group, "lift"), runs, |run| of_group(run, group));
+                cells.push(gain(variant, summary, family));
             }
-            let of = |run: &Finished| Some(gain(run, "low")?.minus(gain(run, "high")?));
+            let of = |run: &Finished| Some(of_group(run, "low")?.minus(of_group(run, "high")?));
             let contrast = self.measure(At(&table, variant.key(), "low minus high", "lift"), runs, of);
-            cells.push(lift(contrast));
+            cells.push(gain(variant, contrast, family));
             if !is_sanity(variant) {
                 contrasts.push((variant, contrast));
             }
@@ -337,68 +369,84 @@ impl Book {
         self.push(runs, &table, "Table 5: gains of low-active and high-active users", &notes, &header, rows);
     }
 
-    /// Differences from PLE over parts of the test; PLE's own row shows its areas.
-    fn parts(&mut self, runs: Runs<'_>) {
+    /// Differences from PLE over parts of the test, by value where there is an axis; PLE's own rows show its areas.
+    fn parts(&mut self, axis: Option<Axis>, done: &[Done], negatives: Negatives) {
+        let of = (axis, done, negatives);
         let items = [("tail", Slice::TailItems), ("head", Slice::HeadItems), ("seen in training, new to the user", Slice::SeenAndNew)];
         let items = items.map(|(name, slice)| (name.to_owned(), slice));
         let earlier = |of: fn(Earlier) -> Slice| EARLIER.map(|step| (earlier_key(step).to_owned(), of(step)));
         let head = "The head is the top tenth of the items by training rows.";
-        self.part_table(runs, "items", "Tail, head and known items", head, &items);
+        self.part_table(of, "items", "Tail, head and known items", head, &items);
         let deciles: Vec<(String, Slice)> = (0..10).map(|decile| ((decile + 1).to_string(), Slice::Decile(decile))).collect();
-        self.part_table(runs, "deciles", "Users by tenths of activity", "1 is the least active tenth.", &deciles);
-        let counted = "Test rows by how many rows of the user came before.";
-        self.part_table(runs, "user-rows", "Users by earlier behaviours", counted, &earlier(Slice::UserRows));
+        self.part_table(of, "deciles", "Users by tenths of activity", "1 is the least active tenth.", &deciles);
+        let counted = "Test rows by how many behaviours of the user came before.";
+        let users = [earlier(Slice::UserRows).as_slice(), &[("0-10".to_owned(), Slice::FewUserRows)]].concat();
+        self.part_table(of, "user-rows", "Users by earlier behaviours", counted, &users);
         let counted = "Test rows by how many rows of the item came before.";
-        self.part_table(runs, "item-rows", "Items by earlier behaviours", counted, &earlier(Slice::ItemRows));
+        self.part_table(of, "item-rows", "Items by earlier behaviours", counted, &earlier(Slice::ItemRows));
     }
 
-    fn part_table(&mut self, runs: Runs<'_>, id: &str, title: &str, what: &str, parts: &[(String, Slice)]) {
+    fn part_table(
+        &mut self,
+        (axis, done, negatives): (Option<Axis>, &[Done], Negatives),
+        id: &str,
+        title: &str,
+        what: &str,
+        parts: &[(String, Slice)],
+    ) {
         // Ten columns of intervals are too wide to read: those stand in the plot and in report.csv.
-        let is_wide = parts.len() > EARLIER.len();
-        let table = table_id(id, runs);
-        let rows = by_variant(runs, |variant| {
+        let is_wide = parts.len() > EARLIER.len() + 1;
+        let all = Runs { done, negatives, value: None };
+        let table = table_id(&axis.map_or(id.into(), |axis| format!("sweep-{}-{id}", axis.key())), all);
+        let family = family(done);
+        let rows = by_value(axis, all, |runs, variant| {
+            let row = row_key(runs.value, variant.key());
             let mut cells = vec![variant.name().into()];
             for (name, slice) in parts {
                 let slice = slice_key(*slice);
-                let at = |metric| At(&table, variant.key(), name, metric);
+                let at = |metric| At(&table, &row, name, metric);
                 let auc = self.measure(at("auc"), runs, |run| run.figure(variant, &format!("test.auc.{slice}")));
-                let gain = self.measure(at("lift"), runs, |run| run.figure(variant, &format!("test.lift.{slice}")));
+                let lift = self.measure(at("lift"), runs, |run| run.figure(variant, &format!("test.lift.{slice}")));
                 cells.push(match (variant, is_wide) {
                     (Variant::Ple, true) => figure(auc.mean),
                     (Variant::Ple, false) => area(auc),
-                    (_, true) => signed(gain.mean),
-                    (_, false) => lift(gain),
+                    (_, true) => signed(lift.mean),
+                    (_, false) => gain(variant, lift, family),
                 });
             }
             cells
         });
-        let how = if is_wide { "Mean differences; their intervals are in the plot and in report.csv." } else { LIFT };
+        let how = if is_wide { "Mean differences; their intervals are in report.csv, and of an ablation in the plot." } else { LIFT };
         let notes = format!("{what} PLE's row shows its AUC, the others their difference from it. {how}");
-        let header: Vec<&str> = std::iter::once("model").chain(parts.iter().map(|(name, _)| name.as_str())).collect();
-        self.push(runs, &table, title, &notes, &header, rows);
+        let names = ["model"].into_iter().chain(parts.iter().map(|(name, _)| name.as_str()));
+        let header: Vec<&str> = axis.map(Axis::name).into_iter().chain(names).collect();
+        let title = axis.map_or(title.into(), |axis| format!("{title}, by {}", axis.name()));
+        self.push(all, &table, &title, &notes, &header, rows);
     }
 
     fn other_areas(&mut self, runs: Runs<'_>) {
-        let table = table_id("other-areas", runs);
+        let (table, family) = (table_id("other-areas", runs), family(runs.done));
         let rows = by_variant(runs, |variant| {
             let at = |metric| At(&table, variant.key(), "all", metric);
             let [gauc, fresh, seen] = ["gauc", "auc.without_repeats", "auc.seen_items"]
                 .map(|metric| area(self.measure(at(metric), runs, |run| run.figure(variant, &format!("test.{metric}")))));
-            let gain = lift(self.measure(at("lift.without_repeats"), runs, |run| run.figure(variant, "test.lift.without_repeats")));
-            let over_parent =
-                lift(self.measure(at("lift_over_parent.without_repeats"), runs, |run| run.lift_over_parent(variant, "without_repeats")));
-            vec![variant.name().into(), gauc, seen, fresh, gain, over_parent]
+            let [of_gauc, of_fresh] = ["lift.gauc", "lift.without_repeats"]
+                .map(|metric| gain(variant, self.measure(at(metric), runs, |run| run.figure(variant, &format!("test.{metric}"))), family));
+            let at_parent = at("lift_over_parent.without_repeats");
+            let over_parent = self.measure(at_parent, runs, |run| run.lift_over_parent(variant, "without_repeats"));
+            vec![variant.name().into(), gauc, of_gauc, seen, fresh, of_fresh, gain(variant, over_parent, family)]
         });
         let notes = format!(
             "{AREA} {LIFT} GAUC is the mean of the users' own areas, weighted by their rows. Repeats are items that the user had before."
         );
-        let header = ["model", "GAUC", "AUC over items seen in training", "AUC without repeats", "minus PLE", "minus its parent"];
+        let header =
+            ["model", "GAUC", "minus PLE", "AUC over items seen in training", "AUC without repeats", "minus PLE", "minus its parent"];
         self.push(runs, &table, "Other areas", &notes, &header, rows);
     }
 
     /// A15: what the models score while they train on.
     fn streaming(&mut self, runs: Runs<'_>) {
-        let table = table_id("streaming", runs);
+        let (table, family) = (table_id("streaming", runs), family(runs.done));
         let rows = by_variant(runs, |variant| {
             let at = |group, metric| At(&table, variant.key(), group, metric);
             let gained = |run: &Finished| {
@@ -408,19 +456,21 @@ impl Book {
             let mut cells = vec![
                 variant.name().into(),
                 area(self.measure(at("all", "auc"), runs, |run| run.figure(variant, "streaming.auc.all"))),
+                area(self.measure(at("all", "frozen auc"), runs, |run| run.figure(variant, "test.auc.all"))),
                 lift(self.measure(at("all", "minus frozen"), runs, gained)),
+                gain(variant, self.measure(at("all", "frozen lift"), runs, |run| run.figure(variant, "test.lift.all")), family),
             ];
             for group in ["all", "low", "high"] {
                 let of = |run: &Finished| run.figure(variant, &format!("streaming.lift.{group}"));
-                cells.push(lift(self.measure(at(group, "lift"), runs, of)));
+                cells.push(gain(variant, self.measure(at(group, "lift"), runs, of), family));
             }
             cells
         });
         let notes = format!(
             "The test rows once more after the tests above, each batch scored and then trained on. A history's items have the centres with which they last passed; with frozen memories all are looked up anew. {AREA} {LIFT}"
         );
-        let header = ["model", "AUC", "minus its frozen AUC", "minus PLE", "low-active", "high-active"];
-        self.push(runs, &table, "Streaming test", &notes, &header, rows);
+        let header = ["model", "AUC", "frozen AUC", "difference", "frozen, minus PLE", "minus PLE", "low-active", "high-active"];
+        self.push(runs, &table, "Frozen, and scored before training on", &notes, &header, rows);
     }
 
     fn losses(&mut self, runs: Runs<'_>) {
@@ -541,7 +591,8 @@ impl Book {
             let mut cells = vec![value.map_or(NONE.into(), |value| whole(value).to_string()), variant.name().into()];
             for group in ["all", "low", "high"] {
                 let of = |run: &Finished| run.figure(variant, &format!("test.lift.{group}"));
-                cells.push(lift(self.measure(At(&table, &row_key(value, variant.key()), group, "lift"), runs, of)));
+                let summary = self.measure(At(&table, &row_key(value, variant.key()), group, "lift"), runs, of);
+                cells.push(gain(variant, summary, family(done)));
             }
             rows.push(Row::Cells(cells));
         }
@@ -599,6 +650,19 @@ fn table_id(name: &str, runs: Runs<'_>) -> String {
 
 fn row_key(value: Option<u64>, key: &str) -> String {
     value.map_or(key.into(), |value| format!("{value} {key}"))
+}
+
+/// The rows of an ablation, or those of each value of a sweep, which begin with it.
+fn by_value(axis: Option<Axis>, all: Runs<'_>, mut cells: impl FnMut(Runs<'_>, Variant) -> Vec<String>) -> Vec<Row> {
+    if axis.is_none() {
+        return by_variant(all, |variant| cells(all, variant));
+    }
+    let mut rows = Vec::new();
+    for (value, &variant) in values(all.done).into_iter().flat_map(|value| variants(all.done).iter().map(move |variant| (value, variant))) {
+        let first = value.map_or(NONE.into(), |value| whole(value).to_string());
+        rows.push(Row::Cells([vec![first], cells(Runs { value, ..all }, variant)].concat()));
+    }
+    rows
 }
 
 /// A row for each model: those of the paper, a line across, and the sanity rows.
@@ -677,7 +741,7 @@ mod tests {
     use duia::variants::Variants;
 
     /// Cells of seeds 7 and 8 in which all is as in [`example::record`], but 0.002 more at the second seed.
-    fn done(variants: &[Variant], values: &[Option<u64>]) -> Vec<Done> {
+    pub(super) fn done(variants: &[Variant], values: &[Option<u64>]) -> Vec<Done> {
         let cells = [7, 8].into_iter().flat_map(|seed| values.iter().map(move |&value| (seed, value)));
         let finish = |(place, (seed, value)): (usize, (u64, Option<u64>))| {
             let config = Config { seed, variants: Variants(variants.to_vec()), ..Config::default() };
@@ -688,11 +752,11 @@ mod tests {
         cells.enumerate().map(finish).collect()
     }
 
-    fn table<'a>(book: &'a Book, id: &str) -> &'a Table {
+    pub(super) fn table<'a>(book: &'a Book, id: &str) -> &'a Table {
         book.tables.iter().find(|table| table.id == id).unwrap()
     }
 
-    fn row(table: &Table, name: &str) -> Vec<String> {
+    pub(super) fn row(table: &Table, name: &str) -> Vec<String> {
         let is_it = |row: &&Row| matches!(row, Row::Cells(cells) if cells[0] == name);
         match table.rows.iter().find(is_it).unwrap() {
             Row::Cells(cells) => cells.clone(),
@@ -715,8 +779,9 @@ mod tests {
         assert_eq!(gains, ["UIE", lift, lift, "+0.0000 ± 0.0010 (0.0000)", "+0.0044", "+0.0025", "+0.0019"]);
         // .05 more than frozen at both seeds, and a lift of .012 and .014.
         let streaming = row(table(&book, "streaming-u1"), "UIE");
-        let lift = "+0.0130 ± 0.0007 (0.0127)";
-        assert_eq!(streaming, ["UIE", "0.8710 ± 0.0014", "+0.0500 (0.0000)", lift, lift, lift]);
+        // .0130 is above the .0127 of the seeds.
+        let (frozen, more) = (["0.8210 ± 0.0014", "+0.0500 (0.0000)", lift], "+0.0130 ± 0.0007 (0.0127) *");
+        assert_eq!(streaming, [["UIE", "0.8710 ± 0.0014"].as_slice(), &frozen, &[more; 3]].concat());
         assert_eq!(row(table(&book, "table-2"), "low over high")[2], "0.50");
         assert_eq!(row(table(&book, "clusters-u1"), "UIE")[1..3], ["1,234", "0.9310 ± 0.0014"]);
         let rows = &table(&book, "table-5-u1").rows;
