@@ -27,7 +27,7 @@ use duia::model::components::upbe::{Behaviours, Matched, Upbe};
 use duia::model::layers::assignments::{Assignments, FrozenAssignments};
 use duia::model::layers::enhancement::Means;
 use duia::model::layers::ghca::{self, Memory, Observation, Reseeded, UserCentres};
-use duia::model::layers::mixture::{CLUSTERS, Mixture, Row};
+use duia::model::layers::mixture::{CLUSTERS, Row};
 use duia::model::layers::table::{Ids, Touched};
 use duia::training::Upkeep;
 use duia::variants::Variant;
