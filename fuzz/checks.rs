@@ -14,7 +14,7 @@ use duia::data::schema::Schema;
 use duia::data::{Source, own, sample};
 use duia::lesson;
 use duia::variants::Variant;
-use duia::wire::{Command, Message, from_bytes, to_bytes};
+use duia::wire::{Command, Event, Message, from_bytes, to_bytes};
 
 /// A CSV file: rows in time order whose ids are in the vocabulary, or a sentence.
 pub fn csv(bytes: &[u8]) {
@@ -135,8 +135,10 @@ fn whole_checkpoint(bytes: &[u8]) {
         Ok(checkpoint) => checkpoint,
         Err(error) => return sentence(&error.to_string()),
     };
-    if let Err(error) = checkpoint.events() {
-        sentence(&error.to_string());
+    match checkpoint.events() {
+        // The messages of a run, or a refusal.
+        Ok(bytes) => drop(from_bytes::<Vec<Event>>(&bytes)),
+        Err(error) => sentence(&error.to_string()),
     }
     for variant in Variant::ALL {
         match checkpoint.state(variant) {

@@ -65,7 +65,7 @@ pub(crate) async fn write(header: &Header, gathering: Gathering, events: &[u8], 
             Values::Integers(values) => to.write_all(bytemuck::cast_slice(values))?,
         }
     }
-    to.write_all(&events)?;
+    to.write_all(events)?;
     let sum = to.sum;
     to.write_all(&sum.to_le_bytes())?;
     to.to.flush()?;
