@@ -20,11 +20,12 @@ export CARGO_TERM_COLOR ?= never
 KIT := $(TARGET)/gpu-kit
 NOT_TESTED := $(TARGET)/tmp/not-tested.txt
 
-.PHONY: demo page test lint native browser bench gpu gpu-kit fuzz deny tools browser-tools help
+.PHONY: demo page record test lint native browser bench gpu gpu-kit fuzz deny tools browser-tools help
 
 help:
 	@echo "make demo    build the page and serve it at http://$(ADDRESS):$(PORT)/"
 	@echo "make page    build the page into dist/, for any static host (PUBLIC_URL=/sub/folder/ to say where)"
+	@echo "make record  the recorded run that the page shows until its own has begun (a minute; needed when a model's figures change)"
 	@echo "make test    everything that is tested, in a browser too"
 	@echo "make fuzz    random bytes against everything that reads a file or a link, a minute each (SECONDS=1800 for more)"
 	@echo "make deny    licences and advisories of the dependencies"
@@ -38,6 +39,9 @@ demo: tools
 
 page: tools
 	trunk build --release $(if $(PUBLIC_URL),--public-url $(PUBLIC_URL))
+
+record:
+	cargo run --release --bin duia -- record
 
 test: lint native browser
 	@# What this machine could not test, where there is any.

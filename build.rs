@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use fnv::FnvHasher;
 
 /// Sources that only show numbers.
-const SHELLS: [&str; 5] = ["src/cli", "src/main.rs", "src/view", "src/view.rs", "src/wire.rs"];
+const SHELLS: [&str; 6] = ["src/cli", "src/main.rs", "src/view", "src/view.rs", "src/wire", "src/wire.rs"];
 
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=src");

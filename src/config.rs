@@ -352,6 +352,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What the page shows where its link names no setting: a ranker, the same with clusters, and the same told whom each user
+    /// resembles, at a window short enough to leave something to win.
+    pub fn opening() -> Self {
+        Self { variants: Variants(vec![Variant::Ple, Variant::Duia, Variant::Group]), history: 5, ..Self::default() }
+    }
+
     /// The configuration of a preset.
     pub fn preset(preset: Preset) -> Self {
         let browser = Self {

@@ -9,6 +9,7 @@ mod learner;
 mod losses;
 mod portrait;
 pub mod readback;
+pub mod recording;
 mod run;
 mod snapshot;
 pub mod trace;

@@ -259,6 +259,11 @@ impl Variant {
         self.row().components.iter().any(|component| component.starts_with("told-"))
     }
 
+    /// Whether it knows what only the generator of a synthetic stream knows, as a ranker that is told it or by a rule.
+    pub fn knows_truth(self) -> bool {
+        matches!(self.row().role, Role::Ceiling | Role::Bound)
+    }
+
     /// Whether it has user centres, learned or not.
     pub fn has_user_centres(self) -> bool {
         self.row().components.iter().any(|component| component.ends_with("user-centres"))

@@ -3,6 +3,8 @@
 //!
 //! Across the worker boundary a message is one byte buffer ([`to_bytes`], [`from_bytes`]), transferred and not copied.
 
+pub mod recording;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::config::Config;

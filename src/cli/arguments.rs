@@ -62,6 +62,10 @@ pub enum Command {
     /// The file is safetensors: an independent implementation can replay it. docs/trace.md explains its names and rules.
     #[command(after_help = models_help())]
     Trace(Trace),
+    /// Record a run for the page, which shows it until its own has begun.
+    ///
+    /// Without settings: the page's own race, which is what the page plays. `make record` does this.
+    Record(Record),
     /// How fast does this machine train, and what limits it? Measures steps on a device and writes a table.
     Bench(Bench),
     /// What can be set? Prints a configuration as JSON, and as a link to the page on standard error.
@@ -127,6 +131,21 @@ pub struct Trace {
     pub variant: Variant,
     /// Where to write it.
     #[arg(long, value_name = "FILE", default_value = "trace.safetensors")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Record {
+    #[command(flatten)]
+    pub settings: Settings,
+    /// About how many pictures of the field, and portraits of a user.
+    #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u64).range(1..=200))]
+    pub pictures: u64,
+    /// The commit that is said to have made it. Without it: the one that Git names here.
+    #[arg(long, value_name = "NAME")]
+    pub commit: Option<String>,
+    /// Where to write it. The page reads the default place.
+    #[arg(long, value_name = "FILE", default_value = "assets/recorded.bin")]
     pub out: PathBuf,
 }
 

@@ -20,6 +20,7 @@ mod interruption;
 mod meter;
 mod plots;
 mod record;
+mod recording;
 mod refusal;
 mod report;
 mod rows;
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
         Some(Command::Generate(generate)) => generate::generate(&generate),
         Some(Command::Sample(sample)) => sample::sample(&sample),
         Some(Command::Trace(trace)) => trace::trace(&trace),
+        Some(Command::Record(record)) => recording::record(&record),
         Some(Command::Bench(bench)) => bench::bench(&bench),
         Some(Command::Config(settings)) => settings.resolve().and_then(|config| settings::print(&config)),
     };

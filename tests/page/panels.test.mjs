@@ -118,7 +118,7 @@ describe("panels", { timeout: 4 * PATIENCE }, () => {
     const plain = await stage.open(`${SMALL}&autoplay=off`);
     await plain.phase("Paused");
     await plain.press("add-ceiling");
-    await plain.until("the link", async () => /truth/.test(plain.page.url()));
+    await plain.until("the link", async () => /ple-group/.test(plain.page.url()));
     await plain.close();
   });
 

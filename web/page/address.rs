@@ -71,7 +71,7 @@ pub struct Address {
 impl Default for Address {
     fn default() -> Self {
         Self {
-            config: Config::default(),
+            config: Config::opening(),
             theme: Theme::System,
             device: DeviceChoice::Auto,
             sample: true,
@@ -86,13 +86,14 @@ impl Default for Address {
 }
 
 impl Address {
-    /// Reads what stands after `?` and after `#`, on a page that can hide these `parts`. What does not fit is left at its default and
-    /// said in a sentence.
+    /// Reads what stands after `?` and after `#`, on a page that can hide these `parts`. A link that names no setting opens the page's own
+    /// race. What does not fit is left at its default and said in a sentence.
     pub fn read(search: &str, hash: &str, parts: &[&'static str]) -> (Self, Vec<String>) {
         let pairs: Vec<(String, String)> = own(search).into_iter().chain(link_pairs(hash)).collect();
-        let (config, said) = Config::from_link(&serde_urlencoded::to_string(&pairs).unwrap_or_default(), &KEYS);
+        let (linked, said) = Config::from_link(&serde_urlencoded::to_string(&pairs).unwrap_or_default(), &KEYS);
         let mut notices: Vec<String> = said.iter().map(ToString::to_string).collect();
         let default = Self::default();
+        let config = if pairs.iter().any(|(key, _)| is_setting(key)) { linked } else { default.config };
         let last = |key: &str| pairs.iter().rfind(|(k, _)| k == key).map(|(_, value)| value.clone());
         let [theme, device, sample, autoplay, watchdog, hide, lesson, step, embed, present] = KEYS.map(last);
         let address = Self {
@@ -153,7 +154,11 @@ fn own(search: &str) -> Vec<(String, String)> {
 }
 
 fn is_own(key: &str) -> bool {
-    KEYS.contains(&key) || Config::renamed(key).is_some() || !matches!(Config::default().with(key, ""), Ok(None))
+    KEYS.contains(&key) || is_setting(key)
+}
+
+fn is_setting(key: &str) -> bool {
+    Config::renamed(key).is_some() || !matches!(Config::default().with(key, ""), Ok(None))
 }
 
 /// A `?` part without what is the page's, which stands after `#` from now on.

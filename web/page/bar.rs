@@ -11,7 +11,7 @@ use crate::data::DataBadge;
 use crate::device::DeviceBadge;
 use crate::help::{Help, HelpDialog};
 use crate::models::Models;
-use crate::run::Phase;
+use crate::run::{About, Phase};
 use crate::session::{Session, Speed};
 use crate::text;
 
@@ -212,9 +212,74 @@ fn Progress(session: Session) -> impl IntoView {
                     <b data-testid="step-count">{move || step.get().to_string()}</b>
                     {move || format!(" of {}", text::count(steps.get()))}
                 </span>
+                <Origin session />
                 <span class="optional">{racing}</span>
                 <span>{figures}</span>
             </p>
+            <LookBack session />
+        </div>
+    }
+}
+
+/// Whether what moves is recorded, and that it no longer is.
+#[component]
+fn Origin(session: Session) -> impl IntoView {
+    let run = session.run;
+    let words = move || match (run.recorded.get(), run.took_over.get()) {
+        (Some(About { made, commit, command }), _) => {
+            let title = format!("Made on {made} by `{command}` of commit {commit}, with the settings that the page opens with.");
+            let text = format!("Recorded run of {made} (commit {commit}). The live one takes over at its first step.");
+            Some(view! { <span class="recorded" data-testid="recorded" title=title>{text}</span> }.into_any())
+        }
+        (None, true) => {
+            Some(view! { <span data-testid="took-over">"Live: this device trains, and the recorded run is over."</span> }.into_any())
+        }
+        (None, false) => None,
+    };
+    view! { <span role="status">{words}</span> }
+}
+
+/// A slider over the steps that have been; the button at its end leads back to the present.
+#[component]
+fn LookBack(session: Session) -> impl IntoView {
+    let run = session.run;
+    let now = Memo::new(move |_| run.progress.with(|progress| progress.step));
+    let at = move || run.past.get().map_or(now.get(), |past| past.min(now.get()));
+    let look = move |event| {
+        if let Ok(step) = event_target_value(&event).parse::<u64>() {
+            run.look_back((step < now.get_untracked()).then_some(step));
+        }
+    };
+    let words = move || match run.past.get() {
+        Some(past) => format!("as it stood at step {}", text::count(past)),
+        None => "now".into(),
+    };
+    view! {
+        <div class="look-back">
+            <label>
+                <span>"Look back"</span>
+                <input
+                    type="range"
+                    min="0"
+                    step="1"
+                    data-testid="look-back"
+                    max=move || now.get().to_string()
+                    prop:value=move || at().to_string()
+                    aria-valuetext=words
+                    disabled=move || now.get() == 0
+                    on:input=look
+                />
+            </label>
+            <b data-testid="shown-step">{words}</b>
+            <button
+                type="button"
+                class="small"
+                data-testid="live"
+                disabled=move || run.past.with(Option::is_none)
+                on:click=move |_| run.look_back(None)
+            >
+                "Live"
+            </button>
         </div>
     }
 }

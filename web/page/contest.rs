@@ -101,9 +101,10 @@ pub fn lines(models: impl Iterator<Item = (usize, Role)>, line: impl Fn(usize, R
     lines.into_iter().map(weigh).collect()
 }
 
-/// The newest figures that a verdict may rest on. A streaming test scores models that train on it, so it is none.
+/// The newest figures that a verdict may rest on, or those of the past that is on show. A streaming test scores models that train on it, so it is none.
 pub fn newest(run: Run) -> Option<Evaluation> {
-    run.evaluations.with(|series| series.iter().rfind(|evaluation| evaluation.kind != TestKind::Streaming).cloned())
+    let is_meant = |evaluation: &&Evaluation| evaluation.kind != TestKind::Streaming && run.is_shown(evaluation.step);
+    run.evaluations.with(|series| series.iter().rfind(is_meant).cloned())
 }
 
 /// Steps of the whole run.

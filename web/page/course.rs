@@ -181,6 +181,7 @@ impl Course {
     fn reveal(self) {
         let run = self.session.run;
         self.session.pause();
+        run.look_back(None);
         let figure = |group| finding(run, group).map(|found| (found.value, 0.5 * (found.high - found.low)));
         let facts = Facts {
             quiet: figure(Group::Low),

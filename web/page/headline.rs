@@ -37,6 +37,7 @@ pub fn Headline() -> impl IntoView {
         <section class="headline" aria-label="What the run shows so far" data-testid="headline">
             <p class="findings">{part(Group::Low)} " " {part(Group::High)}</p>
             <p class="why" data-testid="why">
+                {move || run.recorded.with(Option::is_some).then_some("Recorded: ")}
                 {move || why(session)}
             </p>
             <ol class="way">

@@ -17,6 +17,7 @@ mod look;
 mod models;
 mod panels;
 mod people;
+mod recorded;
 mod run;
 mod series;
 mod session;

@@ -1,7 +1,7 @@
 //! Which models race, and the weights that one of them may go on from.
 
 use duia::data::Origin;
-use duia::variants::{Role, Variant};
+use duia::variants::Variant;
 use leptos::html::{Button, Div};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -131,7 +131,7 @@ fn Choice(session: Session, variant: Variant, chosen: RwSignal<Vec<Variant>>, ba
     // Only the generator knows what its users truly prefer.
     let is_unknown = move || {
         let real = session.run.data.with(|data| data.as_ref().is_some_and(|data| data.origin != Origin::Synthetic));
-        variant.row().role == Role::Bound && real
+        variant.knows_truth() && real
     };
     let toggle = move |event: Event| {
         let ticked = event_target_checked(&event);

@@ -101,6 +101,20 @@ pub struct Reseeding {
     pub first_fill: bool,
 }
 
+/// Where a recorded run comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct About {
+    /// The day that it was made on.
+    pub made: String,
+    /// By which version of the sources.
+    pub commit: String,
+    /// By which command.
+    pub command: String,
+}
+
+/// Pictures of the field that are kept to look back at.
+type Pictures = Series<Arc<FieldFrame>, 128>;
+
 /// All that is shown of a run.
 #[derive(Clone, Copy)]
 pub struct Run {
@@ -150,6 +164,16 @@ pub struct Run {
     pub reborn: RwSignal<usize>,
     /// What failed, and the next step.
     pub failure: RwSignal<Option<(Failure, Remedy)>>,
+    /// The recorded run that is on show, until the live one takes its first step.
+    pub recorded: RwSignal<Option<About>>,
+    /// Whether the live run followed a recorded one.
+    pub took_over: RwSignal<bool>,
+    /// What the live run told while the recorded one is on show.
+    held: StoredValue<Vec<Event>>,
+    /// The step in the past that is on show; none is the present.
+    pub past: RwSignal<Option<u64>>,
+    pictures: StoredValue<Pictures>,
+    portraits: StoredValue<Series<Arc<Portrait>, 512>>,
 }
 
 impl Run {
@@ -179,6 +203,12 @@ impl Run {
             reseeding: RwSignal::new(None),
             reborn: RwSignal::new(0),
             failure: RwSignal::new(None),
+            recorded: RwSignal::new(None),
+            took_over: RwSignal::new(false),
+            held: StoredValue::new(Vec::new()),
+            past: RwSignal::new(None),
+            pictures: StoredValue::new(Series::default()),
+            portraits: StoredValue::new(Series::default()),
         }
     }
 
@@ -186,32 +216,118 @@ impl Run {
     pub fn begin(self) {
         self.id.update(|id| *id += 1);
         self.phase.set(Phase::Loading);
+        self.failure.set(None);
+        self.loaded.set(Vec::new());
+        self.refused.set(None);
+        self.recorded.set(None);
+        self.took_over.set(false);
+        self.held.set_value(Vec::new());
+        self.clear();
+    }
+
+    /// Empties every chart and picture.
+    fn clear(self) {
+        self.past.set(None);
+        self.pictures.set_value(Series::default());
+        self.portraits.set_value(Series::default());
         self.progress.set(Progress::default());
         self.losses.set(Series::default());
         self.evaluations.set(Series::default());
         self.health.set(Vec::new());
-        self.loaded.set(Vec::new());
-        self.refused.set(None);
         self.field.set(None);
         self.portrait.set(None);
         self.followed.set(Series::default());
         self.people.set(Vec::new());
         self.reseeding.set(None);
         self.reborn.set(0);
-        self.failure.set(None);
     }
 
-    /// Takes in what happened.
+    /// Takes in what the live run told. While a recorded run is on show, what would be drawn waits for the first step.
     pub fn apply(self, event: Event) {
+        if self.recorded.with_untracked(Option::is_some) {
+            match event {
+                Event::Stage(_) | Event::Device(_) | Event::Data(_) | Event::Refused(_) | Event::Failed { .. } => {}
+                Event::State(State::Playing) => {}
+                Event::Ready { .. } | Event::Portrait(_) | Event::Progress { step: 0, .. } => {
+                    return self.held.update_value(|held| held.push(event));
+                }
+                _ => self.go_live(),
+            }
+        }
+        self.take(event);
+    }
+
+    /// A recorded run is on show from now on.
+    pub fn show_recorded(self, about: About) {
+        self.recorded.set(Some(about));
+    }
+
+    /// Takes in what a recorded run told: its figures and pictures, but not what the trainer does.
+    pub fn replay(self, event: Event) {
+        match event {
+            Event::Stage(_) | Event::Device(_) | Event::State(_) | Event::Tested { .. } | Event::Progress { .. } => {}
+            Event::Ready { variants, steps, probe_positives, losses } => self.set_out(variants, steps, probe_positives, losses),
+            event => self.take(event),
+        }
+    }
+
+    /// How far the recorded run is.
+    pub fn replay_to(self, step: u64) {
+        self.progress.update(|progress| progress.step = step);
+    }
+
+    /// Whether the live run has taken a step.
+    pub fn has_moved(self) -> bool {
+        self.recorded.with_untracked(Option::is_none) && self.progress.with_untracked(|progress| progress.step > 0)
+    }
+
+    /// The live run takes the place of the recorded one, from its own beginning.
+    fn go_live(self) {
+        let phase = self.phase.get_untracked();
+        self.recorded.set(None);
+        self.took_over.set(true);
+        self.clear();
+        let held = self.held.try_update_value(std::mem::take).unwrap_or_default();
+        held.into_iter().for_each(|event| self.take(event));
+        // The trainer may play already.
+        if phase == Phase::Playing {
+            self.phase.set(phase);
+        }
+    }
+
+    /// Shows the run as it stood at a step in the past, or as it stands.
+    pub fn look_back(self, past: Option<u64>) {
+        self.past.set(past);
+        self.field.set(self.pictures.with_value(|all| all.until(past, |picture| picture.step).cloned()));
+        self.portrait.set(self.portraits.with_value(|all| all.until(past, |portrait| portrait.step).cloned()));
+    }
+
+    /// Whether what was told at a step is on show.
+    pub fn is_shown(self, step: u64) -> bool {
+        self.past.get().is_none_or(|past| step <= past)
+    }
+
+    /// Pictures another side's centres from now on.
+    pub fn show_side(self, side: Side) {
+        self.side.set(side);
+        self.field.set(None);
+        self.pictures.set_value(Series::default());
+    }
+
+    fn set_out(self, variants: Vec<Variant>, steps: u64, probe_positives: u64, losses: Vec<LossTerm>) {
+        self.terms.set(losses);
+        self.variants.set(variants);
+        self.probe_positives.set(probe_positives);
+        self.progress.set(Progress { steps, ..Progress::default() });
+    }
+
+    fn take(self, event: Event) {
         match event {
             Event::Stage(stage) => self.phase.set(Phase::Preparing(stage)),
             Event::Device(device) => self.device.set(Some(device)),
             Event::Data(data) => self.data.set(Some(data)),
             Event::Ready { variants, steps, probe_positives, losses } => {
-                self.terms.set(losses);
-                self.variants.set(variants);
-                self.probe_positives.set(probe_positives);
-                self.progress.set(Progress { steps, ..Progress::default() });
+                self.set_out(variants, steps, probe_positives, losses);
                 self.phase.set(Phase::Paused);
             }
             Event::Progress { step, samples_per_second, .. } => {
@@ -226,7 +342,11 @@ impl Run {
                 if frame.side == Side::Users {
                     self.people.update(|all| people::take(all, &frame));
                 }
-                self.field.set(Some(Arc::from(frame)));
+                let picture: Arc<FieldFrame> = Arc::from(frame);
+                self.pictures.update_value(|all| all.push(picture.clone()));
+                if self.past.with_untracked(Option::is_none) {
+                    self.field.set(Some(picture));
+                }
             }
             Event::Field(_) => {}
             Event::Portrait(portrait) => self.follow(Arc::from(portrait)),
@@ -253,14 +373,18 @@ impl Run {
     }
 
     fn follow(self, portrait: Arc<Portrait>) {
-        if self.portrait.with_untracked(|known| known.as_ref().is_none_or(|known| known.user != portrait.user)) {
+        if self.portraits.with_value(|all| all.last().is_none_or(|known| known.user != portrait.user)) {
             self.followed.set(Series::default());
+            self.portraits.set_value(Series::default());
         }
         if let Some(taken) = portrait.offers.iter().position(|offer| offer.taken) {
             let scores = portrait.now.scores.iter().map(|scores| scores.get(taken).copied().unwrap_or(f32::NAN)).collect();
             self.followed.update(|series| series.push((portrait.step, scores)));
         }
-        self.portrait.set(Some(portrait));
+        self.portraits.update_value(|all| all.push(portrait.clone()));
+        if self.past.with_untracked(Option::is_none) {
+            self.portrait.set(Some(portrait));
+        }
     }
 
     fn keep(self, health: ClusterHealth) {
@@ -328,13 +452,13 @@ impl Run {
         let rival = chosen
             .filter(|chosen| others.contains(chosen))
             .or(last(|variant| variant.has("upbe") && variant.has("uhse")))
-            .or(last(|variant| variant.rule().is_none()))
+            .or(last(|variant| variant.rule().is_none() && !variant.knows_truth()))
             .or(others.last().copied());
         let mut background = 0..;
         let role = |(at, &variant): (usize, &Variant)| match at {
             0 => (variant, Role::Baseline),
             _ if Some(variant) == rival => (variant, Role::Rival),
-            _ if variant.row().role == duia::variants::Role::Bound => (variant, Role::Ceiling),
+            _ if variant.knows_truth() => (variant, Role::Ceiling),
             _ => (variant, Role::Other(background.next().unwrap_or_default())),
         };
         all.iter().enumerate().map(role).collect()

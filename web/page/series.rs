@@ -1,21 +1,18 @@
 //! What charts keep of a run: everything at first, then every second point, so that a long run costs no more than a short one.
 
-/// Two points a pixel of the widest chart.
-const MOST: usize = 1_024;
-
-/// A bounded history in the order of the steps.
+/// A bounded history in the order of the steps: by default two points a pixel of the widest chart.
 #[derive(Clone, Debug)]
-pub struct Series<T> {
+pub struct Series<T, const MOST: usize = 1_024> {
     points: Vec<T>,
 }
 
-impl<T> Default for Series<T> {
+impl<T, const MOST: usize> Default for Series<T, MOST> {
     fn default() -> Self {
         Self { points: Vec::new() }
     }
 }
 
-impl<T> Series<T> {
+impl<T, const MOST: usize> Series<T, MOST> {
     /// Adds the newest point.
     pub fn push(&mut self, point: T) {
         if self.points.len() == MOST {
@@ -31,6 +28,11 @@ impl<T> Series<T> {
     /// Oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
         self.points.iter()
+    }
+
+    /// The last point of a step or before it, or the newest.
+    pub fn until(&self, step: Option<u64>, step_of: impl Fn(&T) -> u64) -> Option<&T> {
+        self.points.iter().rfind(|point| step.is_none_or(|step| step_of(point) <= step))
     }
 
     /// The newest point.

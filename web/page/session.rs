@@ -14,6 +14,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::File;
 
 use crate::address::{self, Address, Theme};
+use crate::recorded;
 use crate::run::{Phase, Run};
 use crate::trainer::{Report, Trainer};
 
@@ -102,6 +103,9 @@ impl Session {
             trainer: StoredValue::new_local(None),
         };
         session.start();
+        if session.wants_play.get_untracked() && session.address.with_untracked(|address| address.config == Config::opening()) {
+            recorded::play(session.run, Config::opening());
+        }
         session.watch();
         session.follow_link();
         session
@@ -152,7 +156,8 @@ impl Session {
 
     /// Whether there is training to end.
     pub fn can_finish(self) -> bool {
-        matches!(self.run.phase.get(), Phase::Paused | Phase::Playing) && self.run.progress.with(|progress| progress.step > 0)
+        let is_live = self.run.recorded.with(Option::is_none);
+        is_live && matches!(self.run.phase.get(), Phase::Paused | Phase::Playing) && self.run.progress.with(|progress| progress.step > 0)
     }
 
     /// The same configuration from the start; it goes on playing if it was.
@@ -267,8 +272,7 @@ impl Session {
     /// Pictures this side's centres in this and later runs.
     pub fn show_side(self, side: Side) {
         if self.run.side.get_untracked() != side {
-            self.run.side.set(side);
-            self.run.field.set(None);
+            self.run.show_side(side);
             self.send(|run| Command::Show { run, side });
         }
     }

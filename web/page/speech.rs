@@ -23,7 +23,8 @@ pub fn Speech() -> impl IntoView {
     // Without a timer nothing is said on the way; changes of state still are.
     let _ = set_interval_with_handle(
         move || {
-            if session.run.phase.get_untracked() == Phase::Playing {
+            let is_live = session.run.recorded.with_untracked(Option::is_none) && session.run.past.with_untracked(Option::is_none);
+            if is_live && session.run.phase.get_untracked() == Phase::Playing {
                 say();
             }
         },

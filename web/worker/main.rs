@@ -181,20 +181,29 @@ impl Worker {
 
     /// The comparison on the sample where there is one that can be used, else on the synthetic stream.
     fn prepare(&self, config: Config, sample: bool, opened: &Opened, sink: &mut dyn FnMut(Event)) -> Result<Comparison, TrainError> {
-        let on = |rows: Arc<dyn Source>, sink: &mut dyn FnMut(Event)| {
-            Comparison::new(config.clone(), rows, &opened.device, opened.watch.clone(), sink)
+        let on = |config: Config, rows: Arc<dyn Source>, sink: &mut dyn FnMut(Event)| {
+            Comparison::new(config, rows, &opened.device, opened.watch.clone(), sink)
         };
         let why = match (&self.sample, self.sample.rows()) {
-            (_, Some(rows)) if sample => match on(rows, sink) {
+            (_, Some(rows)) if sample => match on(without_truth(&config), rows, sink) {
                 Err(TrainError::Data(error)) => error.to_string(),
                 outcome => return outcome,
             },
             (Sample::Unusable(why), _) if sample => why.clone(),
-            _ => return on(data::synthetic(&config)?, sink),
+            _ => return on(config.clone(), data::synthetic(&config)?, sink),
         };
         sink(Event::Refused(data::set_aside(why)));
-        on(data::synthetic(&config)?, sink)
+        on(config.clone(), data::synthetic(&config)?, sink)
     }
+}
+
+/// A race on real rows, which nobody knows the truth of: the page's own race has a ceiling.
+fn without_truth(config: &Config) -> Config {
+    let mut config = config.clone();
+    if config.variants.0.iter().any(|variant| !variant.knows_truth()) {
+        config.variants.0.retain(|variant| !variant.knows_truth());
+    }
+    config
 }
 
 /// Tells whether the run plays, and with it the exact step, so that a pause shows where it stopped.

@@ -22,6 +22,8 @@ pub const PANEL: Panel =
 fn Keep(session: Session) -> impl IntoView {
     let run = session.run;
     let said = RwSignal::new(String::new());
+    // Its figures are not of this device.
+    let is_recorded = move || run.recorded.with(Option::is_some);
     let chart = RwSignal::new(String::new());
     // The charts are on the list once all panels are mounted; more come with a race of other losses.
     let titles = RwSignal::new(Vec::<String>::new());
@@ -66,6 +68,7 @@ fn Keep(session: Session) -> impl IntoView {
             <button
                 type="button"
                 data-testid="save-csv"
+                disabled=is_recorded
                 on:click=move |_| tell("The table", save("duia-run.csv", &table(run)).is_some())
             >
                 "All series as CSV"
@@ -73,6 +76,7 @@ fn Keep(session: Session) -> impl IntoView {
             <button
                 type="button"
                 data-testid="save-run"
+                disabled=is_recorded
                 on:click=move |_| tell("The run", record(session).and_then(|text| save("run.json", &text)).is_some())
             >
                 "The run as JSON"

@@ -2,7 +2,7 @@
 
 use duia::data::Origin;
 use duia::metrics::{Evaluation, Score, TestKind};
-use duia::variants::{self, Variant};
+use duia::variants::Variant;
 use leptos::prelude::*;
 
 use super::{Panel, Place};
@@ -53,9 +53,7 @@ fn Ceiling(session: Session) -> impl IntoView {
         move |group: Group| headroom(run, group).map(|share| format!("{} of {}", text::percent(share), group.short().to_lowercase()));
     let add = move |_| {
         // A ranker that is told the truth is nearer to what can be won than the truth itself.
-        let bounds = Variant::ALL.into_iter().filter(|variant| variant.row().role == variants::Role::Bound);
-        let bound = bounds.max_by_key(|variant| variant.rule().is_none());
-        session.set_variants(run.variants.get_untracked().into_iter().chain(bound).collect());
+        session.set_variants(run.variants.get_untracked().into_iter().chain([Variant::Group]).collect());
     };
     move || match (ceiling(run).is_some(), synthetic.get()) {
         (true, _) => {
@@ -190,9 +188,10 @@ fn lifts(run: Run, group: Group) -> Figure {
 /// A figure and half the width of its interval, by step on the probe set and at the end on the whole test set.
 fn curve(run: Run, style: Style, name: Option<&'static str>, figure: impl Fn(&Evaluation) -> Option<(f64, f64)>) -> Line {
     run.evaluations.with(|series| {
-        let probes = series.iter().filter(|evaluation| evaluation.kind == TestKind::ProbeSet);
+        let shown = || series.iter().filter(|evaluation| run.is_shown(evaluation.step));
+        let probes = shown().filter(|evaluation| evaluation.kind == TestKind::ProbeSet);
         let points = probes.filter_map(|evaluation| figure(evaluation).map(|(value, half)| (evaluation.step as f64, value, half)));
-        let tested = series.iter().rfind(|evaluation| evaluation.kind == TestKind::Whole).and_then(&figure);
+        let tested = shown().rfind(|evaluation| evaluation.kind == TestKind::Whole).and_then(&figure);
         Line::banded(style, name.unwrap_or("difference"), points).ending(name, tested)
     })
 }

@@ -1,0 +1,106 @@
+// What moves before the trainer does: a recorded run of the page's own race, said to be one; and looking back at a run.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { NEVER, PATIENCE, SECOND, shots, staged } from "./helpers.mjs";
+
+// These are the page's own keys: a link without settings opens the page's own race.
+const OWN = "device=cpu&sample=off";
+const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256&seed=7&warm_up=2&sample=off&device=cpu";
+
+/** Notes when the recorded run was first said to be on show, in milliseconds since the page was asked for. */
+const watchRecorded = () => {
+  const look = () => {
+    if (!globalThis.recordedAt && document.querySelector('[data-testid="recorded"]')) globalThis.recordedAt = performance.now();
+  };
+  new MutationObserver(look).observe(document, { subtree: true, childList: true });
+};
+
+describe("before the trainer has come", { timeout: 2 * PATIENCE }, () => {
+  const reply = {};
+  const stage = staged({ answer: (file, answer) => reply[file]?.(answer) });
+  const hold = (answer) => (answer.body = NEVER);
+
+  test("a recorded run of the page's own race moves, says that it is one, and cannot be taken for this device's", async (t) => {
+    reply["worker_bg.wasm"] = hold;
+    const reader = await stage.open(OWN, { before: watchRecorded });
+    await reader.until("the recorded run", async () => (await reader.part("recorded").count()) > 0);
+    const first = await reader.page.evaluate(() => globalThis.recordedAt);
+    t.diagnostic(`on show after ${Math.round(first)} ms`);
+    assert.match(await reader.text("recorded"), /^Recorded run of \d{4}-\d\d-\d\d \(commit [0-9a-f]{7}\)\. The live one takes over/);
+    assert.match(await reader.part("recorded").getAttribute("title"), /by `duia record` of commit/);
+    assert.equal(await reader.text("phase"), "Loading the trainer");
+    const [step, picture] = [await reader.step(), await reader.picture("field")];
+    assert.ok(step > 0);
+    await reader.until("it moves", async () => (await reader.step()) > step && (await reader.picture("field")) !== picture);
+    await reader.until("a recorded verdict", async () => /^Recorded: DUIA minus PLE, on [\d,]+ positives/.test(await reader.text("why")));
+    const table = await reader.text("auc-table");
+    for (const model of ["PLE", "DUIA", "PLE, told groups"]) assert.match(table, new RegExp(`^${model}\\s+0\\.\\d`, "m"));
+    assert.match(await reader.text("data-badge"), /Synthetic/);
+    assert.equal(await reader.part("slide-history").getAttribute("aria-valuetext"), "5");
+    for (const id of ["save-csv", "save-run", "finish"]) assert.ok(await reader.part(id).isDisabled(), id);
+    if (shots) await reader.page.screenshot({ path: `${shots}/recorded.png` });
+    assert.deepEqual(reader.wrong, []);
+    await reader.close();
+  });
+
+  test("another race has no recorded run, and a damaged record is left out without a word", async () => {
+    reply["worker_bg.wasm"] = hold;
+    const other = await stage.open(`${OWN}&seed=11`);
+    await other.until("the page", async () => (await other.part("phase").count()) > 0);
+    await other.page.waitForTimeout(2 * SECOND);
+    assert.equal(await other.part("recorded").count(), 0);
+    await other.close();
+    reply["assets/recorded.bin"] = (answer) => (answer.body = answer.body.subarray(0, answer.body.length - 9));
+    const damaged = await stage.open(OWN);
+    await damaged.until("the page", async () => (await damaged.part("phase").count()) > 0);
+    await damaged.page.waitForTimeout(2 * SECOND);
+    assert.equal(await damaged.part("recorded").count(), 0);
+    assert.equal(await damaged.step(), 0);
+    assert.deepEqual(damaged.wrong, []);
+    await damaged.close();
+    delete reply["assets/recorded.bin"];
+  });
+
+  test("the live run takes over at its first step, from its own beginning, and that is said", async () => {
+    delete reply["worker_bg.wasm"];
+    const reader = await stage.open(OWN);
+    await reader.until("the recorded run", async () => (await reader.part("recorded").count()) > 0);
+    const recorded = await reader.until("its steps", () => reader.step());
+    await reader.until("the live one", async () => (await reader.part("took-over").count()) > 0);
+    assert.equal(await reader.part("recorded").count(), 0);
+    assert.ok((await reader.step()) < recorded, "it begins anew");
+    assert.doesNotMatch(await reader.text("why"), /Recorded/);
+    await reader.plays();
+    assert.ok(await reader.part("save-csv").isEnabled());
+    assert.deepEqual(reader.wrong, []);
+    await reader.close();
+  });
+
+  test("a person looks back at what has been, and the button leads to the present again", async () => {
+    const reader = await stage.open(`${SMALL}&autoplay=off`);
+    await reader.phase("Paused");
+    assert.ok(await reader.part("look-back").isDisabled(), "there is no past yet");
+    await reader.walk(22);
+    await reader.until("the verdict of step 20", async () => /at step 20/.test(await reader.text("why")));
+    const [verdict, picture] = [await reader.text("lift-low"), await reader.picture("field")];
+    await reader.part("look-back").fill("12");
+    await reader.until("the verdict of step 10", async () => /at step 10/.test(await reader.text("why")));
+    assert.equal(await reader.text("shown-step"), "as it stood at step 12");
+    assert.match(await reader.text("lift-low"), /probe set at step 10/);
+    assert.equal(await reader.step(), 22, "the run itself stays where it is");
+    await reader.until("the field of then", async () => (await reader.picture("field")) !== picture);
+    // Before the first evaluation and before there were centres there was nothing.
+    await reader.part("look-back").fill("1");
+    await reader.until("no verdict", async () => /not measured yet/.test(await reader.text("finding-low")));
+    // What comes meanwhile is kept and not shown.
+    await reader.press("step");
+    await reader.until("step 23", async () => (await reader.step()) === 23);
+    assert.equal(await reader.text("shown-step"), "as it stood at step 1");
+    await reader.press("live");
+    await reader.until("the present", async () => (await reader.text("lift-low")) === verdict);
+    assert.equal(await reader.text("shown-step"), "now");
+    assert.deepEqual(reader.wrong, []);
+    await reader.close();
+  });
+});
