@@ -533,10 +533,22 @@ fn what_clusters_by_evidence_know_of_items_and_of_users_begins_anew_with_each_pa
     {
         assert!(known(after).len() < known(before).len() && known(after).iter().all(|id| known_now.contains(id)));
     }
-    assert!(
-        after.seen > before.seen && after.sizes.iter().zip(&before.sizes).all(|(after, before)| after >= before),
-        "clusters stay the same"
-    );
+    assert_eq!(after.seen as usize, first_of_second.requests);
+    // A cluster stays the same one: a category that the batch does not hold has 3 positives, nearly in the shares that it had.
+    let (wide, positives) = (|row: &Row| row.map(f64::from), first_of_second.category.iter().step_by(first_of_second.candidates));
+    let positives: Vec<usize> = positives.map(|&category| category as usize).collect();
+    let (sizes, unit) = (wide(&before.sizes), 1.0 + f64::from(before.seen) / 5_000.0);
+    let others: Vec<usize> = (0..before.categories.len()).filter(|category| !positives.contains(category)).collect();
+    assert!(!others.is_empty());
+    for category in others {
+        let row = wide(&before.categories[category]);
+        let all = row.iter().sum::<f64>() + 50.0 * unit;
+        let share = |k: usize| (row[k] + 50.0 * unit * sizes[k] / sizes.iter().sum::<f64>()) / all;
+        let expected: Vec<f64> = (0..CLUSTERS).map(|k| 3.0 * share(k)).collect();
+        assert_close(&wide(&after.categories[category]), &expected, 1e-5);
+    }
+    let kept = after.categories.concat().iter().sum::<f32>() - 3.0 * after.categories.len() as f32;
+    assert!((kept - first_of_second.requests as f32).abs() < 0.5, "3 of each category, and the batch: {kept}");
 }
 
 /// The gradients of a module's parameters, in its order.
