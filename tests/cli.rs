@@ -623,7 +623,11 @@ fn archives_and_pipes_are_read_or_named() {
         let said = text(&output.stderr);
         let size =
             said.split_once(&format!("Reading {name} (")).and_then(|(_, rest)| rest.split(')').next()).unwrap_or_else(|| panic!("{said}"));
-        assert!(said.contains(&format!("{size} of {size}: ")), "never more than all: {said}");
+        // The end of a zip, its directory, is not read with the rows.
+        let amount = |text: &str| text.trim().split(' ').next().and_then(|number| number.parse::<f64>().ok());
+        let last = said.split_once(&format!(" of {size}: ")).and_then(|(before, _)| amount(before.rsplit('\n').next()?));
+        let (last, all) = last.zip(amount(size)).unwrap_or_else(|| panic!("{said}"));
+        assert!(last <= all && last > 0.9 * all, "never more than all: {said}");
         fs::read_to_string(folder.path().join(out).join("series.csv")).unwrap()
     };
     let expected = series("rows.csv");
