@@ -414,8 +414,8 @@ fn the_loss_of_ple_with_cl_is_info_nce_of_two_masked_views() {
     assert!(takes_part.iter().filter(|part| **part).count() > 1, "a batch with low-active users");
     let GraphLoss { value: loss, weight, .. } = graph.loss_named("loss_adaptation").unwrap();
     assert_close(&block_on(read(loss.clone())), &[info_nce_oracle(&a, &b, &takes_part)], 1e-4);
-    let whole = block_on(read(graph.mtl.clone()))[0] + 0.1 * block_on(read(loss.clone()))[0];
-    assert_eq!(*weight, 0.1);
+    let whole = block_on(read(graph.mtl.clone()))[0] + trained.config.contrastive_weight * block_on(read(loss.clone()))[0];
+    assert_eq!(*weight, trained.config.contrastive_weight);
     assert_close(&block_on(read(graph.loss())), &[whole], 1e-6);
 }
 
