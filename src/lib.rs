@@ -11,7 +11,7 @@
 //!
 //! // Sizes for a test; those of `Config::default()` take about a minute.
 //! let variants = Variants(vec![Variant::Ple, Variant::Duia]);
-//! let config = Config { variants, users: 200, items: 800, categories: 20, rows: 20_000, ..Config::default() };
+//! let config = Config { variants, users: 200, items: 800, categories: 40, rows: 20_000, ..Config::default() };
 //! let rows = Arc::new(Generator::new(&config));
 //!
 //! let mut areas = Vec::new();
