@@ -8,12 +8,13 @@ use std::sync::Arc;
 use common::block_on;
 use common::training::tiny;
 use duia::checkpoint;
-use duia::config::{Config, MemoryStart};
+use duia::config::{Config, MemoryStart, Negatives};
+use duia::counter::{Counter, Stream};
 use duia::data::generator::Generator;
 use duia::data::{Behaviour, Origin, Source, Vocabulary};
-use duia::metrics::{Losses, Score, TestKind};
+use duia::metrics::{Losses, Score, TestKind, critical};
 use duia::training::{Comparison, RunOptions, device, run_with};
-use duia::variants::{Variant, Variants};
+use duia::variants::{Role, Variant, Variants};
 use duia::wire::{DeviceChoice, Event, Stage, State};
 
 /// 14 steps, and a test of two full batches.
@@ -280,4 +281,85 @@ fn stages_come_in_order_and_only_models_that_train_have_losses() {
         .flat_map(|losses| losses.named().map(|(name, _)| name))
         .collect();
     assert!(told.iter().all(|name| terms.iter().any(|term| term.names.iter().any(|own| own == name))), "every loss has a term");
+}
+
+/// A stream whose rows exchanged their items within spans of so many rows: who took what is chance, when and how often is not.
+struct Shuffled {
+    stream: Arc<Generator>,
+    events: Vec<duia::data::Event>,
+}
+
+impl Shuffled {
+    fn new(config: &Config, span: usize) -> Self {
+        let stream = Arc::new(Generator::new(config));
+        let mut events: Vec<duia::data::Event> = stream.clone().events().collect();
+        let order = Counter::new(config.seed, Stream::Sample);
+        for (block, rows) in events.chunks_mut(span).enumerate() {
+            let mut items: Vec<(u64, u32, u32)> =
+                rows.iter().zip(0..).map(|(event, row)| (order.lane(block as u64).bits(row), event.item, event.category)).collect();
+            items.sort_unstable();
+            rows.iter_mut().zip(items).for_each(|(event, (_, item, category))| (event.item, event.category) = (item, category));
+        }
+        Self { stream, events }
+    }
+}
+
+impl Source for Shuffled {
+    fn origin(&self) -> Origin {
+        Origin::File
+    }
+
+    fn name(&self) -> String {
+        "shuffled.csv".into()
+    }
+
+    fn vocabulary(&self) -> Vocabulary {
+        self.stream.vocabulary()
+    }
+
+    fn category(&self, item: u32) -> u32 {
+        self.stream.category(item)
+    }
+
+    fn rows(&self) -> u64 {
+        self.events.len() as u64
+    }
+
+    fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = duia::data::Event> + Send> {
+        Box::new((0..self.events.len()).map(move |row| self.events[row]))
+    }
+}
+
+/// Models that need no truth.
+fn untold() -> Vec<Variant> {
+    Variant::ALL.into_iter().filter(|variant| !matches!(variant.row().role, Role::Bound | Role::Ceiling)).collect()
+}
+
+/// Were anything of the label, of the future or of how negatives are drawn in a feature, a model would learn it here.
+#[test]
+fn where_nobody_prefers_anything_no_model_tells_a_time_matched_positive() {
+    let variants = untold();
+    // Items so many and users so little active that hardly any item is had by everybody, where T1 has a residue.
+    let wide = Config { users: 1_200, items: 24_000, categories: 600, item_groups: 24, rows: 24_000, train_share: 0.7, ..config() };
+    let leak = Config {
+        batch: 256,
+        history: 20,
+        negatives: Negatives::TimeMatched,
+        learning_rate: 0.01,
+        variants: Variants(variants.clone()),
+        ..wide
+    };
+    let (events, _) = race(&leak, Arc::new(Shuffled::new(&leak, 500)));
+    for kind in [TestKind::Whole, TestKind::Streaming] {
+        for (variant, Score { auc, gauc, .. }) in variants.iter().zip(scores(&events, kind)) {
+            assert!(auc.all.standard_error < 0.01 && auc.all.positives > 3_000, "{variant:?}: {auc:?}");
+            let most = critical(variants.len(), None);
+            assert!((auc.all.value - 0.5).abs() < most * auc.all.standard_error, "{variant:?}: {auc:?}");
+            assert!((gauc.value - 0.5).abs() < most * gauc.standard_error, "{variant:?}: {gauc:?}");
+        }
+    }
+    // The same models on the rows as they were.
+    let told = Config { variants: Variants(vec![Variant::Ple]), streaming_test: false, ..leak };
+    let (events, _) = generated(&told);
+    assert!(scores(&events, TestKind::Whole)[0].auc.all.value > 0.54);
 }
