@@ -15,7 +15,7 @@ type Module = Vec<String>;
 fn modules(folder: &Path, at: &[String], found: &mut BTreeMap<Module, String>) {
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())).flatten() {
         let (path, name) = (entry.path(), entry.path().file_stem().unwrap().to_string_lossy().into_owned());
-        let own = if ["lib", "main", "mod"].contains(&name.as_str()) { at.to_vec() } else { [at, &[name.clone()]].concat() };
+        let own = if ["lib", "main", "mod"].contains(&name.as_str()) { at.to_vec() } else { [at, std::slice::from_ref(&name)].concat() };
         if path.is_dir() {
             modules(&path, &own, found);
         } else if path.extension().is_some_and(|ending| ending == "rs") && name != "tests" {
@@ -109,7 +109,7 @@ impl Code {
     /// The module that holds what a path of the crate names.
     fn holder(&self, path: &[String]) -> Module {
         let (mut at, mut rest) = (Module::new(), path.to_vec());
-        while let Some(next) = rest.first().map(|name| [&at[..], &[name.clone()]].concat()) {
+        while let Some(next) = rest.first().map(|name| [&at[..], std::slice::from_ref(name)].concat()) {
             match self.handed_on.get(&next) {
                 Some((child, path)) => (at, rest) = (child.clone(), [&path[..], &rest[1..]].concat()),
                 None if self.modules.contains_key(&next) => (at, rest) = (next, rest[1..].to_vec()),

@@ -111,7 +111,7 @@ impl Mixture {
     }
 
     /// Begins anew before a further pass, so that no row meets its own label (A15), but with the categories' shares that were found in
-    /// the place of random ones: a cluster is the same one in every pass. [`RECALL`] keeps a single row from showing in them.
+    /// the place of random ones: a cluster is the same one in every pass. `RECALL` keeps a single row from showing in them.
     pub fn begin_pass(&mut self) {
         let (shares, prior) = (self.shares(), RECALL * self.unit());
         for row in &mut self.categories {
