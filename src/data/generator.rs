@@ -1,8 +1,8 @@
 //! The synthetic stream: Taobao-shaped rows with planted groups of users and of items, a pure function of the seed.
 //!
 //! A row is drawn in four steps. *When*: the row's quantile of a day-night curve over the nine days. *Who*: users in
-//! proportion to an activity whose quantiles are Taobao's. *Where*: an item the user had lately, the category he is in,
-//! one of his few favourite categories, or a category that his group likes. *What*: an item of that category, by style
+//! proportion to an activity whose quantiles are Taobao's. *Where*: an item the user had lately, the category they are in,
+//! one of their few favourite categories, or a category that their group likes. *What*: an item of that category, by style
 //! and popularity.
 //!
 //! What is planted, and what a model can know from it:

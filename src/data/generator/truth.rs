@@ -7,14 +7,14 @@ use super::{
 use crate::counter::Counter;
 use crate::data::Behaviour;
 
-/// What draws a user to an item and does not change with what he did lately.
+/// What draws a user to an item and does not change with what they did lately.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Taste {
-    /// Share of the item's theme in what his group looks for, over the share of the theme that it likes most: 0 to 1.
+    /// Share of the item's theme in what their group looks for, over the share of the theme that it likes most: 0 to 1.
     pub theme: f64,
-    /// Whether the item has the style that his group likes in its theme.
+    /// Whether the item has the style that their group likes in its theme.
     pub style: bool,
-    /// How much of his favourite categories the item's is: 0 to 1.
+    /// How much of their favourite categories the item's is: 0 to 1.
     pub favourite: f64,
     /// 1 for the most popular item of its category, falling to 0 with the rank.
     pub popularity: f64,
@@ -182,7 +182,7 @@ impl Generator {
         }
     }
 
-    /// A user in proportion to his activity.
+    /// A user in proportion to their activity.
     pub(crate) fn draw_user(&self, counter: Counter, index: u64) -> u32 {
         let column = counter.below(index, self.vocabulary.users.into()) as usize;
         self.activity.pick(column, counter.lane(1).bits(index))
@@ -206,7 +206,7 @@ impl Generator {
         first + self.popularity.draw(next - first, uniform)
     }
 
-    /// What the user does with an item that he takes.
+    /// What the user does with an item that they take.
     pub(crate) fn draw_behaviour(&self, user: u32, item: u32, counter: Counter, index: u64) -> Behaviour {
         self.behaviour(item, self.user_group[user as usize], counter.uniform(index), counter.lane(1).uniform(index))
     }
@@ -231,7 +231,7 @@ mod tests {
         Config { users: 12, items: 160, categories: 12, rows: 1_000, user_groups: 3, item_groups: 5, ..Config::default() }
     }
 
-    /// Newest first. The user comes back to items 7 and 150; 150 is his last.
+    /// Newest first. The user comes back to items 7 and 150; 150 is their last.
     const HISTORY: [u32; 9] = [150, 7, 33, 90, 7, 150, 12, 64, u32::MAX];
 
     /// How often each item comes next, drawn by the generator itself from one fixed state: its ring, oldest first, and
@@ -276,7 +276,7 @@ mod tests {
             let generator = Arc::new(Generator::new(config));
             agrees(&generator, user, &[], &drawn(&generator, user, &[], 0, draws), draws);
             agrees(&generator, user, &HISTORY, &drawn(&generator, user, &[64, 12, 150, 7, 90, 33], 150, draws), draws);
-            // More items than he may come back to: the ring forgets the oldest.
+            // More items than they may come back to: the ring forgets the oldest.
             let ring: Vec<u32> = (20..50).collect();
             let history: Vec<u32> = ring.iter().rev().copied().collect();
             agrees(&generator, user, &history, &drawn(&generator, user, &ring, 49, draws), draws);
