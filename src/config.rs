@@ -169,7 +169,7 @@ pub enum Encoder {
 pub enum MemoryStart {
     /// The first touches make the mean of the centres that they met.
     Touch,
-    /// From zero by the gradient alone, and lent as it is, as Eq. 9 and 10 read literally.
+    /// From zero by the gradient alone, and read as it is, as Eq. 9 and 10 stand.
     Zero,
 }
 
