@@ -41,7 +41,9 @@ function work([which, how]) {
 async function pace(page, random) {
   if (random() < 0.4) {
     const key = KEYS[Math.floor(random() * KEYS.length)];
-    await page.keyboard.press(key);
+    // The paper's link leads away from the page, as it should.
+    const leads = key === "Enter" && (await page.evaluate(() => document.activeElement.matches("a[href^=http]")));
+    if (!leads) await page.keyboard.press(key);
     return key;
   }
   const { name, at } = await page.evaluate(work, [random(), random()]);
