@@ -124,7 +124,7 @@ fn is_next_or_known(met: &mut u32, id: u32) -> bool {
 }
 
 /// FNV-1a: finds damage, keeps no secret.
-fn fnv(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
     let mut hash = FnvHasher::default();
     hash.write(bytes);
     hash.finish()

@@ -11,7 +11,7 @@ use std::cell::OnceCell;
 use burn::tensor::kind::Basic;
 use burn::tensor::{Device, Gradients, Int, Tensor};
 
-use super::batch::{Dense, DeviceBatch, Kept, View, WHOLE};
+use super::batch::{CANDIDATE_FIELDS, Dense, DeviceBatch, Kept, View, WHOLE};
 use super::layers::assignments::FrozenAssignments;
 use super::layers::dense::Init;
 use super::layers::enhancement::Entered;
@@ -378,6 +378,13 @@ impl Reads<'_> {
 pub fn with_history(requests: &Tensor<2>, history: Tensor<2>, counts: &Tensor<2>) -> Tensor<2> {
     let [own, _] = halves(requests.clone());
     Tensor::cat(vec![own, history, counts.clone()], 1)
+}
+
+/// How much of candidates is in what was read for them: a sum of each field of their `product`, of `samples` candidates in all, with
+/// `[samples, CANDIDATE_FIELDS]` sums. A ranker of dense layers cannot compare two vectors by itself.
+pub fn of_fields<const D: usize>(product: Tensor<D>, samples: usize) -> Tensor<2> {
+    let width = product.shape().num_elements() / (samples * CANDIDATE_FIELDS);
+    product.reshape([samples * CANDIDATE_FIELDS, width]).sum_dim(1).reshape([samples, CANDIDATE_FIELDS])
 }
 
 /// The first and the last half of the columns.

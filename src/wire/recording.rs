@@ -3,14 +3,12 @@
 //! A file is, in this order: 8 bytes `DUIATAPE`; 1 byte, the version of the format; 8 bytes, the FNV-1a hash of what follows
 //! (little-endian); a [`Recording`] by postcard.
 
-use std::hash::Hasher;
-
-use fnv::FnvHasher;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Event;
 use crate::config::Config;
+use crate::data::sample::fnv;
 use crate::view::FieldFrame;
 
 const MAGIC: &[u8; 8] = b"DUIATAPE";
@@ -62,7 +60,7 @@ impl Recording {
         let payload = postcard::to_stdvec(self)?;
         let mut bytes = MAGIC.to_vec();
         bytes.push(VERSION);
-        bytes.extend(checksum(&payload).to_le_bytes());
+        bytes.extend(fnv(&payload).to_le_bytes());
         bytes.extend(payload);
         Ok(bytes)
     }
@@ -79,17 +77,11 @@ impl Recording {
         if version != VERSION {
             return Err(RecordingError::Version(version));
         }
-        if sum != checksum(payload).to_le_bytes() {
+        if sum != fnv(payload).to_le_bytes() {
             return Err(RecordingError::Damaged(bytes.len()));
         }
         postcard::from_bytes(payload).map_err(RecordingError::OtherBuild)
     }
-}
-
-fn checksum(payload: &[u8]) -> u64 {
-    let mut hash = FnvHasher::default();
-    hash.write(payload);
-    hash.finish()
 }
 
 /// The first `most` members of a frame, every place on a grid: what a small picture needs of it.

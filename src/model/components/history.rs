@@ -6,7 +6,7 @@
 
 use crate::config::Config;
 use crate::model::batch::{CANDIDATE_FIELDS, WHOLE, WINDOW};
-use crate::model::component::{Adds, Component, Features, Found, Kind, Reads, Takes};
+use crate::model::component::{Adds, Component, Features, Found, Kind, Reads, Takes, of_fields};
 use crate::model::layers::attention::{TargetAttention, Window};
 use crate::model::layers::weights::{Parameters, Weights};
 
@@ -72,8 +72,7 @@ impl Component for History {
             ids,
         };
         let read = self.weights.read(reads.is_training()).forward(candidates.clone().unsqueeze_dim(0), window).squeeze_dim::<2>(0);
-        let fields = [samples * CANDIDATE_FIELDS, d / CANDIDATE_FIELDS];
-        let own = (read.clone() * candidates).reshape(fields).sum_dim(1).reshape([samples, CANDIDATE_FIELDS]);
+        let own = of_fields(read.clone() * candidates, samples);
         features.candidate.extend([read, own]);
     }
 }

@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 
 use crate::config::Config;
 use crate::model::batch::{CANDIDATE_FIELDS, Told};
-use crate::model::component::{Adds, Building, Component, Features, Found, Kind, Reads};
+use crate::model::component::{Adds, Building, Component, Features, Found, Kind, Reads, of_fields};
 use crate::model::layers::dense::Init;
 use crate::model::layers::weights::{Parameters, Weights};
 
@@ -122,9 +122,8 @@ impl Component for UserGroup {
         let module = self.weights.read(reads.is_training());
         let vectors = module.expected(groups(reads, self.which, [requests, module.groups()]));
         let product = candidates.reshape([requests, samples / requests, d]) * vectors.clone().unsqueeze_dim(1);
-        let of_fields = product.reshape([samples * CANDIDATE_FIELDS, d / CANDIDATE_FIELDS]).sum_dim(1);
         features.request.push(vectors);
-        features.candidate.push(of_fields.reshape([samples, CANDIDATE_FIELDS]));
+        features.candidate.push(of_fields(product, samples));
     }
 }
 
