@@ -140,6 +140,8 @@ pub enum Negatives {
     /// T1: for each row whose item is new to its user, the item of another such row, of another user and at most 256 rows later,
     /// which the user never had. Repeats are no samples.
     TimeMatched,
+    /// E1: none is drawn. Rows are exposures with labels of their own, each a sample; the synthetic stream is then one of exposures.
+    None,
 }
 
 /// How the rows of a category of the synthetic stream spread over its items.
@@ -223,6 +225,11 @@ pub struct Config {
 
     /// Share of the rows, in time order, that trains; the rest tests.
     pub train_share: f64,
+    /// Share of the training rows, the last ones, that stands in the place of the test, which then is not looked at: for choosing options.
+    pub validation_share: f64,
+    /// Passes of which validation chooses the best number for the run, in the place of `passes`; 0 chooses none. The first model goes
+    /// through the training rows but for a tenth (or `validation_share`) until its area over that tenth rises no more.
+    pub most_passes: u32,
     /// How many times the training rows are gone through, in time order each time (A23 says once).
     pub passes: u32,
     /// The window: the newest behaviours of a user that a model may read, at most 50 in the paper's protocol (A18). It is one for
@@ -235,7 +242,7 @@ pub struct Config {
     /// Share of the users called low-active: the bottom of the training behaviours (A22).
     pub low_active_share: f64,
 
-    /// Rows of a step, half positives and half their negatives. Even.
+    /// Samples of a step: half positives and half their negatives, under E1 exposures. Even.
     pub batch: usize,
     /// Learning rate of Adam, dense and row-sparse.
     pub learning_rate: f64,
@@ -293,6 +300,8 @@ pub struct Config {
     pub commit: f64,
     /// Whether the ranker's loss reaches centres through Eq. 6 (A3).
     pub centres_from_main: bool,
+    /// Steps of training between two looks at the centres of all items, as there is one before a test (A19); 0 looks in no training.
+    pub refresh_every: u64,
     /// Steps before centres are filled; 0 takes 40 or 5 % of the run, whichever is less.
     pub warm_up: u64,
     /// Whether dead centres are re-seeded (A7).
@@ -382,6 +391,8 @@ impl Config {
             profile_fields: 0,
             profile_missing: 0.7,
             train_share: 0.8,
+            validation_share: 0.0,
+            most_passes: 0,
             passes: 1,
             history: 50,
             encoder: Encoder::Attention,
@@ -414,6 +425,7 @@ impl Config {
             sigma_in_graph: false,
             commit: 0.0,
             centres_from_main: false,
+            refresh_every: 0,
             warm_up: 0,
             reseed: true,
             reseed_expect: 20.0,
@@ -440,10 +452,10 @@ impl Config {
             Preset::Calibrated => Self {
                 interests: 3,
                 drift: 0.05,
-                new_items: 0.2,
+                new_items: 0.15,
                 session_rows: 6.0,
                 newcomers: 0.08,
-                activity_spread: 0.22,
+                activity_spread: 0.19,
                 profile_fields: 8,
                 profile_missing: 1.0,
                 negatives: Negatives::TimeMatched,
@@ -475,6 +487,16 @@ impl Config {
                 ..browser
             },
         }
+    }
+
+    /// Candidates of a request: a positive and its negative, or under E1 the one item that was shown.
+    pub fn candidates(&self) -> usize {
+        if self.negatives == Negatives::None { 1 } else { 2 }
+    }
+
+    /// Requests of a batch.
+    pub fn requests(&self) -> usize {
+        self.batch / self.candidates()
     }
 
     /// Width of the user and item vectors and of every memory.

@@ -26,7 +26,8 @@ use serde::{Deserialize, Serialize};
 
 pub use report::{DataReport, GroupInterest, Interest, Origin};
 
-/// What a user did, in the order of the dense count features.
+/// What a user did, in the order of the dense count features; then what may come of an item that was shown and not taken
+/// (protocol E1), which is no behaviour of theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
@@ -39,18 +40,40 @@ pub enum Behaviour {
     Favourite,
     /// Bought it.
     Buy,
+    /// Was shown it and did nothing.
+    Shown,
+    /// Was shown it and did only what task B is about: stayed, and did not take it.
+    Stayed,
 }
 
 impl Behaviour {
-    /// How many kinds there are.
+    /// How many kinds of behaviours there are, without [`Behaviour::Shown`] and [`Behaviour::Stayed`].
     pub const COUNT: usize = 4;
 
     /// All of them, in their order.
     pub const ALL: [Self; Self::COUNT] = [Self::View, Self::Cart, Self::Favourite, Self::Buy];
 
+    /// All that a row can say, in their order: the behaviours, and what may come of an item that was not taken.
+    pub const OF_ROWS: [Self; Self::COUNT + 2] = [Self::View, Self::Cart, Self::Favourite, Self::Buy, Self::Shown, Self::Stayed];
+
+    /// Whether the row is a positive of task A: a behaviour of the user, which histories and counts keep.
+    pub fn is_taken(self) -> bool {
+        !matches!(self, Self::Shown | Self::Stayed)
+    }
+
     /// Whether the row is a positive of task B: stronger interest than a look.
     pub fn is_strong(self) -> bool {
-        self != Self::View
+        !matches!(self, Self::View | Self::Shown)
+    }
+
+    /// What a row of two labels is: task A's, then task B's.
+    pub fn of_labels(labels: [bool; 2]) -> Self {
+        match labels {
+            [false, false] => Self::Shown,
+            [false, true] => Self::Stayed,
+            [true, false] => Self::View,
+            [true, true] => Self::Buy,
+        }
     }
 }
 
@@ -74,6 +97,9 @@ pub const WINDOW_START: i64 = 1_511_539_200;
 
 /// The first second after the window: 2017-12-04 00:00 in Beijing, nine days later.
 pub const WINDOW_END: i64 = 1_512_316_800;
+
+/// Values of a profile field.
+pub const PROFILE_VALUES: u32 = 8;
 
 /// How many of each id there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +180,7 @@ pub trait Source: Send + Sync {
     fn profile_fields(&self) -> u32 {
         0
     }
-    /// The value of a profile field; none where it is missing.
+    /// The value of a profile field, below [`PROFILE_VALUES`]; none where it is missing.
     fn profile(&self, _user: u32, _field: u32) -> Option<u32> {
         None
     }

@@ -33,6 +33,8 @@ const PASS_OF_USER: u64 = 72;
 const INDEX_OF_ROW: u64 = 26;
 /// Under T1 also whether it is new to its user, and its number where it is a sample.
 const SAMPLE_OF_ROW: u64 = 5;
+/// Under E1 what it showed and what became of it, taken or not, and whether.
+const SHOWN_OF_ROW: u64 = 11;
 /// Activity, planners' stamps and counts, for as long as the run goes.
 const PROTOCOL_OF_USER: u64 = 2 + 2 * 8 + 4;
 const PROTOCOL_OF_ITEM: u64 = 1 + 2 * 8 + 4 + 8;
@@ -153,7 +155,12 @@ pub fn of_stream(vocabulary: Vocabulary) -> u64 {
 /// The rows pass once, into an index; then users and items are counted.
 fn protocol(config: &Config, shape: Shape) -> u64 {
     let (users, items) = (u64::from(shape.vocabulary.users), u64::from(shape.vocabulary.items));
-    let row = INDEX_OF_ROW + if config.negatives == Negatives::TimeMatched { SAMPLE_OF_ROW } else { 0 };
+    let of_protocol = match config.negatives {
+        Negatives::TimeMatched => SAMPLE_OF_ROW,
+        Negatives::None => SHOWN_OF_ROW,
+        Negatives::Uniform | Negatives::Popular => 0,
+    };
+    let row = INDEX_OF_ROW + of_protocol;
     let pass = if shape.is_synthetic { PASS_OF_USER * users } else { 0 };
     let counting = COUNTS_OF_USER * users + COUNTS_OF_ITEM * items;
     PROTOCOL_OF_USER * users + PROTOCOL_OF_ITEM * items + row * shape.rows + pass.max(counting)
@@ -210,7 +217,7 @@ fn threads(config: &Config) -> u64 {
 
 /// Ids and flags of a training batch, of the probe set and of the test batches at hand.
 fn batches(config: &Config, shape: Shape) -> u64 {
-    let requests = config.batch as u64 / 2;
+    let requests = config.requests() as u64;
     let request = HOST_OF_SLOT * config.history as u64 + 100;
     let chunk = TEST_CHUNK.min(test_rows(config, shape) / requests + 1);
     requests * (request * (COPIES_OF_BATCH + chunk) + DEVICE_OF_SLOT * config.history as u64) + config.probe_set as u64 * request
@@ -224,7 +231,7 @@ fn test(config: &Config, shape: Shape) -> u64 {
     let models = &config.variants.0;
     let compared = if trained(models).count() > 1 { TEST_COMPARED } else { 0 };
     let told = TEST_TOLD * models.iter().filter(|model| model.is_told()).count() as u64;
-    2 * test_rows(config, shape) * (TEST_SAMPLE + TEST_SCORE * models.len() as u64 + compared + told)
+    config.candidates() as u64 * test_rows(config, shape) * (TEST_SAMPLE + TEST_SCORE * models.len() as u64 + compared + told)
 }
 
 /// Settings that decide how much memory a run takes; the first three only where the rows are synthetic.

@@ -33,7 +33,7 @@ pub use self::report::{ArmGroup, ArmReport, Change, Group, GroupReport, Metric, 
 pub use self::served::{Notice, simulate};
 pub use self::visitors::{Session, Visitors};
 use self::world::World;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Negatives};
 use crate::data::protocol::{Batch, Dataset, Histories};
 use crate::data::{Source, Vocabulary};
 
@@ -217,9 +217,28 @@ impl Simulation {
     /// [`ConfigError`] names the size that does not fit.
     pub fn new(config: SimulationConfig, run: &Config, known: &Arc<KnownUsers>, dataset: &Dataset) -> Result<Self, ConfigError> {
         config.validate(known.vocabulary())?;
+        if run.negatives == Negatives::None {
+            return Err(ConfigError::new(
+                "negatives",
+                "none",
+                "uniform, popular or time-matched: users of a simulation take behaviours with negatives",
+            ));
+        }
         let visitors = Visitors::new(known.generator().clone(), run.seed, config);
         let (requests, start) = (run.batch / 2, Start::of(known, run.history));
         Ok(Self { config, requests, history: run.history, visitors, dataset: dataset.clone(), start })
+    }
+
+    /// An empty batch.
+    fn batch(&self, requests: usize, candidates: usize) -> Batch {
+        let profile_fields = self.visitors.generator().profile_fields() as usize;
+        Batch { profile_fields, ..Batch::new(requests, candidates, self.history) }
+    }
+
+    /// What is known of a user's profile.
+    fn profile(&self, user: u32) -> impl Iterator<Item = Option<u32>> {
+        let generator = self.visitors.generator();
+        (0..generator.profile_fields()).map(move |field| generator.profile(user, field))
     }
 
     /// The users and their sessions.

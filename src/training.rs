@@ -7,6 +7,7 @@ mod error;
 mod evaluation;
 mod learner;
 mod losses;
+mod passes;
 mod portrait;
 pub mod readback;
 pub mod recording;

@@ -208,6 +208,8 @@ pub enum Stage {
     FinalTest,
     /// Scoring it once more, each batch before the models train on it.
     StreamingTest,
+    /// Choosing by validation how often to go through the training rows.
+    Passes,
 }
 
 /// Playing, paused or finished.

@@ -341,8 +341,9 @@ fn by_rule() -> impl Iterator<Item = Variant> {
 #[test]
 fn the_losses_of_a_batch_are_the_oracles_in_every_variant_before_and_after_the_fill() {
     for variant in variants() {
-        for warm_up in [FILLED, 100] {
-            let mut trained = ready(&Config { warm_up, ..config() }, variant);
+        // With and without a profile, of whose fields some are missing.
+        for (warm_up, profile_fields) in [(FILLED, 0), (100, 0), (FILLED, 3)] {
+            let mut trained = ready(&Config { warm_up, profile_fields, ..config() }, variant);
             let batch = trained.next();
             let batch = trained.with_a_third_candidate(&batch);
             let on_device = trained.load(batch.clone());
@@ -362,7 +363,7 @@ fn the_losses_of_a_batch_are_the_oracles_in_every_variant_before_and_after_the_f
 #[test]
 fn test_scores_are_the_oracles_with_every_item_looked_up_anew() {
     for variant in variants() {
-        let trained = ready(&config(), variant);
+        let trained = ready(&Config { profile_fields: 2, ..config() }, variant);
         let mut oracle = oracle(&trained);
         if let (Some(centres), false) = (&oracle.item_centres, oracle.assignments.is_empty()) {
             let categories = trained.categories();
@@ -377,6 +378,25 @@ fn test_scores_are_the_oracles_with_every_item_looked_up_anew() {
             assert_close(&block_on(read(trained.ranker().score(&frozen, &batch).logits)), &expected, 2e-4);
         }
     }
+}
+
+#[test]
+fn every_items_centre_is_looked_up_anew_on_the_clock() {
+    let mut trained = Trained::new(&Config { refresh_every: FILLED + 2, ..config() }, Variant::Duia);
+    let categories = trained.categories();
+    trained.learner = trained.learner.refreshing(categories.clone().into());
+    let kept = |trained: &Trained| {
+        let rows = block_on(read(trained.ranker().parts::<Uhse>().next().unwrap().assignments().rows()));
+        rows.chunks(2).map(|place| place[0] as i64).collect::<Vec<_>>()
+    };
+    let anew = |trained: &Trained| {
+        let entries = trained.ranker().frozen(&categories).assignments.unwrap().entries;
+        block_on(read(entries)).chunks(2).map(|place| place[0] as i64).collect::<Vec<_>>()
+    };
+    trained.step();
+    assert_ne!(kept(&trained), anew(&trained), "most items never passed");
+    trained.step();
+    assert_eq!(kept(&trained), anew(&trained));
 }
 
 #[test]

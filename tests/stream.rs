@@ -363,3 +363,32 @@ fn where_nobody_prefers_anything_no_model_tells_a_time_matched_positive() {
     let (events, _) = generated(&told);
     assert!(scores(&events, TestKind::Whole)[0].auc.all.value > 0.54);
 }
+
+/// Protocol E1 from end to end: every model trains on single exposures with labels of their own, and is scored on them.
+#[test]
+fn every_model_learns_from_exposures() {
+    let variants = untold();
+    let exposures = Config { negatives: Negatives::None, rows: 12_000, users: 150, variants: Variants(variants.clone()), ..config() };
+    let (events, left) = generated(&exposures);
+    assert_eq!(left.len(), variants.iter().filter(|variant| variant.rule().is_none()).count());
+    for (variant, Score { auc, gauc, .. }) in variants.iter().zip(scores(&events, TestKind::Whole)) {
+        eprintln!("{}: {:.4} ± {:.4}", variant.key(), auc.all.value, auc.all.standard_error);
+        assert_eq!(auc.all.positives + auc.all.negatives, 1_500, "{variant:?}");
+        assert!(variant.rule().is_some() || auc.all.value > 0.55, "{variant:?} learned nothing: {auc:?}");
+        assert!(gauc.users > 20);
+    }
+}
+
+/// The first model chooses by validation how often all go through the training rows, and a person is told.
+#[test]
+fn validation_chooses_the_passes_of_every_model() {
+    let chosen = Config { most_passes: 3, streaming_test: false, variants: Variants(vec![Variant::Ple, Variant::Duia]), ..config() };
+    let (events, _) = generated(&chosen);
+    let notes = events.iter().find_map(|event| if let Event::Data(report) = event { Some(report.notes.clone()) } else { None }).unwrap();
+    let steps = events.iter().find_map(|event| if let Event::Ready { steps, .. } = event { Some(*steps) } else { None }).unwrap();
+    assert!(notes.len() == 1 && notes[0].contains("Validation chose"), "{notes:?}");
+    let passes = steps / (TRAIN_ROWS / BATCH_ROWS) as u64;
+    assert!((1..=3).contains(&passes) && steps.is_multiple_of((TRAIN_ROWS / BATCH_ROWS) as u64), "{steps}");
+    let same = Config { most_passes: 0, passes: passes as u32, ..chosen };
+    assert_eq!(texts(&events, TestKind::Whole), texts(&generated(&same).0, TestKind::Whole), "choosing leaves no trace in the run");
+}

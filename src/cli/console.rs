@@ -102,6 +102,7 @@ fn stage_text(stage: Stage) -> &'static str {
         Stage::SelfTest => "Comparing the device with the CPU …",
         Stage::Data => "Counting the rows …",
         Stage::Models => "Building the models …",
+        Stage::Passes => "Choosing by validation how often to go through the training rows …",
         Stage::FinalTest => "Scoring the whole test set …",
         Stage::StreamingTest => "Scoring it once more, and training on each batch once it is scored …",
     }

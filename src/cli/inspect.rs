@@ -81,6 +81,8 @@ fn name(behaviour: Behaviour) -> &'static str {
         Behaviour::Cart => "cart",
         Behaviour::Favourite => "favourite",
         Behaviour::Buy => "buy",
+        Behaviour::Shown => "not taken",
+        Behaviour::Stayed => "not taken, label2",
     }
 }
 

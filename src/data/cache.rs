@@ -2,7 +2,7 @@
 //!
 //! A file is, in this order: 8 bytes `DUIACOLS`; 4 bytes, the version of the format and of the readers; 8 bytes, the key of what the rows
 //! were read from; 4 bytes, the length of the head; the head by postcard; the column of the items' categories; blocks of rows, each its
-//! seconds, its users, and its items times 4 plus behaviours. Numbers take 4 bytes, the lowest first. Behind the head, the categories
+//! seconds, its users, and its items times 8 plus behaviours. Numbers take 4 bytes, the lowest first. Behind the head, the categories
 //! and each block stand the 8 bytes of their checksum.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,7 +16,7 @@ use crate::platform::for_each;
 const MAGIC: &[u8; 8] = b"DUIACOLS";
 
 /// To be raised whenever the format changes, or what the readers make of a file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Rows of a block.
 const BLOCK: usize = 1 << 20;
@@ -194,7 +194,7 @@ fn read_part(mut file: impl Read + Seek, from: u64, part: &mut [Packed], vocabul
         for (row, ((seconds, user), done)) in block.iter_mut().zip(numbers(seconds).zip(numbers(users)).zip(numbers(done))) {
             *row = Packed::of(seconds, user, done);
         }
-        if !block.iter().all(|row| row.user < vocabulary.users && row.item() < vocabulary.items) {
+        if !block.iter().all(|row| row.user < vocabulary.users && row.item() < vocabulary.items && row.is_known()) {
             return Err(Unusable::Damaged);
         }
     }

@@ -38,13 +38,15 @@ impl Format {
 }
 
 impl Behaviour {
-    /// The word of UserBehavior.csv.
+    /// The word of UserBehavior.csv, and ours for what was not taken.
     pub fn word(self) -> &'static str {
         match self {
             Self::View => "pv",
             Self::Cart => "cart",
             Self::Favourite => "fav",
             Self::Buy => "buy",
+            Self::Shown => "shown",
+            Self::Stayed => "stayed",
         }
     }
 }

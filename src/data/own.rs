@@ -162,7 +162,9 @@ impl Tally {
 struct Lines<'a> {
     name: &'a str,
     schema: &'a Schema,
-    places: [Option<usize>; 5],
+    places: [Option<usize>; 7],
+    /// From which value on each label is 1.
+    least: [f64; 2],
     width: usize,
     /// The line of the first record.
     first: u64,
@@ -195,7 +197,7 @@ impl<'a> Lines<'a> {
             value: shown(&record.iter().collect::<Vec<_>>().join(&delimiter(schema))),
             advice: format!("Say with --columns which column is which; `duia inspect {name}` shows what can be guessed"),
         })?;
-        Ok(Some(Self { name, schema, places, width: record.len(), first }))
+        Ok(Some(Self { name, schema, places, least: schema.columns.least(), width: record.len(), first }))
     }
 
     fn add(&self, fields: &[&[u8]], line: u64, words: &mut Words, parsed: &mut Parsed<Tally>, shows: bool) {
@@ -235,11 +237,27 @@ impl<'a> Lines<'a> {
         };
         let (user, item) = (id(0)?, id(1)?);
         let category = value(2).unwrap_or_default();
-        let behaviour = value(3).map_or(Ok(Behaviour::View), |word| words.behaviour(self.schema, word))?;
+        let behaviour = match (value(3), value(5)) {
+            (Some(word), _) => words.behaviour(self.schema, word)?,
+            (None, Some(label)) => labelled(self.least, [Some(label), value(6)])?,
+            (None, None) => Behaviour::View,
+        };
         let time = value(4).unwrap_or_default();
         let time = kept_time(seconds(time), || time.to_vec())?;
         Ok(Said { ids: [user, item, category], behaviour, time })
     }
+}
+
+/// What a row of two labels is (E1), the second one 0 where there is none; or why it cannot be told.
+pub(super) fn labelled(least: [f64; 2], labels: [Option<&[u8]>; 2]) -> Result<Behaviour, Why> {
+    let label = |which: usize| match labels[which] {
+        None => Ok(false),
+        Some(text) => match std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok()) {
+            Some(number) => Ok(number >= least[which]),
+            None => Err((format!("a {} that is no number", Columns::FIELDS[5 + which]), text.to_vec())),
+        },
+    };
+    Ok(Behaviour::of_labels([label(0)?, label(1)?]))
 }
 
 /// Unix seconds that can be kept, or why they cannot.
@@ -348,6 +366,18 @@ mod tests {
             let (rows, shown) = read(&text(quote, end));
             assert!(rows == plain && shown == first, "{quote:?} {end:?}");
         }
+    }
+
+    #[test]
+    fn labels_of_rows_are_read_by_their_thresholds() {
+        let columns = "user=u,item=i,time=t,label=clicked,label2=seconds>=30".parse().unwrap();
+        let schema = Schema { delimiter: ',', header: true, columns, behaviors: Default::default() };
+        let text = "u,i,t,clicked,seconds\na,x,1600000000,0,0\na,y,1600000001,1,29.5\nb,x,1600000002,1,30\nb,y,1600000003,0,40\nb,z,1600000004,no,1\n";
+        let rows = read(text.as_bytes(), "feed.csv", &schema, &mut |_| {}).unwrap();
+        let behaviours: Vec<(u32, Behaviour)> = rows.iter().map(|event| (event.user, event.behaviour)).collect();
+        assert_eq!(behaviours, [(0, Behaviour::Shown), (0, Behaviour::View), (1, Behaviour::Buy), (1, Behaviour::Stayed)]);
+        let refused = &rows.refused;
+        assert!(refused.len() == 1 && refused[0].0.contains("a label that is no number") && refused[0].0.contains("line 6"), "{refused:?}");
     }
 
     /// A line feed within quotes is part of a value, and lines count on.

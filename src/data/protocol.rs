@@ -18,6 +18,11 @@
 //!   whole stream. Test rows count too: by training rows alone no negative could be an item that only the test has, and "never
 //!   seen in training" would mean "positive". So P1 negatives know how popular items will be; no feature does.
 //!
+//! - **E1** ([`Negatives::None`]): rows are exposures with labels of their own, as a ranker's log has them; each is a sample and none is
+//!   drawn. A request has one candidate, the item that was shown, and its two labels: taken (task A), and what the source counts as the
+//!   second task (a cart, favourite or buy; a depth or time that was reached). What was shown and not taken is no behaviour: histories,
+//!   counts and activity leave it out, as the other protocols leave it out altogether.
+//!
 //! Where the training rows are gone through several times (`passes`), each pass begins with no history, no count and nobody's
 //! past, as the first did: were they to go on, a row would find itself and all that came after it in its own history. So a
 //! row has the same features in every pass, and its own negative and chance to cluster in each. The test is that of one pass.
@@ -46,9 +51,6 @@ use super::{Behaviour, DataError, DataReport, Interest, Source, Vocabulary};
 use crate::config::{Config, Negatives};
 use crate::counter::{Counter, Stream};
 
-/// Candidates of a request: the positive, then its negative.
-const CANDIDATES: usize = 2;
-
 /// The probabilities with which a request of a low-active and of a high-active user clusters (A9): each group gives half
 /// of `share` where it can, the other one gives the rest. `low_rows` is the low-active users' share of the requests.
 pub fn cluster_sampling(share: f64, low_rows: f64) -> (f64, f64) {
@@ -73,8 +75,12 @@ struct Inner {
     seed: u64,
     /// Requests of a batch.
     requests: usize,
+    /// Candidates of a request: the positive, then its negative; under E1 what was shown.
+    candidates: usize,
     history: usize,
     train_rows: u32,
+    /// Where the test ends: at the last row, or where validation stands in its place at the last training row.
+    end: u32,
     /// Times that the training rows are gone through.
     passes: u32,
     index: Index,
@@ -93,7 +99,7 @@ struct Inner {
     sampling: (f64, f64),
 }
 
-/// The rows that are positives with a negative, in time order.
+/// The rows that are samples, in time order: behaviours with a negative, or exposures.
 struct Samples {
     /// None where every row is one.
     rows: Option<Vec<u32>>,
@@ -102,11 +108,16 @@ struct Samples {
 }
 
 impl Samples {
-    fn of(index: &Index, negatives: &NegativeSampler, protocol: Negatives, train_rows: u32) -> Self {
-        if protocol != Negatives::TimeMatched {
-            return Self { rows: None, train: train_rows, all: index.rows() };
+    fn of(index: &Index, negatives: &NegativeSampler, protocol: Negatives, [train_rows, end]: [u32; 2]) -> Self {
+        let is_every_row = match protocol {
+            Negatives::TimeMatched => false,
+            Negatives::Uniform | Negatives::Popular => !index.has_exposures(),
+            Negatives::None => true,
+        };
+        if is_every_row {
+            return Self { rows: None, train: train_rows, all: end };
         }
-        let rows: Vec<u32> = (0..index.rows()).filter(|&row| negatives.is_sample(index, row)).collect();
+        let rows: Vec<u32> = (0..end).filter(|&row| negatives.is_sample(index, row)).collect();
         Self { train: rows.partition_point(|&row| row < train_rows) as u32, all: rows.len() as u32, rows: Some(rows) }
     }
 
@@ -142,16 +153,22 @@ impl Dataset {
     /// [`DataError::TooMany`] where there are `2^32` rows or more.
     pub fn open(source: Arc<dyn Source>, config: &Config) -> Result<Self, DataError> {
         let vocabulary = source.vocabulary();
-        let train_rows = (source.rows() as f64 * config.train_share) as u64;
+        let end = (source.rows() as f64 * config.train_share) as u64;
+        let [train_rows, end] = match config.validation_share {
+            0.0 => [end, source.rows()],
+            share => [(end as f64 * (1.0 - share)) as u64, end],
+        };
         require_rows(&*source, train_rows, config)?;
         let index = Index::of(&source, threads())?;
         // As many as were indexed.
-        let train_rows = train_rows as u32;
-        if config.negatives != Negatives::TimeMatched {
-            require_negatives(&*source, &index)?;
+        let [train_rows, end] = [train_rows, end].map(|rows| rows as u32);
+        match config.negatives {
+            Negatives::Uniform | Negatives::Popular => require_negatives(&*source, &index)?,
+            Negatives::None => require_exposures(&*source, &index)?,
+            Negatives::TimeMatched => {}
         }
-        let negatives = NegativeSampler::new(config.negatives, config.seed, &index, vocabulary.items, train_rows);
-        let samples = Samples::of(&index, &negatives, config.negatives, train_rows);
+        let negatives = NegativeSampler::new(config.negatives, config.seed, &index, vocabulary.items, [train_rows, end]);
+        let samples = Samples::of(&index, &negatives, config.negatives, [train_rows, end]);
         require_samples(&*source, &samples, config)?;
         let counts = Counts::of(&index, vocabulary, train_rows);
         let by_activity = counts.by_activity(config.seed);
@@ -162,15 +179,17 @@ impl Dataset {
         };
         let known_fields = |user| (0..source.profile_fields()).filter(|&field| source.profile(user, field).is_some()).count() as u32;
         let is_low = |row: u32| low_active[index.user(row) as usize];
-        let is_unseen = |row: u32| index.rows_of(index.item(row))[0] >= train_rows;
+        let is_unseen = |row: u32| index.first_row(index.item(row)).is_none_or(|first| first >= train_rows);
         let low_active_row_share = (0..train_rows).filter(|&row| is_low(row)).count() as f64 / f64::from(train_rows);
         Ok(Self {
             inner: Arc::new(Inner {
                 vocabulary,
                 seed: config.seed,
-                requests: config.batch / CANDIDATES,
+                requests: config.requests(),
+                candidates: config.candidates(),
                 history: config.history,
                 train_rows,
+                end,
                 passes: config.passes,
                 decile: counts::deciles(&by_activity),
                 tail: counts.tail_items(config.seed),
@@ -201,7 +220,7 @@ impl Dataset {
             items: inner.vocabulary.items.into(),
             categories: inner.vocabulary.categories.into(),
             train_rows: inner.train_rows.into(),
-            test_rows: inner.source.rows() - u64::from(inner.train_rows),
+            test_rows: u64::from(inner.end - inner.train_rows),
             low_active_users: inner.low_active.iter().filter(|low| **low).count() as u64,
             low_active_row_share: inner.low_active_row_share,
             unseen_test_share: inner.unseen_test_share,
@@ -273,8 +292,8 @@ impl Dataset {
         let source = &self.inner.source;
         let (groups, item_groups) = self.planted_groups();
         let windows = batch.history_items.chunks(batch.history).map(|items| &items[..window.min(batch.history)]);
-        let posteriors: Vec<Vec<f64>> =
-            windows.zip(&batch.row).map(|(items, &row)| source.group_posterior(row.into(), items)).collect::<Option<_>>()?;
+        let alike = || vec![1.0 / f64::from(groups); groups as usize];
+        let posteriors = windows.zip(&batch.row).map(|(items, &row)| source.group_posterior(row.into(), items).unwrap_or_else(alike));
         Some(Truth {
             groups: groups as usize,
             item_groups: item_groups as usize,
@@ -285,7 +304,7 @@ impl Dataset {
                 .map(|(&user, &row)| source.planted_group_at(user, row.into()))
                 .collect::<Option<_>>()?,
             item_group: batch.item.iter().map(|&item| source.planted_item_group(item)).collect::<Option<_>>()?,
-            posterior: posteriors.into_iter().flatten().map(|probability| probability as f32).collect(),
+            posterior: posteriors.flatten().map(|probability| probability as f32).collect(),
         })
     }
 
@@ -305,9 +324,9 @@ impl Dataset {
         self.inner.source.planted_item_group(item)
     }
 
-    /// The planted group of a user; none on real rows.
-    pub fn planted_group(&self, user: u32) -> Option<u32> {
-        self.inner.source.planted_group(user)
+    /// The planted group of a user at a row of the stream; none on real rows.
+    pub fn planted_group_at(&self, user: u32, row: u32) -> Option<u32> {
+        self.inner.source.planted_group_at(user, row.into())
     }
 
     /// Full batches of the training samples, over all passes. The samples after the last one of a pass train nothing, but
@@ -395,37 +414,38 @@ impl Inner {
     /// A batch of samples, padded where they do not fill it. `pass` is what the batch says; test samples have the draws of the first.
     fn batch(&self, samples: impl IntoIterator<Item = u32>, pass: u32, clustering: Clustering) -> Batch {
         let profile_fields = self.source.profile_fields() as usize;
-        let mut batch = Batch { pass, profile_fields, ..Batch::new(self.requests, CANDIDATES, self.history) };
+        let mut batch = Batch { pass, profile_fields, ..Batch::new(self.requests, self.candidates, self.history) };
         samples.into_iter().for_each(|sample| self.request(&mut batch, self.samples.row(sample), pass, clustering));
         batch.pad();
         batch
     }
 
-    /// The positive of a row and its negative, under what was known before the row.
+    /// What a row is about, and its negative where one is drawn, under what was known before the row.
     fn request(&self, batch: &mut Batch, row: u32, pass: u32, clustering: Clustering) {
         let index = &self.index;
         let moment = index.before(row);
         let low = self.low_active[moment.user as usize];
         let item = index.item(row);
-        let labels = [1.0, f32::from(u8::from(index.behaviour(row).is_strong()))];
-        let positive = Candidate { labels, repeat: index.had(moment, item), ..self.candidate(item, row) };
+        let behaviour = index.behaviour(row);
+        let labels = [behaviour.is_taken(), behaviour.is_strong()].map(|label| f32::from(u8::from(label)));
+        let own = Candidate { labels, repeat: index.had(moment, item), ..self.candidate(item, row) };
         let draws = if row < self.train_rows { pass } else { 0 };
-        let negative = self.candidate(self.negatives.draw(index, draws, row), row);
+        let negative = self.negatives.draw(index, draws, row).map(|item| self.candidate(item, row));
+        let both = [own, negative.unwrap_or(own)];
         let past = |(&item, &behaviour): (&u32, &Behaviour)| Past { item, category: index.category(item), behaviour };
         let newest = index.history(moment).iter().zip(index.done(moment)).rev().map(past);
         let clusters = match clustering {
             Clustering::Of { pass } => self.clusters(row, pass, low),
             Clustering::Never => false,
         };
-        batch.profile.extend((0..batch.profile_fields as u32).map(|field| self.source.profile(moment.user, field).unwrap_or(NO_ROW)));
-        batch.push_known([row, moment.user], index.counts(moment), newest, [low, clusters], &[positive, negative]);
+        batch.push_profile((0..batch.profile_fields as u32).map(|field| self.source.profile(moment.user, field)));
+        batch.push_known([row, moment.user], index.counts(moment), newest, [low, clusters], &both[..self.candidates]);
     }
 
     /// An item as a negative of a row.
     fn candidate(&self, item: u32, row: u32) -> Candidate {
-        let rows = self.index.rows_of(item);
         // Training rows come first.
-        let seen = rows.first().is_some_and(|&first| first < row.min(self.train_rows));
+        let seen = self.index.first_row(item).is_some_and(|first| first < row.min(self.train_rows));
         let item_rows = self.index.item_rows(item, row);
         Candidate { item, category: self.index.category(item), labels: [0.0; TASKS], item_rows, repeat: false, seen }
     }
@@ -449,14 +469,15 @@ fn too_little(source: &dyn Source, problem: String, advice: &str) -> Result<(), 
 }
 
 fn require_rows(source: &dyn Source, train_rows: u64, config: &Config) -> Result<(), DataError> {
-    let positives = (config.batch / CANDIDATES) as u64;
-    if train_rows < positives {
-        let problem = format!("has {train_rows} training rows, fewer than the {positives} positives of one batch");
+    let requests = config.requests() as u64;
+    if train_rows < requests {
+        let what = if config.candidates() == 1 { "exposures" } else { "positives" };
+        let problem = format!("has {train_rows} training rows, fewer than the {requests} {what} of one batch");
         // The smallest batch that a configuration may have is 8: four positives and four negatives.
         return match train_rows {
             0..4 => too_little(source, problem, "Use more rows"),
             _ => {
-                let fits = largest_batch(train_rows);
+                let fits = largest_batch(train_rows, config.candidates() as u64);
                 too_little(
                     source,
                     problem,
@@ -472,10 +493,10 @@ fn require_rows(source: &dyn Source, train_rows: u64, config: &Config) -> Result
     Ok(())
 }
 
-/// The largest batch, a power of two, whose positives so many training rows can fill.
-fn largest_batch(train_rows: u64) -> u64 {
-    let positives = 1 << train_rows.max(1).ilog2();
-    positives * CANDIDATES as u64
+/// The largest batch, a power of two, whose requests so many training rows can fill.
+fn largest_batch(train_rows: u64, candidates: u64) -> u64 {
+    let requests: u64 = 1 << train_rows.max(1).ilog2();
+    requests * candidates
 }
 
 /// Refuses rows in which a user had every item, who has no negative.
@@ -489,9 +510,20 @@ fn require_negatives(source: &dyn Source, index: &Index) -> Result<(), DataError
     too_little(source, problem, "Use rows with more items")
 }
 
+/// Refuses rows without labels of their own (E1).
+fn require_exposures(source: &dyn Source, index: &Index) -> Result<(), DataError> {
+    let is_taken = |row| index.behaviour(row).is_taken();
+    let rows = || 0..index.rows();
+    if rows().any(is_taken) && !rows().all(is_taken) {
+        return Ok(());
+    }
+    let problem = "has no exposures of both kinds, taken and not taken, which are the labels of protocol E1".into();
+    too_little(source, problem, "Say with --columns which column is the label (label=clicked), or use negatives=time-matched")
+}
+
 /// Refuses rows of which too few are positives with a negative (T1).
 fn require_samples(source: &dyn Source, samples: &Samples, config: &Config) -> Result<(), DataError> {
-    let (train, test, positives) = (samples.train().len(), samples.test().len(), config.batch / CANDIDATES);
+    let (train, test, positives) = (samples.train().len(), samples.test().len(), config.requests());
     if train < positives {
         let problem =
             format!("has {train} training rows of items that are new to their user, fewer than the {positives} positives of one batch");
@@ -550,6 +582,16 @@ mod tests {
             };
             Arc::new(Self { events: (0..rows as u64).map(event).collect(), vocabulary: Vocabulary { users, items, categories: 7 } })
         }
+
+        /// The same rows, of which about half were shown and not taken.
+        fn exposed(&self) -> Arc<Self> {
+            let kinds = [Behaviour::Shown, Behaviour::Stayed, Behaviour::Shown];
+            let event = |event: &Event| {
+                let draw = Counter::new(1, Stream::Choices).below(event.time as u64, 6) as usize;
+                Event { behaviour: kinds.get(draw).copied().unwrap_or(event.behaviour), ..*event }
+            };
+            Arc::new(Self { events: self.events.iter().map(event).collect(), vocabulary: self.vocabulary })
+        }
     }
 
     impl Source for Random {
@@ -586,9 +628,12 @@ mod tests {
     fn every_batch_of_the_index_is_that_of_a_replay_row_by_row() {
         let shapes = [(1, 900, 12, 200), (2, 1_500, 200, 90), (3, 700, 3, 450), (4, 1_201, 60, 60), (5, 600, 500, 500), (6, 64, 9, 40)];
         for (seed, rows, users, items) in shapes {
-            let source = Random::draw(seed, rows, users, items);
-            let categories: Vec<u32> = (0..items).map(|item| source.category(item)).collect();
-            for negatives in PROTOCOLS {
+            let taken = Random::draw(seed, rows, users, items);
+            let exposed = taken.exposed();
+            let categories: Vec<u32> = (0..items).map(|item| taken.category(item)).collect();
+            let cases = PROTOCOLS.map(|protocol| (protocol, &taken));
+            let of_exposures = PROTOCOLS.map(|protocol| (protocol, &exposed));
+            for (negatives, source) in cases.into_iter().chain(of_exposures).chain([(Negatives::None, &exposed)]) {
                 let config =
                     Config { seed, negatives, batch: 16, history: 1 + seed as usize, passes: 2, train_share: 0.7, ..Config::default() };
                 let dataset = Dataset::open(source.clone(), &config).unwrap();
@@ -611,6 +656,63 @@ mod tests {
                     assert_eq!(dataset.train_batch(step), train[step as usize]);
                 }
             }
+        }
+    }
+
+    /// Validation is a test within the training rows: what comes after them is not looked at.
+    #[test]
+    fn a_validation_slice_is_the_end_of_the_training_rows_and_knows_no_row_of_the_test() {
+        for negatives in [Negatives::TimeMatched, Negatives::Uniform] {
+            let config = Config { negatives, validation_share: 0.25, batch: 16, ..Config::default() };
+            let source = Random::draw(3, 1_000, 40, 200);
+            let dataset = Dataset::open(source.clone(), &config).unwrap();
+            let (report, rows) = (dataset.report(), |batches: Vec<Batch>| batches.into_iter().flat_map(|b| b.row).collect::<Vec<u32>>());
+            assert_eq!((report.train_rows, report.test_rows), (600, 200));
+            assert!(rows(train_batches(&dataset)).iter().all(|&row| row < 600));
+            assert!(rows(test_batches(&dataset)).iter().all(|row| (600..800).contains(row)));
+            // Were the test's rows others, nothing would change.
+            let mut other = Random { events: source.events.clone(), vocabulary: source.vocabulary };
+            other.events[800..].iter_mut().for_each(|event| (event.user, event.item) = (0, 1));
+            other.events[800..].iter_mut().for_each(|event| event.category = 1);
+            let other = Dataset::open(Arc::new(other), &config).unwrap();
+            assert_eq!(test_batches(&dataset), test_batches(&other));
+        }
+    }
+
+    #[test]
+    fn an_exposure_is_a_request_of_one_candidate_with_two_labels_and_what_was_not_taken_is_no_behaviour() {
+        let source = Random::draw(2, 1_500, 40, 90).exposed();
+        let config = Config { negatives: Negatives::None, batch: 32, history: 4, ..Config::default() };
+        let dataset = Dataset::open(source.clone(), &config).unwrap();
+        assert_eq!((dataset.train_steps(), dataset.test_steps()), (1_200 / 32, 300u64.div_ceil(32)));
+        for step in 0..dataset.test_steps() {
+            let batch = dataset.test_batch(step);
+            assert_eq!((batch.requests, batch.candidates, batch.labels.len()), (32, 1, 64));
+            for r in 0..batch.valid {
+                let row = 1_200 + 32 * step as usize + r;
+                let event = source.events[row];
+                let before = || source.events[..row].iter().filter(|other| other.behaviour.is_taken());
+                let own: Vec<u32> = before().filter(|other| other.user == event.user).map(|other| other.item).collect();
+                assert_eq!((batch.row[r], batch.user[r], batch.item[r]), (row as u32, event.user, event.item));
+                let labels = match event.behaviour {
+                    Behaviour::Shown => [0.0, 0.0],
+                    Behaviour::Stayed => [0.0, 1.0],
+                    Behaviour::View => [1.0, 0.0],
+                    _ => [1.0, 1.0],
+                };
+                assert_eq!([batch.labels[r], batch.labels[32 + r]], labels);
+                let history: Vec<u32> = batch.history_items[4 * r..4 * r + 4].iter().copied().filter(|&item| item != NO_ROW).collect();
+                assert_eq!(history, own.iter().rev().take(4).copied().collect::<Vec<_>>());
+                assert_eq!(batch.user_rows[r] as usize, own.len());
+                assert_eq!(batch.repeat[r], own.contains(&event.item));
+                assert_eq!(batch.item_rows[r] as usize, before().filter(|other| other.item == event.item).count());
+                assert_eq!(batch.seen[r], source.events[..1_200].iter().any(|other| other.item == event.item));
+            }
+        }
+        for events in [Random::draw(2, 1_500, 40, 90), Random::draw(2, 40, 4, 9)] {
+            let Err(error) = Dataset::open(events, &config) else { panic!("rows without labels") };
+            let said = error.to_string();
+            assert!(said.contains("exposures"), "{said}");
         }
     }
 

@@ -27,13 +27,14 @@ struct Payload {
     rows: Vec<(u32, u32, u64)>,
 }
 
-/// A sample of `users` whole users, chosen by a hash of the seed and the user; all users where there are no more.
+/// A sample of `users` whole users, chosen by a hash of the seed and the user; all users where there are no more. What was shown and
+/// not taken is left out.
 pub fn write(rows: &Rows, users: usize, seed: u64) -> Vec<u8> {
     let chosen = choose(rows.vocabulary().users, users, seed);
     let mut payload = Payload { users: 0, categories: 0, item_category: Vec::new(), rows: Vec::new() };
     let (mut user_ids, mut item_ids, mut category_ids) = (Ids::default(), Ids::default(), Ids::default());
     let mut before = 0;
-    for event in rows.iter().filter(|event| chosen[event.user as usize]) {
+    for event in rows.iter().filter(|event| chosen[event.user as usize] && event.behaviour.is_taken()) {
         let item = item_ids.of(event.item.into());
         if item as usize == payload.item_category.len() {
             payload.item_category.push(category_ids.of(event.category.into()));

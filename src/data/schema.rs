@@ -14,7 +14,7 @@ const DELIMITERS: [char; 4] = [',', '\t', ';', '|'];
 const LINES: usize = 1_000;
 
 /// What headers call the columns: in lower case, letters and digits alone. In the order of [`Columns::FIELDS`].
-const NAMES: [&[&str]; 5] = [
+const NAMES: [&[&str]; 7] = [
     &["user", "userid", "uid", "visitorid", "visitor", "customerid", "customer", "memberid", "sessionid", "account", "accountid"],
     &[
         "item",
@@ -36,14 +36,18 @@ const NAMES: [&[&str]; 5] = [
     &["category", "categoryid", "cat", "catid", "cate", "cateid", "itemcategory", "categorycode", "genre"],
     &["behavior", "behaviour", "behaviortype", "behaviourtype", "type", "action", "actiontype", "event", "eventtype"],
     &["time", "timestamp", "ts", "unixtime", "seconds", "datetime", "date", "eventtime", "createdat", "unixreviewtime"],
+    &["label", "clicked", "isclick", "click", "isclicked", "taken", "label1"],
+    &["label2", "longview", "islongview", "conversion", "converted", "isconversion"],
 ];
 
 /// Words for behaviours, as headers are compared.
-const WORDS: [(&[&str], Behaviour); Behaviour::COUNT] = [
+const WORDS: [(&[&str], Behaviour); Behaviour::COUNT + 2] = [
     (&["pv", "view", "click", "clk", "browse", "impression", "read", "watch", "pageview"], Behaviour::View),
     (&["cart", "addtocart", "addcart", "basket"], Behaviour::Cart),
     (&["fav", "favorite", "favourite", "like", "wishlist", "collect", "save", "share"], Behaviour::Favourite),
     (&["buy", "purchase", "transaction", "order", "paid", "pay", "bought"], Behaviour::Buy),
+    (&["shown"], Behaviour::Shown),
+    (&["stayed"], Behaviour::Stayed),
 ];
 
 /// What the columns of a file mean. As JSON it is a file for `--schema`; `duia inspect` writes one.
@@ -78,15 +82,42 @@ pub struct Columns {
     pub behavior: Option<String>,
     /// When: unix seconds, milliseconds or finer, or a date and time (ISO 8601).
     pub time: String,
+    /// Whether what was shown was taken (protocol E1), in the place of a behaviour: a number, of which .5 and more says yes, or as in
+    /// `watched>=30` as much as stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The label of the second task, in the same way. Without it the second task has no positives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label2: Option<String>,
+}
+
+/// A label's column, and from which value on the label is 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Threshold<'a> {
+    /// The column's name or number.
+    pub column: &'a str,
+    /// The least value that says yes.
+    pub least: f64,
+}
+
+impl<'a> Threshold<'a> {
+    /// `clicked`, or `watched>=30`.
+    fn of(text: &'a str) -> Result<Self, String> {
+        let Some((column, least)) = text.split_once(">=") else { return Ok(Self { column: text, least: 0.5 }) };
+        let number = least.trim().parse().ok().filter(|least: &f64| least.is_finite());
+        let least = number.ok_or_else(|| format!("`{}` in `{text}` is no number", least.trim()))?;
+        Ok(Self { column: column.trim(), least })
+    }
 }
 
 impl Columns {
     /// What a column may be.
-    pub const FIELDS: [&str; 5] = ["user", "item", "category", "behavior", "time"];
+    pub const FIELDS: [&str; 7] = ["user", "item", "category", "behavior", "time", "label", "label2"];
 
     /// The columns in the order of [`Columns::FIELDS`].
-    pub fn all(&self) -> [Option<&str>; 5] {
-        [Some(&*self.user), Some(&*self.item), self.category.as_deref(), self.behavior.as_deref(), Some(&*self.time)]
+    pub fn all(&self) -> [Option<&str>; 7] {
+        let [label, label2] = [&self.label, &self.label2].map(|label| label.as_deref());
+        [Some(&*self.user), Some(&*self.item), self.category.as_deref(), self.behavior.as_deref(), Some(&*self.time), label, label2]
     }
 
     /// The columns that names tell.
@@ -98,19 +129,43 @@ impl Columns {
         Self::of(NAMES.map(find))
     }
 
-    fn of(all: [Option<String>; 5]) -> Result<Self, String> {
-        let [user, item, category, behavior, time] = all;
+    /// The columns of both labels, where there are any, and what they must reach.
+    ///
+    /// # Errors
+    /// A sentence where what a label must reach is no number, where the first is not given, or a behaviour beside it.
+    pub fn labels(&self) -> Result<[Option<Threshold<'_>>; 2], String> {
+        if self.label.is_some() && self.behavior.is_some() {
+            return Err("a row's label and its behavior both say what was done: give one of them".into());
+        }
+        if self.label2.is_some() && self.label.is_none() {
+            return Err("label2 is the second label, and label, the first, is not given".into());
+        }
+        Ok([self.label.as_deref().map(Threshold::of).transpose()?, self.label2.as_deref().map(Threshold::of).transpose()?])
+    }
+
+    /// From which value on each label is 1.
+    pub(super) fn least(&self) -> [f64; 2] {
+        // A schema whose labels cannot be read has no places.
+        self.labels().unwrap_or_default().map(|label| label.map_or(0.5, |label| label.least))
+    }
+
+    fn of(all: [Option<String>; 7]) -> Result<Self, String> {
+        let [user, item, category, behavior, time, label, label2] = all;
         let need = |column: Option<String>, field: &str| column.ok_or_else(|| format!("no column is the {field}"));
-        Ok(Self { user: need(user, "user")?, item: need(item, "item")?, category, behavior, time: need(time, "time")? })
+        let columns =
+            Self { user: need(user, "user")?, item: need(item, "item")?, category, behavior, time: need(time, "time")?, label, label2 };
+        columns.labels()?;
+        Ok(columns)
     }
 }
 
 impl FromStr for Columns {
     type Err = String;
 
-    /// `user=uid,item=pid,category=cat,time=ts,behavior=type`; category and behaviour may be left out.
+    /// `user=uid,item=pid,category=cat,time=ts,behavior=type`; category and behaviour may be left out. Rows with labels of their own
+    /// have `label=clicked,label2=watched>=30` in the place of a behaviour.
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut all: [Option<String>; 5] = Default::default();
+        let mut all: [Option<String>; 7] = Default::default();
         for part in text.split(',') {
             let (field, column) = part.split_once('=').ok_or_else(|| format!("`{part}` is not of the form user=uid"))?;
             let field = if field.trim() == "behaviour" { "behavior" } else { field.trim() };
@@ -172,7 +227,7 @@ impl Schema {
             return Err(format!("a line has {width} columns, and a user, an item and a time are needed (\"{}\")", shown(head.as_bytes())));
         }
         let column = |at: usize| body.iter().filter_map(move |row| row.get(at).copied()).filter(|cell| !cell.is_empty());
-        let mut places: [Option<usize>; 5] = [None; 5];
+        let mut places: [Option<usize>; 7] = [None; 7];
         let mut doubts = Vec::new();
         if header {
             for (field, names) in NAMES.iter().enumerate() {
@@ -180,6 +235,13 @@ impl Schema {
                 places[field] = names.iter().find_map(|name| cells[0].iter().position(|cell| letters(cell) == **name));
             }
         }
+        // Of columns that say the same the labels say more.
+        let is_labelled = places[5].is_some();
+        if let Some(at) = places[3].filter(|_| is_labelled) {
+            doubts.push(format!("Column {} may be the behaviour; the label says what was taken, and it is left out", at + 1));
+            places[3] = None;
+        }
+        places[6] = places[6].filter(|_| is_labelled);
         let mut free: Vec<usize> = (0..width).filter(|at| !places.contains(&Some(*at))).collect();
         let take = |free: &mut Vec<usize>, fits: &dyn Fn(usize) -> bool| free.iter().position(|at| fits(*at)).map(|at| free.remove(at));
         if places[4].is_none() {
@@ -189,7 +251,7 @@ impl Schema {
             free.reverse();
             doubts.extend(places[4].map(|at| format!("Column {} is taken for the time by its values", at + 1)));
         }
-        if places[3].is_none() {
+        if places[3].is_none() && !is_labelled {
             let known = |at: usize| column(at).next().is_some() && column(at).all(|cell| word(cell).is_some());
             places[3] = take(&mut free, &known);
         }
@@ -220,7 +282,7 @@ impl Schema {
         if !unknown.is_empty() {
             doubts.push(format!("It is not known what {} mean; say so with --behaviors, or their rows are refused", unknown.join(", ")));
         }
-        if places[3].is_none() {
+        if places[3].is_none() && !is_labelled {
             doubts.push("No column is the behaviour: every row is taken for a look".into());
         }
         if places[2].is_none() {
@@ -245,9 +307,12 @@ impl Schema {
     ///
     /// # Errors
     /// A sentence that names the column that is not there, and those that are.
-    pub fn places(&self, first: &[String]) -> Result<[Option<usize>; 5], String> {
-        let mut places = [None; 5];
-        for (place, column) in places.iter_mut().zip(self.columns.all()) {
+    pub fn places(&self, first: &[String]) -> Result<[Option<usize>; 7], String> {
+        let [label, label2] = self.columns.labels()?.map(|label| label.map(|label| label.column));
+        let mut columns = self.columns.all();
+        columns[5..].copy_from_slice(&[label, label2]);
+        let mut places = [None; 7];
+        for (place, column) in places.iter_mut().zip(columns) {
             let Some(column) = column else { continue };
             let by_name = || first.iter().position(|name| self.header && unquoted(name.trim()) == column);
             let by_number = || column.parse().ok().filter(|number| (1..=first.len()).contains(number)).map(|number: usize| number - 1);
@@ -446,9 +511,29 @@ mod tests {
     }
 
     #[test]
+    fn labels_stand_in_the_place_of_a_behaviour() {
+        let columns: Columns = "user=u,item=i,time=t,label=clicked,label2=watched>=30".parse().unwrap();
+        let [label, label2] = columns.labels().unwrap().map(Option::unwrap);
+        assert_eq!((label.column, label.least, label2.column, label2.least), ("clicked", 0.5, "watched", 30.0));
+        let schema = Schema { delimiter: ',', header: true, columns, behaviors: BTreeMap::new() };
+        let places = schema.places(&["u", "i", "t", "watched", "clicked"].map(String::from)).unwrap();
+        assert_eq!(places, [Some(0), Some(1), None, None, Some(2), Some(4), Some(3)]);
+        for (text, part) in [
+            ("user=u,item=i,time=t,label=a,behavior=b", "give one of them"),
+            ("user=u,item=i,time=t,label2=a", "the first, is not given"),
+            ("user=u,item=i,time=t,label=a>=much", "no number"),
+        ] {
+            assert!(text.parse::<Columns>().unwrap_err().contains(part), "{text}");
+        }
+        let feed = guess("user_id,video_id,time_ms,is_click,long_view\n1,2,1650000000000,0,0\n1,3,1650000001000,1,0\n");
+        let columns: Columns = "user=user_id,item=video_id,time=time_ms,label=is_click,label2=long_view".parse().unwrap();
+        assert_eq!((feed.schema.columns, feed.doubts.len()), (columns, 2), "{:?}", feed.doubts);
+    }
+
+    #[test]
     fn columns_and_words_are_read_from_the_command_line_or_refused() {
         let columns: Columns = "user=uid, item=pid,time=ts,behaviour=type".parse().unwrap();
-        assert_eq!(columns.all(), [Some("uid"), Some("pid"), None, Some("type"), Some("ts")]);
+        assert_eq!(columns.all(), [Some("uid"), Some("pid"), None, Some("type"), Some("ts"), None, None]);
         for (text, part) in
             [("user=1,item=2", "the time"), ("user=1,user=2", "twice"), ("who=1", "none of user"), ("user", "form user=uid")]
         {

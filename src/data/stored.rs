@@ -30,7 +30,7 @@ pub struct Rows {
 }
 
 /// Users, or items, that can be told apart.
-pub(super) const MOST_IDS: u32 = 1 << 30;
+pub(super) const MOST_IDS: u32 = 1 << 29;
 
 /// A row without its category, which its item tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,13 +38,13 @@ pub(super) struct Packed {
     /// Unix seconds: to the year 2106.
     pub seconds: u32,
     pub user: u32,
-    /// The item, below [`MOST_IDS`], times 4 plus the behaviour.
+    /// The item, below [`MOST_IDS`], times 8 plus the behaviour.
     done: u32,
 }
 
 impl Packed {
     pub fn new(user: u32, item: u32, seconds: u32, behaviour: Behaviour) -> Self {
-        Self { seconds, user, done: item << 2 | behaviour as u32 }
+        Self { seconds, user, done: item << 3 | behaviour as u32 }
     }
 
     /// A row of its three numbers.
@@ -52,17 +52,22 @@ impl Packed {
         Self { seconds, user, done }
     }
 
-    /// The item times 4 plus the behaviour.
+    /// The item times 8 plus the behaviour.
     pub fn done(self) -> u32 {
         self.done
     }
 
     pub fn item(self) -> u32 {
-        self.done >> 2
+        self.done >> 3
+    }
+
+    /// Whether it names a behaviour: what was written here does.
+    pub fn is_known(self) -> bool {
+        ((self.done & 7) as usize) < Behaviour::OF_ROWS.len()
     }
 
     fn behaviour(self) -> Behaviour {
-        Behaviour::ALL[(self.done & 3) as usize]
+        Behaviour::OF_ROWS[(self.done & 7) as usize]
     }
 }
 

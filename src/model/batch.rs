@@ -11,24 +11,26 @@ use crate::config::Config;
 use crate::counter::{Counter, Stream};
 use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS, Truth};
 use crate::data::rows::{Bags, RowPlanner, Segment};
-use crate::data::{Behaviour, Side, Vocabulary};
+use crate::data::{Behaviour, PROFILE_VALUES, Side, Vocabulary};
 
 /// Embedded fields of a candidate: item, category.
 pub const CANDIDATE_FIELDS: usize = 2;
-/// Embedded fields of a request: user, activity bucket, item and category of the newest behaviour.
+/// Embedded fields of a request: user, activity bucket, item and category of the newest behaviour. Those of the profile, where there is one,
+/// stand after the activity bucket.
 pub const REQUEST_FIELDS: usize = 4;
 
-/// Where each vocabulary begins in the embedding table: items, categories, users, activity buckets.
+/// Where each vocabulary begins in the embedding table: items, categories, users, activity buckets, values of each profile field.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     vocabulary: Vocabulary,
     history: usize,
+    profile_fields: usize,
 }
 
 impl Layout {
     /// The layout for a data set and the window of a configuration.
     pub fn new(vocabulary: Vocabulary, config: &Config) -> Self {
-        Self { vocabulary, history: config.history }
+        Self { vocabulary, history: config.history, profile_fields: config.profile_fields as usize }
     }
 
     /// How many of each id there are.
@@ -41,7 +43,8 @@ impl Layout {
         let Vocabulary { items: categories, .. } = self.vocabulary;
         let users = categories + self.vocabulary.categories;
         let activity = users + self.vocabulary.users;
-        EmbeddingRows { items: 0, categories, users, activity, end: activity + ACTIVITY_BUCKETS }
+        let end = activity + ACTIVITY_BUCKETS + self.profile_fields as u32 * PROFILE_VALUES;
+        EmbeddingRows { items: 0, categories, users, activity, end }
     }
 
     /// Rows of the embedding table.
@@ -64,19 +67,22 @@ impl Layout {
         Bags { singles: CANDIDATE_FIELDS, bags: 0, bag_len: 0 }
     }
 
-    /// Ids of requests: user, activity, then item and category of the newest behaviour.
+    /// Ids of requests: user, activity, profile fields (padding where one is missing), then item and category of the newest behaviour.
     fn requests(&self, batch: &Batch) -> Vec<u32> {
         let EmbeddingRows { users, activity, .. } = self.embeddings();
         let mut ids = Vec::with_capacity(batch.requests * self.request_bags().slots());
         for r in 0..batch.requests {
             ids.extend([users + batch.user[r], activity + batch.activity[r]]);
+            let first = |field: u32| activity + ACTIVITY_BUCKETS + field * PROFILE_VALUES;
+            let known = &batch.profile[r * self.profile_fields..(r + 1) * self.profile_fields];
+            ids.extend((0..).zip(known).map(|(field, value)| value.checked_add(first(field)).unwrap_or(NO_ROW)));
             ids.extend(self.history(batch, r, 1, |_| true));
         }
         ids
     }
 
     fn request_bags(&self) -> Bags {
-        Bags { singles: REQUEST_FIELDS, bags: 0, bag_len: 0 }
+        Bags { singles: REQUEST_FIELDS + self.profile_fields, bags: 0, bag_len: 0 }
     }
 
     /// Ids of whole histories: of each request the items, then the categories.
@@ -149,7 +155,7 @@ pub const WINDOW: View = View { name: "window", is_scored: true, bags: Layout::w
 pub struct Fields {
     /// `[samples]` of item and category.
     pub candidates: Ids,
-    /// `[requests]` of user, activity, newest item, newest category.
+    /// `[requests]` of user, activity, profile, newest item, newest category.
     pub requests: Ids,
     /// The histories of the model's views, by name.
     pub views: Vec<(&'static str, Ids)>,
@@ -293,7 +299,7 @@ impl DeviceBatch {
 pub struct TestBatch {
     /// `[samples]` of item and category.
     pub candidates: Ids,
-    /// `[requests]` of user, activity, newest item, newest category.
+    /// `[requests]` of user, activity, profile, newest item, newest category.
     pub requests: Ids,
     /// The histories of those of the model's views that are scored, by name.
     pub views: Vec<(&'static str, Ids)>,

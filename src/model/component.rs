@@ -239,6 +239,9 @@ pub trait Component: Any + Send {
     /// What it keeps for scoring with every item's centre looked up anew.
     fn freeze(&self, _all: &dyn Fn() -> Option<Tensor<2, Int>>, _frozen: &mut Frozen) {}
 
+    /// Takes over every item's centre `[items, 2]`, looked up anew at a step of training as it is before a test (A19).
+    fn refresh(&mut self, _assigned: &Tensor<2, Int>, _step: u64) {}
+
     /// `v_item` `[samples, m]` of candidates' embeddings, off the graph, where it has a tower for them.
     fn encode_items(&self, _candidates: &Tensor<2>) -> Option<Tensor<2>> {
         None
@@ -376,7 +379,8 @@ impl Reads<'_> {
 
 /// A request's fields with another history `[requests, 2 * embedding]` in the place of the newest behaviour, and the counts.
 pub fn with_history(requests: &Tensor<2>, history: Tensor<2>, counts: &Tensor<2>) -> Tensor<2> {
-    let [own, _] = halves(requests.clone());
+    let ([n, columns], [_, of_history]) = (requests.dims(), history.dims());
+    let own = requests.clone().slice([0..n, 0..columns - of_history]);
     Tensor::cat(vec![own, history, counts.clone()], 1)
 }
 

@@ -220,8 +220,17 @@ impl Ranker {
         frozen
     }
 
+    /// Looks every item's centre up anew, for the steps of training that come: those of items that have not passed for long stand for
+    /// what they were then. `categories` is the category of each item.
+    pub fn refresh(&mut self, categories: &[u32]) {
+        if let Some(assigned) = self.assign_items(categories) {
+            let steps = self.steps;
+            self.components.iter_mut().for_each(|component| component.refresh(&assigned, steps));
+        }
+    }
+
     /// What scoring between steps of training looks up: nothing anew, so it sees the items' centres as training does, as they last
-    /// passed. Looking every item up would have to be done after each step.
+    /// passed or were refreshed. Looking every item up would have to be done after each step.
     pub fn live(&self) -> Frozen {
         Frozen::default()
     }

@@ -100,6 +100,7 @@ async fn train(
 ) -> Result<Learner, TrainError> {
     let (variants, steps) = (trained(&run.variants.0).collect::<Vec<_>>(), dataset.train_steps());
     let mut learner = Learner::new(run, &variants, dataset.vocabulary(), device, steps).in_parallel(watch.is_cpu());
+    learner = learner.refreshing((0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect());
     let mut replay = dataset.replay();
     for step in 1..=if variants.is_empty() { 0 } else { steps } {
         let Some(batch) = replay.next_train() else { break };

@@ -38,7 +38,7 @@ impl<'a> World<'a> {
             histories: start.histories.clone(),
             item_rows: start.item_rows.clone(),
             had: HashSet::new(),
-            growing: Batch::new(simulation.requests, TRAINED, simulation.history),
+            growing: simulation.batch(simulation.requests, TRAINED),
             full: Vec::new(),
             today: HashSet::new(),
             outcome: Outcome::new(simulation.dataset.vocabulary().users as usize),
@@ -89,10 +89,11 @@ impl<'a> World<'a> {
     /// One request a session.
     fn requests(&self, sessions: &[Session]) -> Batch {
         let config = &self.simulation.config;
-        let mut batch = Batch::new(config.block, config.candidates, self.simulation.history);
+        let mut batch = self.simulation.batch(config.block, config.candidates);
         for session in sessions {
             let candidates: Vec<Candidate> = session.candidates.iter().map(|&item| self.candidate(session.user, item, [0.0; 2])).collect();
             batch.push(&self.histories, session.user, self.simulation.dataset.is_low_active(session.user), false, &candidates);
+            batch.push_profile(self.simulation.profile(session.user));
         }
         batch.pad();
         batch
@@ -131,8 +132,9 @@ impl<'a> World<'a> {
         let (of_low, of_high) = simulation.dataset.sampling();
         let clusters = visitors.lane(Draw::Clustered).lane(session.index).uniform(item.into()) < if low { of_low } else { of_high };
         self.growing.push(&self.histories, user, low, clusters, &pair);
+        self.growing.push_profile(simulation.profile(user));
         if self.growing.is_full() {
-            let next = Batch::new(simulation.requests, TRAINED, simulation.history);
+            let next = simulation.batch(simulation.requests, TRAINED);
             self.full.push(Arc::new(std::mem::replace(&mut self.growing, next)));
         }
     }

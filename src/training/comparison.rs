@@ -17,12 +17,12 @@ use super::losses::AskedLosses;
 use super::portrait::{AskedPortrait, Sitter};
 use super::readback::ReadBack;
 use super::snapshot::AskedSnapshot;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Negatives};
 use crate::data::protocol::{Batch, Dataset, Replay};
 use crate::data::{Side, Source};
 use crate::footprint::{self, Shape};
 use crate::metrics::divergence::{self, Divergence};
-use crate::metrics::{Losses, TestKind};
+use crate::metrics::{Evaluation, Losses, TestKind};
 use crate::model::components::loss_terms;
 use crate::model::layers::ghca::Reseeded;
 use crate::variants::{Rule, Variant, trained};
@@ -64,6 +64,8 @@ pub struct Comparison {
     losses_told: u64,
     /// Of the rows, once a checkpoint wants it.
     fingerprint: OnceCell<String>,
+    /// What was found out before it, to be told with the data.
+    pub(super) notes: Vec<String>,
 }
 
 impl Comparison {
@@ -78,7 +80,14 @@ impl Comparison {
         watch: Watch,
         sink: &mut dyn FnMut(Event),
     ) -> Result<Self, TrainError> {
+        // A model's fields are those of the rows: real ones have no profile, whatever the preset says of the synthetic stream.
+        let config = Config { profile_fields: source.profile_fields(), ..config };
         config.validate()?;
+        if config.most_passes > 0 {
+            return Err(
+                ConfigError::new("most_passes", config.most_passes, "0 here: only the terminal chooses passes by validation").into()
+            );
+        }
         footprint::require(&config, Shape::of(&*source), platform::available_memory())?;
         let dataset = Dataset::open(source, &config)?;
         require_truth(&config, &dataset)?;
@@ -86,8 +95,10 @@ impl Comparison {
         sink(Event::Stage(Stage::Models));
         let (variants, steps) = (trained(&config.variants.0).collect::<Vec<_>>(), dataset.train_steps());
         let learner = Learner::new(&config, &variants, dataset.vocabulary(), device, steps).in_parallel(watch.is_cpu());
+        let categories: Arc<[u32]> = (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect();
+        let learner = learner.refreshing(categories.clone());
         Ok(Self {
-            categories: (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect(),
+            categories,
             replay: dataset.replay().ahead(BATCHES_AHEAD),
             probe_set: dataset.probe_set(config.probe_set).into_iter().map(Arc::new).collect(),
             steps,
@@ -96,6 +107,7 @@ impl Comparison {
             step: 0,
             losses_told: 0,
             fingerprint: OnceCell::new(),
+            notes: Vec::new(),
             watch,
             dataset,
             config,
@@ -104,7 +116,9 @@ impl Comparison {
 
     /// What a watcher must know before the first step.
     pub fn introduce(&self, sink: &mut dyn FnMut(Event)) {
-        sink(Event::Data(self.dataset.report()));
+        let mut report = self.dataset.report();
+        report.notes.extend(self.notes.iter().cloned());
+        sink(Event::Data(report));
         let positives = self.probe_set.iter().map(|batch| batch.valid as u64).sum();
         let variants = self.config.variants.0.clone();
         let losses = loss_terms(&variants);
@@ -248,6 +262,32 @@ impl Comparison {
         self.watch.check()
     }
 
+    /// Steps that go through the training rows once.
+    pub(super) fn steps_of_a_pass(&self) -> u64 {
+        self.steps / u64::from(self.config.passes)
+    }
+
+    /// The area of the first variant over the whole test set, as it is now; training may go on afterwards.
+    ///
+    /// # Errors
+    /// A device that failed, or a model that diverged.
+    pub(super) async fn area_of_first(&mut self) -> Result<f64, TrainError> {
+        let mut test = Test::frozen(self.learner.rankers(), &self.categories, &self.dataset, &self.config);
+        let batches: Vec<u64> = (0..self.dataset.test_steps()).collect();
+        for chunk in batches.chunks(TEST_CHUNK) {
+            let chunk: Vec<Arc<Batch>> = chunk.iter().map(|&step| Arc::new(self.dataset.test_batch(step))).collect();
+            test.score(self.learner.rankers(), &chunk).await?;
+        }
+        self.require_none(test.diverged(), self.step)?;
+        let mut area = f64::NAN;
+        test.report(self.step, TestKind::ProbeSet, &mut |event| {
+            if let Event::Evaluation(Evaluation { scores, .. }) = event {
+                area = scores.first().map_or(area, |score| score.auc.all.value);
+            }
+        });
+        Ok(area)
+    }
+
     /// Scores every variant on the whole test set, at the end of the stream; then again while they train on it, where the
     /// configuration has a streaming test.
     ///
@@ -353,6 +393,10 @@ fn require_truth(config: &Config, dataset: &Dataset) -> Result<(), ConfigError> 
     match config.variants.0.iter().find(|variant| variant.is_told()) {
         Some(told) if dataset.planted_groups().0 == 0 => {
             Err(ConfigError::new("variants", told.key(), "left out on real rows: only the generator knows whose tastes are alike"))
+        }
+        _ if config.negatives == Negatives::None && config.variants.0.contains(&Variant::Posterior) => {
+            let why = "left out of exposures: what a policy shows stands between a user's group and what they take";
+            Err(ConfigError::new("variants", Variant::Posterior.key(), why))
         }
         _ => Ok(()),
     }

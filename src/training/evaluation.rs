@@ -188,24 +188,27 @@ pub fn score_by_rule(rule: Rule, batch: &Batch, dataset: &Dataset) -> Vec<f32> {
 /// Adds a test batch's users, or its consumed items, to a tally of cluster health.
 fn tally_batch(tally: &mut ClusterTally, side: Side, dataset: &Dataset, batch: &Batch, v: &[f32], assigned: &[i32], stopped: &[f32]) {
     let m = v.len() / batch.requests;
-    let rows = 0..batch.valid;
+    // Of exposures those that were taken are positives; elsewhere all are.
+    let labels: Vec<f32> = batch.consumed_labels().take(batch.valid).collect();
+    let rows: Vec<usize> = (0..batch.valid).filter(|&request| labels[request] > 0.5).collect();
+    let consumed: Vec<u32> = batch.consumed().collect();
     let members: Vec<u32> = match side {
-        Side::Users => batch.user[rows.clone()].to_vec(),
-        Side::Items => batch.consumed().take(batch.valid).collect(),
+        Side::Users => rows.iter().map(|&row| batch.user[row]).collect(),
+        Side::Items => rows.iter().map(|&row| consumed[row]).collect(),
     };
-    let planted = |&member: &u32| match side {
-        Side::Users => dataset.planted_group(member),
+    let planted = |(&member, &row): (&u32, &usize)| match side {
+        Side::Users => dataset.planted_group_at(member, batch.row[row]),
         Side::Items => dataset.planted_item_group(member),
     };
-    let planted: Option<Vec<u32>> = members.iter().map(planted).collect();
-    let level = |level: usize| assigned.iter().skip(level).step_by(2).take(batch.valid).map(|&id| id as u32).collect::<Vec<_>>();
+    let planted: Option<Vec<u32>> = members.iter().zip(&rows).map(planted).collect();
+    let level = |level: usize| rows.iter().map(|&row| assigned[2 * row + level] as u32).collect::<Vec<_>>();
     tally.push(&Positives {
         members: &members,
-        low_active: &batch.low_active[rows.clone()],
+        low_active: &rows.iter().map(|&row| batch.low_active[row]).collect::<Vec<_>>(),
         level_1: &level(0),
         level_2: &level(1),
-        stopped: &stopped[rows].iter().map(|&s| s > 0.5).collect::<Vec<_>>(),
-        vectors: &v[..batch.valid * m],
+        stopped: &rows.iter().map(|&row| stopped[row] > 0.5).collect::<Vec<_>>(),
+        vectors: &rows.iter().flat_map(|&row| &v[row * m..(row + 1) * m]).copied().collect::<Vec<_>>(),
         planted: planted.as_deref(),
     });
 }

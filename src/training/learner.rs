@@ -41,6 +41,8 @@ pub struct Learner {
     is_parallel: bool,
     step: u64,
     planned: u64,
+    /// `[items]`: the category of each, where the items' centres are refreshed on a clock.
+    categories: Option<Arc<[u32]>>,
 }
 
 impl Learner {
@@ -63,7 +65,15 @@ impl Learner {
             is_parallel: false,
             step: 0,
             planned,
+            categories: None,
         }
+    }
+
+    /// The same, every item's centre looked up anew on a clock (`refresh_every`), as it is before a test (A19). `categories` is the
+    /// category of each item.
+    #[must_use]
+    pub fn refreshing(self, categories: Arc<[u32]>) -> Self {
+        Self { categories: Some(categories), ..self }
     }
 
     /// The same, each ranker on a thread of its own: for the CPU. The numbers do not depend on it.
@@ -74,7 +84,7 @@ impl Learner {
 
     /// One learner for each ranker, in their order, which goes on alone.
     pub fn apart(self) -> impl Iterator<Item = Self> {
-        let Self { rankers, layout, config, device, step, planned, .. } = self;
+        let Self { rankers, layout, config, device, step, planned, categories, .. } = self;
         rankers.into_iter().map(move |ranker| Self {
             loader: Loader::new(layout, std::iter::once(ranker.views()), &config, &device),
             rankers: vec![ranker],
@@ -84,6 +94,7 @@ impl Learner {
             is_parallel: false,
             step,
             planned,
+            categories: categories.clone(),
         })
     }
 
@@ -107,7 +118,7 @@ impl Learner {
         self.planned
     }
 
-    /// Trains every ranker on a batch, then fills and re-seeds the centres whose clock is due (A6, A7).
+    /// Trains every ranker on a batch, then fills and re-seeds the centres whose clock is due (A6, A7), and looks the items' up (A19).
     ///
     /// # Errors
     /// A device that failed.
@@ -128,7 +139,12 @@ impl Learner {
     ) -> Result<Vec<Upkeep>, TrainError> {
         self.step += 1;
         platform::for_each(&mut self.rankers, self.is_parallel, |ranker| step(ranker, batch));
-        self.keep_up().await
+        let kept = self.keep_up().await?;
+        let every = self.config.refresh_every;
+        if let Some(categories) = self.categories.as_ref().filter(|_| every > 0 && self.step.is_multiple_of(every)) {
+            platform::for_each(&mut self.rankers, self.is_parallel, |ranker| ranker.refresh(categories));
+        }
+        Ok(kept)
     }
 
     /// Moves a batch to the device, once for all rankers.

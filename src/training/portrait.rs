@@ -75,7 +75,7 @@ impl Sitter {
             user,
             low_active: batch.low_active[request],
             behaviours: batch.user_rows[request],
-            group: dataset.planted_group(user),
+            group: dataset.planted_group_at(user, batch.row[request]),
             history,
             offers,
             ..Portrait::default()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use web_time::Instant;
 
 use super::comparison::{Comparison, TELL_EVERY, saving};
-use super::{TrainError, device};
+use super::{TrainError, device, passes};
 use crate::checkpoint::run::{Checkpoint, SaveError};
 use crate::config::Config;
 use crate::data::Source;
@@ -128,7 +128,15 @@ async fn run_to_end(
     let opened = device::open(choice, &config, sink).await?;
     sink(Event::Device(opened.report));
     sink(Event::Stage(Stage::Data));
-    let mut comparison = Comparison::new(config, source, &opened.device, opened.watch, sink)?;
+    let never = || false;
+    // A checkpoint's run has chosen.
+    let chosen = match config.most_passes {
+        0 => None,
+        _ => passes::choose(&config, &source, (&opened.device, &opened.watch), options.is_over.unwrap_or(&never), sink).await?,
+    };
+    let passes = chosen.as_ref().map_or(config.passes, |chosen| chosen.passes);
+    let mut comparison = Comparison::new(Config { passes, most_passes: 0, ..config }, source, &opened.device, opened.watch, sink)?;
+    comparison.notes.extend(chosen.map(|chosen| chosen.note()));
     if let Some(bytes) = options.weights_in {
         comparison.load(bytes)?;
     }

@@ -59,7 +59,10 @@ impl AskedSnapshot {
             Side::Items => host.consumed().take(host.requests).collect(),
         };
         let (low_active, groups) = match self.side {
-            Side::Users => (host.low_active[..host.requests].to_vec(), members.iter().map_while(|&id| dataset.planted_group(id)).collect()),
+            Side::Users => {
+                let group = |(&id, &row): (&u32, &u32)| dataset.planted_group_at(id, row);
+                (host.low_active[..host.requests].to_vec(), members.iter().zip(&host.row).map_while(group).collect())
+            }
             Side::Items => {
                 let tail = members.iter().map(|&id| dataset.is_tail(id)).collect();
                 (tail, members.iter().map_while(|&id| dataset.planted_item_group(id)).collect())

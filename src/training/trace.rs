@@ -210,7 +210,8 @@ fn batch_arrays(batch: &Batch) -> Arrays {
             ("told.item_group", Array::ids(&truth.item_group, &[samples])),
         ]
     });
-    arrays.into_iter().chain(told).map(|(name, array)| (format!("batch.{name}"), array)).collect()
+    let profile = (batch.profile_fields > 0).then(|| ("profile", Array::ids(&batch.profile, &[requests, batch.profile_fields])));
+    arrays.into_iter().chain(profile).chain(told).map(|(name, array)| (format!("batch.{name}"), array)).collect()
 }
 
 /// What the forward pass found.

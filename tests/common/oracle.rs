@@ -588,12 +588,19 @@ impl Oracle {
         [pooled(&batch.history_items[window.clone()], 0), pooled(&batch.history_categories[window], self.vocabulary.items)].concat()
     }
 
-    /// User and activity, the newest so many of a history, counts.
+    /// User, activity and profile, the newest so many of a history, counts.
     fn with_history(&self, batch: &Batch, r: usize, newest: usize) -> Vec<f64> {
         let users = self.vocabulary.items + self.vocabulary.categories;
         let buckets = users + self.vocabulary.users;
         assert!(batch.activity[r] < ACTIVITY_BUCKETS);
-        let own = [self.embedding(users + batch.user[r]), self.embedding(buckets + batch.activity[r])].concat();
+        let nothing = vec![0.0; self.config.embedding];
+        let profile = (0..batch.profile_fields).map(|field| match batch.profile[r * batch.profile_fields + field] {
+            NO_ROW => &nothing[..],
+            value => self.embedding(buckets + ACTIVITY_BUCKETS + 8 * field as u32 + value),
+        });
+        let own: Vec<&[f64]> =
+            [self.embedding(users + batch.user[r]), self.embedding(buckets + batch.activity[r])].into_iter().chain(profile).collect();
+        let own = own.concat();
         own.into_iter().chain(self.newest(batch, r, newest)).chain(batch.counts[r * 4..][..4].iter().map(|&x| x.into())).collect()
     }
 

@@ -38,6 +38,7 @@ impl Phase {
             Self::Preparing(Stage::SelfTest) => "Comparing the device with the CPU",
             Self::Preparing(Stage::Data) => "Making ready the rows",
             Self::Preparing(Stage::Models) => "Building the models and compiling kernels",
+            Self::Preparing(Stage::Passes) => "Choosing how often to go through the rows",
             Self::Preparing(Stage::FinalTest) => "Scoring the whole test set",
             Self::Preparing(Stage::StreamingTest) => "Scoring the test set again while training on it",
             Self::Paused => "Paused",

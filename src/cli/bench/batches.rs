@@ -7,7 +7,7 @@
 use duia::config::Config;
 use duia::counter::{Counter, Stream};
 use duia::data::protocol::{Batch, NO_ROW, TASKS, activity_bucket};
-use duia::data::{Behaviour, Vocabulary};
+use duia::data::{Behaviour, PROFILE_VALUES, Vocabulary};
 
 /// Share of the requests whose user is low-active.
 const LOW_ACTIVE: f64 = 0.3;
@@ -32,6 +32,7 @@ enum Draw {
     LowActive,
     Strong,
     Category,
+    Profile,
 }
 
 /// Draws batches of a configuration.
@@ -50,7 +51,8 @@ impl<'a> Batches<'a> {
     /// The next batch of `batch` rows.
     pub fn draw(&mut self, batch: usize) -> Batch {
         let (config, requests) = (self.config, batch / 2);
-        let mut out = Batch::new(requests, 2, config.history);
+        let profile_fields = config.profile_fields as usize;
+        let mut out = Batch { profile_fields, ..Batch::new(requests, 2, config.history) };
         let first = self.next;
         self.next += requests as u64;
         let of = |draw: Draw| self.seed.lane(draw as u64);
@@ -69,6 +71,8 @@ impl<'a> Batches<'a> {
                 out.history_categories.push(if place < known { category(item) } else { NO_ROW });
                 out.history_behaviours.push(Behaviour::View);
             }
+            let value = |field: u32| of(Draw::Profile).lane(field.into()).below(index, PROFILE_VALUES.into()) as u32;
+            out.push_profile((0..config.profile_fields).map(|field| Some(value(field))));
             for kind in 0..Behaviour::COUNT as u64 {
                 out.counts.push(of(Draw::Count).uniform(index * Behaviour::COUNT as u64 + kind) as f32);
             }

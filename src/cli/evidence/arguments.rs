@@ -20,7 +20,8 @@ const MOST_SEEDS: usize = 1_000;
 pub struct Ablate {
     #[command(flatten)]
     pub common: Common,
-    /// Negatives: u1 draws them uniformly, p1 by popularity, t1 from other users' next rows. Default: u1 and p1.
+    /// Negatives: u1 draws them uniformly, p1 by popularity, t1 from other users' next rows; e1 draws none, rows have labels of their own.
+    /// Default: u1 and p1.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "u1,p1")]
     pub protocols: Vec<Protocol>,
 }
@@ -36,7 +37,8 @@ pub struct Sweep {
     pub values: Vec<u64>,
     #[command(flatten)]
     pub common: Common,
-    /// Negatives: u1 draws them uniformly, p1 by popularity, t1 from other users' next rows. Default: as the configuration says.
+    /// Negatives: u1 draws them uniformly, p1 by popularity, t1 from other users' next rows; e1 draws none, rows have labels of their own.
+    /// Default: as the configuration says.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "u1,p1")]
     pub protocols: Vec<Protocol>,
 }
@@ -181,6 +183,8 @@ pub enum Protocol {
     P1,
     /// UB-T80-T1: items new to their user, negatives from other users' next rows.
     T1,
+    /// E1: exposures with labels of their own, no negatives.
+    E1,
 }
 
 impl From<Protocol> for Negatives {
@@ -189,6 +193,7 @@ impl From<Protocol> for Negatives {
             Protocol::U1 => Self::Uniform,
             Protocol::P1 => Self::Popular,
             Protocol::T1 => Self::TimeMatched,
+            Protocol::E1 => Self::None,
         }
     }
 }

@@ -48,6 +48,7 @@ pub fn protocol(negatives: Negatives) -> &'static str {
         Negatives::Uniform => "U1",
         Negatives::Popular => "P1",
         Negatives::TimeMatched => "T1",
+        Negatives::None => "E1",
     }
 }
 

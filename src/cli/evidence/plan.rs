@@ -18,6 +18,9 @@ pub fn ablation(arguments: &Ablate) -> Result<Vec<Cell>, Refusal> {
     let config = arguments.common.settings.resolve()?;
     // Only the generator knows true preferences.
     let is_known = |variant: &Variant| arguments.common.data.is_none() || *variant != Variant::Truth && !variant.is_told();
+    // Of exposures nobody knows what a window reveals.
+    let has_exposures = config.negatives == Negatives::None || protocols.contains(&Protocol::E1);
+    let is_known = |variant: &Variant| is_known(variant) && !(has_exposures && *variant == Variant::Posterior);
     let all = || Variants(Variant::ALL.into_iter().filter(is_known).collect());
     let variants = arguments.common.variants.clone().unwrap_or_else(all);
     let config = Config { variants: ple_first(variants, true), streaming_test: true, ..config };

@@ -59,7 +59,7 @@ impl<'a> Runs<'a> {
 /// The protocols that there are cells of, in their order.
 pub fn protocols(done: &[Done]) -> Vec<Negatives> {
     let has = |negatives: &Negatives| done.iter().any(|done| done.cell.config.negatives == *negatives);
-    [Negatives::TimeMatched, Negatives::Uniform, Negatives::Popular].into_iter().filter(has).collect()
+    [Negatives::TimeMatched, Negatives::None, Negatives::Uniform, Negatives::Popular].into_iter().filter(has).collect()
 }
 
 /// The values that there are cells of, ascending.
@@ -200,7 +200,8 @@ impl Book {
     }
 
     fn push(&mut self, runs: Runs<'_>, id: &str, title: &str, notes: &str, header: &[&str], rows: Vec<Row>) {
-        let title = format!("{title}, {}, protocol UB-T80-{}", stream(runs.done), protocol(runs.negatives));
+        let drawn = if runs.negatives == Negatives::None { "" } else { "UB-T80-" };
+        let title = format!("{title}, {}, protocol {drawn}{}", stream(runs.done), protocol(runs.negatives));
         let header = header.iter().map(ToString::to_string).collect();
         self.tables.push(Table { id: id.into(), title, notes: notes.into(), header, rows });
     }

@@ -171,7 +171,7 @@ fn digits(rest: &mut &[u8]) -> Option<u64> {
 
 /// The behaviour of a word.
 fn known(word: &[u8]) -> Option<Behaviour> {
-    Behaviour::ALL.into_iter().find(|behaviour| behaviour.word().as_bytes() == word)
+    Behaviour::OF_ROWS.into_iter().find(|behaviour| behaviour.word().as_bytes() == word)
 }
 
 /// Whether nothing but spaces stands in a line.

@@ -2,9 +2,7 @@
 
 use crate::config::Config;
 use crate::counter::{Counter, Stream};
-
-/// Values of a field.
-pub const PROFILE_VALUES: u32 = 8;
+use crate::data::PROFILE_VALUES;
 
 /// Share of the known values that the user's group has for the field; the rest is any value. So one field tells little of the
 /// group, and all of them together a good part.

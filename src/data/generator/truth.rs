@@ -1,8 +1,7 @@
 //! What the generator knows of its own users: the probability of the next row, and the taste behind it.
 
 use super::{
-    CONTINUE, FAVOURITE, FAVOURITES, GROUP_SKEW, Generator, MAIN_THEMES, REPEAT, STYLE_PULL, STYLES, UserState, WINDOW_DAYS, square_draw,
-    square_share,
+    CONTINUE, FAVOURITE, GROUP_SKEW, Generator, MAIN_THEMES, REPEAT, STYLE_PULL, STYLES, UserState, WINDOW_DAYS, square_draw, square_share,
 };
 use crate::counter::Counter;
 use crate::data::Behaviour;
@@ -23,7 +22,7 @@ pub(crate) struct Taste {
 impl Generator {
     /// The generator's own probability that the user's next row, at `row` of the stream, is this item, after `history`: their items
     /// so far, newest first, ended by anything that is no item. It sums to 1 over all items. Against uniform negatives no score is
-    /// better, but for what the window leaves out.
+    /// better, but for what the window leaves out. Under E1 it is the chance that the user takes the item, once it is shown to them.
     ///
     /// Exact where the history holds all that the user may come back to (16 items) and no new draw gave an item that they could
     /// have come back to. Else the part of the repeats that belongs to items before the history goes to the known ones, and
@@ -33,6 +32,9 @@ impl Generator {
     /// Where there is no such user or item.
     pub fn probability(&self, row: u64, user: u32, item: u32, history: &[u32]) -> f64 {
         let state = self.state_after(history);
+        if self.is_exposed {
+            return self.chance_to_take(row, user, item, &state);
+        }
         let category = self.item_category[item as usize];
         let favourite = self.favourite_share(user, category);
         let passed = self.passed(row);
@@ -132,24 +134,23 @@ impl Generator {
         main.map(|(share, _)| share).sum::<f64>() + others * square_share(theme, self.item_groups)
     }
 
-    /// The probability of a category among a user's favourites.
-    fn favourite_share(&self, user: u32, category: u32) -> f64 {
-        let favourites = (0..FAVOURITES as u32).filter(|&which| self.favourite_category(user, which) == category);
-        favourites.map(|which| square_share(which, FAVOURITES as u32)).sum()
-    }
-
     /// The probability of an item once its category is chosen, of those that have appeared yet.
     fn item_share(&self, group: u32, item: u32, passed: f64) -> f64 {
-        if self.new_items == 0.0 {
-            return self.share_of_all(group, item);
-        }
-        let category = self.item_category[item as usize] as usize;
-        let has_appeared = |item: &u32| self.item_arrival(*item) <= passed;
-        if !has_appeared(&item) {
+        let Some(arrivals) = &self.arrivals else { return self.share_of_all(group, item) };
+        if self.item_arrival(item) > passed {
             return 0.0;
         }
-        let all = (self.category_start[category]..self.category_start[category + 1]).filter(has_appeared);
-        self.share_of_all(group, item) / all.map(|item| self.share_of_all(group, item)).sum::<f64>()
+        let category = self.item_category[item as usize];
+        let (span, offset) = (self.items_of(category), self.offset_of_style(group, category));
+        let [any, of_style] = arrivals.shares(span.clone(), offset, passed);
+        let pulled = if offset < span.len() as u32 { STYLE_PULL } else { 0.0 };
+        self.share_of_all(group, item) / (pulled * of_style + (1.0 - pulled) * any)
+    }
+
+    /// Items of the style that a group likes in a category's theme lie at this place modulo 4.
+    fn offset_of_style(&self, group: u32, category: u32) -> u32 {
+        let style = self.liked_style(group, self.category_theme[category as usize]);
+        (style + STYLES - category % STYLES) % STYLES
     }
 
     /// The probability of an item once its category is chosen, if all had appeared.
@@ -158,8 +159,7 @@ impl Generator {
         let (first, next) = (self.category_start[category as usize], self.category_start[category as usize + 1]);
         let (rank, size) = (item - first, next - first);
         let any = self.popularity.share(rank, size);
-        let style = self.liked_style(group, self.category_theme[category as usize]);
-        let offset = (style + STYLES - category % STYLES) % STYLES;
+        let offset = self.offset_of_style(group, category);
         if offset >= size {
             return any;
         }
@@ -167,9 +167,13 @@ impl Generator {
         STYLE_PULL * of_style + (1.0 - STYLE_PULL) * any
     }
 
-    /// What draws a user to an item.
+    /// What draws a user to an item, by the main group that they began with.
     pub(crate) fn taste(&self, user: u32, item: u32) -> Taste {
-        let group = self.user_group[user as usize];
+        self.taste_of(user, self.user_group[user as usize], item)
+    }
+
+    /// What draws a user who follows a group to an item.
+    pub(super) fn taste_of(&self, user: u32, group: u32, item: u32) -> Taste {
         let theme = self.planted_item_group(item);
         let best = self.main_themes[group as usize].map(|theme| self.theme_share(group, theme)).into_iter().fold(0.0, f64::max);
         let category = self.item_category[item as usize];
@@ -196,12 +200,19 @@ impl Generator {
 
     /// An item that many look at, whoever they are.
     pub(crate) fn draw_popular(&self, counter: Counter, index: u64) -> u32 {
-        let theme = square_draw(self.item_groups, counter.uniform(index)) as usize;
-        let (first, next) = (self.theme_start[theme], self.theme_start[theme + 1]);
-        self.draw_of_category(first + square_draw(next - first, counter.lane(1).uniform(index)), counter.lane(2).uniform(index))
+        let category = self.popular_category(counter.uniform(index), counter.lane(1).uniform(index));
+        self.draw_of_category(category, counter.lane(2).uniform(index))
     }
 
-    fn draw_of_category(&self, category: u32, uniform: f64) -> u32 {
+    /// A category by its popularity, from two uniform numbers.
+    pub(super) fn popular_category(&self, theme_draw: f64, category_draw: f64) -> u32 {
+        let theme = square_draw(self.item_groups, theme_draw) as usize;
+        let (first, next) = (self.theme_start[theme], self.theme_start[theme + 1]);
+        first + square_draw(next - first, category_draw)
+    }
+
+    /// An item of a category by its popularity, from a uniform number.
+    pub(super) fn draw_of_category(&self, category: u32, uniform: f64) -> u32 {
         let (first, next) = (self.category_start[category as usize], self.category_start[category as usize + 1]);
         first + self.popularity.draw(next - first, uniform)
     }

@@ -16,7 +16,7 @@ use ::parquet::schema::types::ColumnDescriptor;
 
 use crate::data::gather::{Columns as Gathering, Form, Gathered, Parsed};
 use crate::data::ids::Keys;
-use crate::data::own::{Refusals, Tally, Understood, Why, Words, kept_time};
+use crate::data::own::{Refusals, Tally, Understood, Why, Words, kept_time, labelled};
 use crate::data::schema::{Columns, Schema, seconds, unit_of};
 use crate::data::stored::{Progress, Rows};
 use crate::data::{Behaviour, DataError, shown};
@@ -151,7 +151,7 @@ struct Table<'a, O> {
     about: &'a ParquetMetaData,
     name: &'a str,
     schema: &'a Schema,
-    places: [Option<usize>; 5],
+    places: [Option<usize>; 7],
 }
 
 /// The values of a column, none for a null.
@@ -263,8 +263,8 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Form for Table<'
         let cells = unpanicked(self.name, || {
             let file = Arc::new((self.open)()?);
             let read = |place: Option<usize>| place.map(|place| self.cells(&file, block, place)).transpose();
-            let [user, item, category, behaviour, time] = self.places.map(read);
-            Ok([user?, item?, category?, behaviour?, time?])
+            let [user, item, category, behaviour, time, label, label2] = self.places.map(read);
+            Ok([user?, item?, category?, behaviour?, time?, label?, label2?])
         })?;
         let mut parsed = Parsed { columns: Gathering::default(), lines: block.rows as u64, tally: Tally::default() };
         let mut words = Words::default();
@@ -292,12 +292,17 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Form for Table<'
 
 impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Table<'_, O> {
     /// What was done in a row and when, or why it says nothing.
-    fn understand(&self, cells: &[Option<Cells>; 5], row: usize, words: &mut Words) -> Result<(Behaviour, u32), Why> {
+    fn understand(&self, cells: &[Option<Cells>; 7], row: usize, words: &mut Words) -> Result<(Behaviour, u32), Why> {
         let nothing = |field: usize| cells[field].as_ref().is_none_or(|cells| cells.is_empty(row));
         if let Some(field) = [0, 1].into_iter().find(|field| nothing(*field)) {
             return Err((format!("no {}", Columns::FIELDS[field]), Vec::new()));
         }
-        let behaviour = cells[3].as_ref().map_or(Ok(Behaviour::View), |cells| words.behaviour(self.schema, &cells.text(row)))?;
+        let text = |field: usize| cells[field].as_ref().map(|cells| cells.text(row));
+        let behaviour = match (text(3), text(5)) {
+            (Some(word), _) => words.behaviour(self.schema, &word)?,
+            (None, Some(label)) => labelled(self.schema.columns.least(), [Some(&label), text(6).as_deref()])?,
+            (None, None) => Behaviour::View,
+        };
         let value = || cells[4].as_ref().map(|cells| cells.text(row)).unwrap_or_default();
         let time = self.places[4].zip(cells[4].as_ref()).and_then(|(place, cells)| self.time(place, cells, row));
         Ok((behaviour, kept_time(time, value)?))

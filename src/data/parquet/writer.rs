@@ -41,7 +41,7 @@ impl<W: Write + Send> Writer<W> {
     /// # Errors
     /// Where the file cannot be written.
     pub fn write(&mut self, rows: &[Event]) -> io::Result<()> {
-        let words = Behaviour::ALL.map(|behaviour| ByteArray::from(Bytes::from_static(behaviour.word().as_bytes())));
+        let words = Behaviour::OF_ROWS.map(|behaviour| ByteArray::from(Bytes::from_static(behaviour.word().as_bytes())));
         let whole = |value: fn(&Event) -> i64| rows.iter().map(value).collect::<Vec<i64>>();
         let mut group = self.0.next_row_group().map_err(io_error)?;
         column::<Int64Type, W>(&mut group, &whole(|row| row.user.into()))?;

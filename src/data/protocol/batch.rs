@@ -85,7 +85,7 @@ pub struct Truth {
     /// `[requests, candidates]`: the planted group of the item, below [`Truth::item_groups`].
     pub item_group: Vec<u32>,
     /// `[requests, groups]`: the generator's own probability of each group of users, given the newest behaviours: the most that can
-    /// be known from them. Sums to 1.
+    /// be known from them. Sums to 1. All groups alike where the generator has none (E1).
     pub posterior: Vec<f32>,
 }
 
@@ -193,6 +193,11 @@ impl Batch {
         assert_eq!(self.history, histories.history, "behaviours of the history window");
         let (counts, newest) = (histories.counts[user as usize], histories.newest(user));
         self.push_known([NO_ROW, user], counts, newest, [low_active, clustered], candidates);
+    }
+
+    /// Adds the profile of the user whose request was added last: a value or none for each of the batch's fields.
+    pub fn push_profile(&mut self, values: impl Iterator<Item = Option<u32>>) {
+        self.profile.extend(values.map(|value| value.unwrap_or(NO_ROW)));
     }
 
     /// Adds a request at a row, of a user whose behaviours so far are `counts` by kind, with the `newest` first; no more of these are

@@ -22,10 +22,10 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Counts users, items and pairs of them among the first `train_rows` rows.
+    /// Counts users, items and pairs of them among the behaviours of the first `train_rows` rows.
     pub(super) fn of(index: &Index, vocabulary: Vocabulary, train_rows: u32) -> Self {
         let mut train_rows_of_user = vec![0; vocabulary.users as usize];
-        (0..train_rows).for_each(|row| train_rows_of_user[index.user(row) as usize] += 1);
+        (0..train_rows).filter(|&row| index.behaviour(row).is_taken()).for_each(|row| train_rows_of_user[index.user(row) as usize] += 1);
         let by_user = |of: &mut dyn FnMut(u32, u32) -> u32| (0..).zip(&train_rows_of_user).map(|(user, &rows)| of(user, rows)).collect();
         let mut scratch = Vec::new();
         Self {

@@ -30,13 +30,19 @@ impl Moment {
     }
 }
 
-/// The rows of a source by time, by user and by item. Keeps 21.5 bytes a row, 4 a user and 8 an item.
+/// The rows of a source by time, by user and by item. Keeps 21.5 bytes a row, 4 a user and 8 an item; where some items were shown and
+/// not taken, 5 more a row and 4 an item.
+///
+/// Such exposures are rows of the stream and no behaviours: histories, counts and rows by item leave them out, and a place is where the
+/// user's next behaviour lies.
 #[derive(PartialEq)]
 pub(super) struct Index {
     /// `[rows]`: the user of each row in time order.
     user: Vec<u32>,
     /// `[rows]`: where each row lies among all users' rows.
     place: Vec<u32>,
+    /// What the rows showed, where some are no behaviours.
+    shown: Option<Shown>,
     /// `[users + 1]`: where each user's rows begin.
     user_start: Vec<u32>,
     /// `[rows]`, by user and then in time order: their items.
@@ -55,6 +61,25 @@ pub(super) struct Index {
     categories: Vec<u32>,
 }
 
+/// Rows of which some were shown and not taken.
+#[derive(PartialEq)]
+struct Shown {
+    /// `[rows]`: what was shown.
+    item: Vec<u32>,
+    /// `[rows]`: what was done.
+    behaviour: Vec<Behaviour>,
+    /// `[items]`: the first row that showed it; the number of rows where none did.
+    first: Vec<u32>,
+}
+
+impl Shown {
+    fn new(item: &[u32], behaviour: &[Behaviour], items: u32) -> Self {
+        let mut first = vec![item.len() as u32; items as usize];
+        (0..).zip(item).for_each(|(row, &item): (u32, &u32)| first[item as usize] = first[item as usize].min(row));
+        Self { item: item.to_vec(), behaviour: behaviour.to_vec(), first }
+    }
+}
+
 impl Index {
     /// Reads the rows once. Each user's items are sorted on `threads` threads; the index is the same for any number.
     ///
@@ -67,15 +92,19 @@ impl Index {
             return Err(DataError::TooMany { name: source.name(), rows, most: u32::MAX.into() });
         }
         let (mut user, mut item, mut behaviour) = by_row(source, rows as usize);
-        let user_start = starts(&user, vocabulary.users);
-        let place = places(&user, &user_start);
-        let item_start = starts(&item, vocabulary.items);
-        let mut rows_of_item = vec![0; user.len()];
-        places(&item, &item_start).iter().zip(0..).for_each(|(&place, row)| rows_of_item[place as usize] = row);
-        item = scattered(item, &place);
-        behaviour = scattered(behaviour, &place);
+        let taken: Vec<bool> = behaviour.iter().map(|behaviour| behaviour.is_taken()).collect();
+        let shown = taken.contains(&false).then(|| Shown::new(&item, &behaviour, vocabulary.items));
+        let user_start = starts(&user, &taken, vocabulary.users);
+        let place = places(&user, &taken, &user_start);
+        let item_start = starts(&item, &taken, vocabulary.items);
+        let mut rows_of_item = vec![0; item_start[vocabulary.items as usize] as usize];
+        let places_of_items = places(&item, &taken, &item_start);
+        (0..).zip(&taken).filter(|(_, taken)| **taken).for_each(|(row, _)| rows_of_item[places_of_items[row as usize] as usize] = row);
+        item = scattered(item, &taken, &place);
+        behaviour = scattered(behaviour, &taken, &place);
         user.shrink_to_fit();
         Ok(Self {
+            shown,
             counts: block_counts(&behaviour, &user_start),
             by_item: sorted_by_item(&item, &user_start, threads),
             categories: (0..vocabulary.items).map(|item| source.category(item)).collect(),
@@ -109,12 +138,25 @@ impl Index {
 
     /// The item of a row.
     pub(super) fn item(&self, row: u32) -> u32 {
-        self.items[self.place[row as usize] as usize]
+        self.shown.as_ref().map_or_else(|| self.items[self.place[row as usize] as usize], |shown| shown.item[row as usize])
     }
 
     /// What was done in a row.
     pub(super) fn behaviour(&self, row: u32) -> Behaviour {
-        self.behaviours[self.place[row as usize] as usize]
+        self.shown.as_ref().map_or_else(|| self.behaviours[self.place[row as usize] as usize], |shown| shown.behaviour[row as usize])
+    }
+
+    /// Whether some rows showed what was not taken.
+    pub(super) fn has_exposures(&self) -> bool {
+        self.shown.is_some()
+    }
+
+    /// The first row with an item, taken or not; none where there is no such row.
+    pub(super) fn first_row(&self, item: u32) -> Option<u32> {
+        match &self.shown {
+            Some(shown) => Some(shown.first[item as usize]).filter(|&row| row < self.rows()),
+            None => self.rows_of(item).first().copied(),
+        }
     }
 
     /// The category of an item.
@@ -158,17 +200,17 @@ impl Index {
         own.get(first).is_some_and(|&place| self.items[place as usize] == item && place < moment.end)
     }
 
-    /// Rows of an item before a row of the stream.
+    /// Behaviours with an item before a row of the stream.
     pub(super) fn item_rows(&self, item: u32, row: u32) -> u32 {
         self.rows_of(item).partition_point(|&other| other < row) as u32
     }
 
-    /// The rows of an item, in time order.
+    /// The rows that took an item, in time order.
     pub(super) fn rows_of(&self, item: u32) -> &[u32] {
         &self.rows_of_item[self.item_start[item as usize] as usize..self.item_start[item as usize + 1] as usize]
     }
 
-    /// How many rows each user has.
+    /// How many behaviours each user has.
     pub(super) fn rows_of_users(&self) -> impl Iterator<Item = u32> {
         self.user_start.windows(2).map(|span| span[1] - span[0])
     }
@@ -213,10 +255,10 @@ fn by_row(source: &Arc<dyn Source>, rows: usize) -> (Vec<u32>, Vec<u32>, Vec<Beh
     (users, items, behaviours)
 }
 
-/// Where the rows of each owner begin once they lie together: `[owners + 1]`.
-fn starts(owner_of_row: &[u32], owners: u32) -> Vec<u32> {
+/// Where the rows of each owner that are `taken` begin once they lie together: `[owners + 1]`.
+fn starts(owner_of_row: &[u32], taken: &[bool], owners: u32) -> Vec<u32> {
     let mut starts = vec![0; owners as usize + 1];
-    owner_of_row.iter().for_each(|&owner| starts[owner as usize + 1] += 1);
+    owner_of_row.iter().zip(taken).for_each(|(&owner, &taken)| starts[owner as usize + 1] += u32::from(taken));
     let mut before = 0;
     starts.iter_mut().for_each(|start| {
         before += *start;
@@ -225,21 +267,29 @@ fn starts(owner_of_row: &[u32], owners: u32) -> Vec<u32> {
     starts
 }
 
-/// Where each row lies once the rows of each owner lie together in time order.
-fn places(owner_of_row: &[u32], starts: &[u32]) -> Vec<u32> {
+/// Where each row lies once the taken rows of each owner lie together in time order; one that is not taken has the place of the next.
+fn places(owner_of_row: &[u32], taken: &[bool], starts: &[u32]) -> Vec<u32> {
     let mut next = starts.to_vec();
-    let place = |&owner: &u32| {
+    let place = |(&owner, &taken): (&u32, &bool)| {
         let next = &mut next[owner as usize];
-        *next += 1;
-        *next - 1
+        *next += u32::from(taken);
+        *next - u32::from(taken)
     };
-    owner_of_row.iter().map(place).collect()
+    owner_of_row.iter().zip(taken).map(place).collect()
 }
 
-/// Values of rows, each at its row's place.
-fn scattered<T: Copy>(of_row: Vec<T>, places: &[u32]) -> Vec<T> {
+/// Values of the rows that are taken, each at its row's place.
+fn scattered<T: Copy>(of_row: Vec<T>, taken: &[bool], places: &[u32]) -> Vec<T> {
     let mut scattered = of_row.clone();
-    places.iter().zip(of_row).for_each(|(&place, value)| scattered[place as usize] = value);
+    let rows = taken.iter().filter(|taken| **taken).count();
+    of_row
+        .into_iter()
+        .zip(taken)
+        .zip(places)
+        .filter(|((_, taken), _)| **taken)
+        .for_each(|((value, _), &place)| scattered[place as usize] = value);
+    scattered.truncate(rows);
+    scattered.shrink_to_fit();
     scattered
 }
 

@@ -30,6 +30,8 @@ enum Kind {
     Popular(Popular),
     /// T1: a byte a row.
     TimeMatched(TimeMatched),
+    /// E1.
+    None,
 }
 
 /// The items by their rows in the whole stream.
@@ -39,41 +41,43 @@ struct Popular {
     in_stream: Vec<bool>,
 }
 
-/// Rows whose user had their item for the first time, and where training ends.
+/// Rows whose user had their item for the first time, and where training and the test end.
 struct TimeMatched {
     /// `[rows]`.
     is_first: Vec<bool>,
-    train_rows: u32,
+    spans: [u32; 2],
 }
 
 impl NegativeSampler {
-    /// The sampler of a protocol.
-    pub(super) fn new(protocol: config::Negatives, seed: u64, index: &Index, items: u32, train_rows: u32) -> Self {
+    /// The sampler of a protocol. `spans` are where training and where the test end.
+    pub(super) fn new(protocol: config::Negatives, seed: u64, index: &Index, items: u32, spans: [u32; 2]) -> Self {
         let kind = match protocol {
             config::Negatives::Uniform => Kind::Uniform(items),
             config::Negatives::Popular => Kind::Popular(Popular::new((0..items).map(|item| index.rows_of(item).len() as u32))),
-            config::Negatives::TimeMatched => Kind::TimeMatched(TimeMatched::new(index, train_rows)),
+            config::Negatives::TimeMatched => Kind::TimeMatched(TimeMatched::new(index, spans)),
+            config::Negatives::None => Kind::None,
         };
         Self { counter: Counter::new(seed, Stream::Negatives), kind }
     }
 
-    /// Whether a row is a positive with a negative, in every pass: under U1 and P1 every row is (a user who had every item is
-    /// refused before).
+    /// Whether a row is a sample, in every pass: under E1 every row is, else a behaviour with a negative, which under U1 and P1 every
+    /// one has (a user who had every item is refused before).
     pub(super) fn is_sample(&self, index: &Index, row: u32) -> bool {
         match &self.kind {
             Kind::TimeMatched(matched) => {
-                matched.is_first[row as usize] && matched.window(index, row).any(|other| matched.fits(index, row, other))
+                matched.is_first[row as usize] && matched.window(row).any(|other| matched.fits(index, row, other))
             }
-            Kind::Uniform(_) | Kind::Popular(_) => true,
+            Kind::Uniform(_) | Kind::Popular(_) => index.behaviour(row).is_taken(),
+            Kind::None => true,
         }
     }
 
     /// The negative of a row that is a sample: an item that its user never had up to and including the row, a function of (seed,
-    /// pass, row) and the rows alone.
-    pub(super) fn draw(&self, index: &Index, pass: u32, row: u32) -> u32 {
+    /// pass, row) and the rows alone. None under E1.
+    pub(super) fn draw(&self, index: &Index, pass: u32, row: u32) -> Option<u32> {
         let counter = if pass == 0 { self.counter } else { self.counter.lane(LATER_PASSES + u64::from(pass)) };
         let after = index.before(row).after();
-        match &self.kind {
+        Some(match &self.kind {
             Kind::Uniform(items) => {
                 let uniform = |lane: Counter| lane.below(row.into(), (*items).into()) as u32;
                 never_had(*items, counter, uniform, |_| true, |item| index.had(after, item))
@@ -84,7 +88,8 @@ impl NegativeSampler {
                 never_had(popular.in_stream.len() as u32, counter, pick, in_stream, |item| index.had(after, item))
             }
             Kind::TimeMatched(matched) => index.item(matched.draw(index, counter, row)),
-        }
+            Kind::None => return None,
+        })
     }
 }
 
@@ -122,15 +127,16 @@ impl Popular {
 }
 
 impl TimeMatched {
-    fn new(index: &Index, train_rows: u32) -> Self {
-        let is_first = |row: u32| !index.had(index.before(row), index.item(row));
-        Self { is_first: (0..index.rows()).map(is_first).collect(), train_rows }
+    fn new(index: &Index, spans: [u32; 2]) -> Self {
+        let is_first = |row: u32| index.behaviour(row).is_taken() && !index.had(index.before(row), index.item(row));
+        Self { is_first: (0..index.rows()).map(is_first).collect(), spans }
     }
 
     /// The rows that may give a negative: up to [`WINDOW`] later ones. Training rows take none of the test, and the last rows have
     /// fewer.
-    fn window(&self, index: &Index, row: u32) -> std::ops::Range<u32> {
-        let end = if row < self.train_rows { self.train_rows } else { index.rows() };
+    fn window(&self, row: u32) -> std::ops::Range<u32> {
+        let [train, test] = self.spans;
+        let end = if row < train { train } else { test };
         row + 1..end.min(row.saturating_add(1 + WINDOW))
     }
 
@@ -144,7 +150,7 @@ impl TimeMatched {
     /// The row whose item is the negative: the first of [`REDRAWS`] draws from the window that fits, or else the first from the last
     /// draw on, around the window's end. There must be one.
     fn draw(&self, index: &Index, counter: Counter, row: u32) -> u32 {
-        let window = self.window(index, row);
+        let window = self.window(row);
         let mut last = window.start;
         for redraw in 0..REDRAWS {
             last = window.start + counter.lane(redraw).below(row.into(), u64::from(window.end - window.start)) as u32;

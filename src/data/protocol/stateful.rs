@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Batch, CANDIDATES, Candidate, Histories, TASKS};
+use super::{Batch, Candidate, Histories, TASKS};
 use crate::config::{Config, Negatives};
 use crate::counter::{Counter, Stream};
 use crate::data::Event;
@@ -29,9 +29,17 @@ impl Stateful<'_> {
         (self.events.len() as f64 * self.config.train_share) as usize
     }
 
+    fn is_exposed(&self) -> bool {
+        self.config.negatives == Negatives::None
+    }
+
+    fn requests(&self) -> usize {
+        self.config.batch / if self.is_exposed() { 1 } else { 2 }
+    }
+
     /// The training batches of all passes.
     pub fn train(&self) -> Vec<Batch> {
-        let (requests, end) = (self.config.batch / CANDIDATES, self.train_rows());
+        let (requests, end) = (self.requests(), self.train_rows());
         let pass = |pass: u32| {
             let mut batches = self.batches(0..end, pass, true);
             batches.retain(|batch| batch.valid == requests);
@@ -48,7 +56,7 @@ impl Stateful<'_> {
 
     /// The batches of a span of rows; all rows before it are known.
     fn batches(&self, span: std::ops::Range<usize>, pass: u32, clustering: bool) -> Vec<Batch> {
-        let requests = self.config.batch / CANDIDATES;
+        let requests = self.requests();
         let mut histories = Histories::new(self.users as usize, self.config.history);
         let mut had: HashSet<(u32, u32)> = HashSet::new();
         let mut item_rows: HashMap<u32, u32> = HashMap::new();
@@ -56,29 +64,34 @@ impl Stateful<'_> {
         let (firsts, rows_of_item) = (self.firsts(), self.rows_of_item());
         let mut batches: Vec<Batch> = Vec::new();
         for (row, event) in self.events[..span.end].iter().enumerate() {
-            let repeat = !had.insert((event.user, event.item));
-            if span.contains(&row)
-                && let Some((item, category)) = self.negative(row, pass, &span, &had, &firsts, &rows_of_item)
-            {
+            let taken = event.behaviour.is_taken();
+            let repeat = had.contains(&(event.user, event.item));
+            if taken {
+                had.insert((event.user, event.item));
+            }
+            let negative = || self.negative(row, pass, &span, &had, &firsts, &rows_of_item);
+            let negative = if self.is_exposed() { Some((event.item, event.category)) } else { taken.then(negative).flatten() };
+            if let Some((item, category)) = negative.filter(|_| span.contains(&row)) {
                 let known = |item: u32| (item_rows.get(&item).copied().unwrap_or(0), seen.contains(&item));
                 let ((own_rows, own_seen), (rows, is_seen)) = (known(event.item), known(item));
-                let labels = [1.0, f32::from(u8::from(event.behaviour.is_strong()))];
-                let positive =
-                    Candidate { item: event.item, category: event.category, labels, item_rows: own_rows, repeat, seen: own_seen };
+                let labels = [taken, event.behaviour.is_strong()].map(|label| f32::from(u8::from(label)));
+                let own = Candidate { item: event.item, category: event.category, labels, item_rows: own_rows, repeat, seen: own_seen };
                 let negative = Candidate { item, category, labels: [0.0; TASKS], item_rows: rows, repeat: false, seen: is_seen };
                 if batches.last().is_none_or(Batch::is_full) {
-                    batches.push(Batch::new(requests, CANDIDATES, self.config.history));
+                    batches.push(Batch::new(requests, self.config.batch / requests, self.config.history));
                 }
                 let low = self.low_active[event.user as usize];
                 let clusters = clustering && self.clusters(row, pass, low);
                 if let Some(batch) = batches.last_mut() {
-                    batch.push(&histories, event.user, low, clusters, &[positive, negative]);
+                    batch.push(&histories, event.user, low, clusters, &[own, negative][..batch.candidates]);
                     batch.row.pop();
                     batch.row.push(row as u32);
                 }
             }
-            histories.add(event);
-            *item_rows.entry(event.item).or_insert(0) += 1;
+            if taken {
+                histories.add(event);
+                *item_rows.entry(event.item).or_insert(0) += 1;
+            }
             if row < self.train_rows() {
                 seen.insert(event.item);
             }
@@ -92,13 +105,13 @@ impl Stateful<'_> {
     /// Whether each row's user had its item for the first time.
     fn firsts(&self) -> Vec<bool> {
         let mut had = HashSet::new();
-        self.events.iter().map(|event| had.insert((event.user, event.item))).collect()
+        self.events.iter().map(|event| event.behaviour.is_taken() && had.insert((event.user, event.item))).collect()
     }
 
     /// Over the whole stream.
     fn rows_of_item(&self) -> Vec<u32> {
         let mut rows = vec![0; self.categories.len()];
-        self.events.iter().for_each(|event| rows[event.item as usize] += 1);
+        self.events.iter().filter(|event| event.behaviour.is_taken()).for_each(|event| rows[event.item as usize] += 1);
         rows
     }
 

@@ -126,7 +126,7 @@ impl Contrastive {
         Self { tower: Mlp::new(init, "contrastive", 1, REQUEST_FIELDS * d + Behaviour::COUNT, &WIDTHS, false) }
     }
 
-    /// InfoNCE over a batch, `[1]`, from the request fields `[requests, 4 d]`, both views' histories `[requests, 4 d]` (items
+    /// InfoNCE over a batch, `[1]`, from the request fields (user and activity first, `[requests, 2 d ..]`), both views' histories `[requests, 4 d]` (items
     /// and categories of the first, then of the second), the counts, and 1 for each user who takes part
     /// (`weights` `[requests, 1]`). The seed feature is drawn from `random` at `step`.
     pub fn loss(
@@ -138,8 +138,8 @@ impl Contrastive {
         correlations: &Correlations,
         (random, step): (Counter, u64),
     ) -> Tensor<1> {
-        let [n, columns] = requests.dims();
-        let d = columns / REQUEST_FIELDS;
+        let [n, columns] = views.dims();
+        let d = columns / 4;
         let first = correlations.masked(random.below(step, FEATURES as u64) as usize);
         let own = requests.slice([0..n, 0..2 * d]);
         let embed = |view: usize, masked: [bool; FEATURES]| {

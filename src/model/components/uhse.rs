@@ -145,6 +145,10 @@ impl Component for Uhse {
         frozen.assignments = Some(all().map_or_else(|| self.assignments.frozen(), |assigned| self.assignments.refreshed(assigned)));
     }
 
+    fn refresh(&mut self, assigned: &Tensor<2, Int>, step: u64) {
+        self.assignments.renew(assigned.clone(), step);
+    }
+
     fn forget(&mut self, side: Side, reseeded: &Reseeded, step: u64) {
         if side == Side::Items {
             self.assignments.forget(reseeded, step);

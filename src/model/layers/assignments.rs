@@ -78,6 +78,12 @@ impl Assignments {
         self.table.write(touched, row, positive, RowRule::Replace);
     }
 
+    /// Gives every owner, with one place each, a centre at `step`: `[owners, 2]`.
+    pub fn renew(&mut self, assigned: Tensor<2, Int>, step: u64) {
+        debug_assert_eq!(self.places, 1, "one centre an owner");
+        self.table.restore(entries(assigned, self.born_there.clone(), step as f32));
+    }
+
     /// An owner whose centre was born again after `step` no longer has it (A7).
     pub fn forget(&mut self, reseeded: &Reseeded, step: u64) {
         let per_parent = self.levels.children as u32;

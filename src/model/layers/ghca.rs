@@ -117,14 +117,14 @@ impl Memory {
     /// first step on.
     pub fn users(config: &Config, centres: UserCentres, device: &Device) -> Self {
         let levels = Levels { first: config.centres, children: config.children };
-        let per_step = config.cluster_share * config.batch as f64 / 2.0;
+        let per_step = config.cluster_share * config.requests() as f64;
         Self::new(config, Sort { side: Side::Users, levels, weight: config.rho, per_step, lane: 0, centres }, device)
     }
 
     /// The items' memory (Eq. 11-14), in which every positive clusters.
     pub fn items(config: &Config, device: &Device) -> Self {
         let levels = Levels { first: config.item_centres, children: config.item_children };
-        let per_step = config.batch as f64 / 2.0;
+        let per_step = config.requests() as f64;
         Self::new(config, Sort { side: Side::Items, levels, weight: config.eta, per_step, lane: 1, centres: UserCentres::Learned }, device)
     }
 

@@ -11,7 +11,8 @@ use crate::variants::Variant;
 
 /// The features that every model has.
 pub(crate) fn base(config: &Config) -> Base {
-    Base { request: REQUEST_FIELDS * config.embedding + Behaviour::COUNT, candidate: CANDIDATE_FIELDS * config.embedding }
+    let fields = REQUEST_FIELDS + config.profile_fields as usize;
+    Base { request: fields * config.embedding + Behaviour::COUNT, candidate: CANDIDATE_FIELDS * config.embedding }
 }
 
 /// What a model's components add to them.
@@ -65,9 +66,10 @@ mod tests {
 
     #[test]
     fn the_count_is_the_models_own() {
-        let config = Config::default();
-        for variant in [Variant::Ple, Variant::Uie, Variant::Duia, Variant::DuiaItems] {
-            assert_eq!(dense_parameters(&config, variant), learned(&config, variant), "{variant:?}");
+        for config in [Config::default(), Config { profile_fields: 3, ..Config::default() }] {
+            for variant in [Variant::Ple, Variant::Uie, Variant::Duia, Variant::DuiaItems] {
+                assert_eq!(dense_parameters(&config, variant), learned(&config, variant), "{variant:?}");
+            }
         }
     }
 
