@@ -430,6 +430,229 @@ fn a_full_disk_ends_no_training_and_takes_no_checkpoint_away() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
 }
 
+/// A run tells a program in JSON lines all that it tells a person in sentences and tables.
+#[test]
+fn a_run_is_told_in_json_lines() {
+    let folder = tempdir().unwrap();
+    let told = ["--log", "json", "--log-file", "log.jsonl", "--out", "run", "--checkpoint-every", "20"];
+    let plain = duia(folder.path(), [&TINY[..], &told].concat());
+    let (said, tables) = (text(&plain.stderr), text(&plain.stdout));
+    assert!(plain.status.success(), "{said}");
+    let log = fs::read_to_string(folder.path().join("log.jsonl")).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.windows(2).all(|pair| pair[0]["seconds"].as_f64() <= pair[1]["seconds"].as_f64()));
+    let of = |event: &str| lines.iter().filter(|line| line["event"] == event).collect::<Vec<_>>();
+    let stages = |event: &str| of(event).iter().map(|line| line["stage"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(stages("stage"), ["reading", "data", "models", "training", "test"]);
+    assert_eq!(stages("stage"), stages("stage_end"));
+
+    // Each sentence once more, out of the lines.
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let whole = |value: &Value| {
+        let digits = value.as_u64().unwrap().to_string();
+        let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+        groups.join(",")
+    };
+    let (device, data, ready) = (of("device")[0], of("data")[0], of("ready")[0]);
+    let sentence = |part: String| assert!(said.contains(&part), "no `{part}` in {said}");
+    sentence(format!("Device: {} ({}). {}", word(&device["backend"]), word(&device["adapter"]), word(&device["reason"])));
+    sentence(format!("Data: {} (synthetic", word(&data["name"])));
+    sentence(format!("{} rows, {} users, {} items", whole(&data["rows"]), whole(&data["users"]), whole(&data["items"])));
+    sentence(format!("{} rows train, {} test", whole(&data["train_rows"]), whole(&data["test_rows"])));
+    sentence(format!("side by side for {} steps", whole(&ready["steps"])));
+    sentence(format!("a probe set of {} test positives", whole(&ready["probe_positives"])));
+    assert_eq!(of("saved").len(), said.matches("Saved at step").count());
+    for saved in of("saved") {
+        sentence(format!("Saved at step {}: {}, {} bytes.", whole(&saved["step"]), word(&saved["file"]), whole(&saved["bytes"])));
+    }
+    for stage in ["training", "test"] {
+        let progress = of("progress").into_iter().filter(|line| line["stage"] == stage).collect::<Vec<_>>();
+        assert!(progress.last().is_some_and(|line| line["done"] == line["of"] && line["left"] == 0.0), "{stage}: {progress:?}");
+    }
+    let evaluations = of("evaluation");
+    let series = fs::read_to_string(folder.path().join("run/series.csv")).unwrap();
+    assert!(evaluations.len() >= 3 && of("losses").len() == series.matches(",ple,loss_mtl,").count());
+    let [probe @ .., test] = &evaluations[..] else { panic!("evaluations") };
+    assert!(probe.iter().all(|line| line["test"] == "probe") && test["test"] == "whole");
+    for model in ["ple", "duia"] {
+        for group in ["all", "low", "high"] {
+            let area = &test["models"][model]["auc"][group];
+            let (value, error) = (area["value"].as_f64().unwrap(), area["standard_error"].as_f64().unwrap());
+            assert!(tables.contains(&format!("{value:.4} ± {:.4}", 1.96 * error)), "{model}, {group}: {value} ± {error} in {tables}");
+        }
+    }
+    assert!(of("clusters").iter().any(|line| line["variant"] == "duia" && line["hit_rate_1"].is_number()));
+    assert_eq!((of("note").len(), of("failure").len(), of("end")[0]["outcome"].as_str()), (0, 0, Some("finished")));
+    assert_eq!(lines.last().unwrap()["event"], "end");
+
+    // Where a program reads standard output there is nothing else on it, and the tables go where people still see them.
+    let piped = duia(folder.path(), [&TINY[..], &["--log", "json", "--out", "piped", "--quiet"]].concat());
+    assert!(text(&piped.stderr).contains("DUIA minus PLE"));
+    let figures = |log: &str| {
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["event"] == "evaluation").map(|line| line["models"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(figures(&text(&piped.stdout)), figures(&log));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_stops_or_fails_says_so_in_its_log() {
+    let folder = tempdir().unwrap();
+    let events = |log: &str| log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>();
+    fs::write(folder.path().join("number.csv"), b"1,2,3,pv,1511600000\n1,two,3,pv,1511600001\n").unwrap();
+    let refused = duia(folder.path(), ["train", "--log", "json", "--data", "number.csv"]);
+    let lines = events(&text(&refused.stdout));
+    let [.., failure, end] = &lines[..] else { panic!("{lines:?}") };
+    assert!(failure["what"].as_str().unwrap().contains("line 2") && end["outcome"] == "failed", "{lines:?}");
+    assert_eq!(refused.status.code(), Some(2));
+
+    let arguments = [&TINY[..], &SHORT[..6], &["--log", "json", "--log-file", "log.jsonl"]].concat();
+    let (child, _) = begun(folder.path(), &arguments, |line| line.contains("side by side"));
+    signal(&child, "-INT");
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    let log = || events(&fs::read_to_string(folder.path().join("log.jsonl")).unwrap());
+    let stopped = log();
+    let [.., saved, _, end] = &stopped[..] else { panic!("{stopped:?}") };
+    assert!(saved["event"] == "saved" && end["outcome"] == "stopped", "{stopped:?}");
+    assert!(duia(folder.path(), ["train", "--resume", "run", "--log", "json", "--log-file", "log.jsonl"]).status.success());
+    let all = log();
+    assert_eq!(all[..stopped.len()], stopped[..]);
+    assert_eq!((&all[stopped.len()]["event"], &all[stopped.len()]["step"]), (&"resumed".into(), &saved["step"]));
+    assert_eq!(all.last().unwrap()["outcome"], "finished");
+}
+
+/// What TensorFlow's `record_writer.h`, `event.proto` and `summary.proto` say, read by a reader of its own.
+mod event_files {
+    /// CRC-32C, bit by bit, turned and moved.
+    fn masked(bytes: &[u8]) -> u32 {
+        let mut crc = u32::MAX;
+        for byte in bytes {
+            crc ^= u32::from(*byte);
+            (0..8).for_each(|_| crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 });
+        }
+        let crc = !crc;
+        crc.rotate_right(15).wrapping_add(0xa282_ead8)
+    }
+
+    /// The messages of a file, whose sums must be right.
+    pub fn messages(mut bytes: &[u8]) -> Vec<&[u8]> {
+        let mut messages = Vec::new();
+        while !bytes.is_empty() {
+            let sum = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+            let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+            let message = &bytes[12..12 + length];
+            assert_eq!((sum(8), sum(12 + length)), (masked(&bytes[..8]), masked(message)));
+            messages.push(message);
+            bytes = &bytes[16 + length..];
+        }
+        messages
+    }
+
+    /// What a field of a message holds.
+    #[derive(Debug)]
+    pub enum Field<'a> {
+        Number(u64),
+        Double(f64),
+        Float(f32),
+        Bytes(&'a [u8]),
+    }
+
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let length = bytes.iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
+        let (number, rest) = bytes.split_at(length);
+        *bytes = rest;
+        number.iter().rev().fold(0, |number, byte| number << 7 | u64::from(byte & 0x7f))
+    }
+
+    /// The fields of a message with their numbers.
+    pub fn fields(mut message: &[u8]) -> Vec<(u64, Field<'_>)> {
+        let mut fields = Vec::new();
+        while !message.is_empty() {
+            let key = varint(&mut message);
+            let mut take = |length: usize| {
+                let (taken, rest) = message.split_at(length);
+                message = rest;
+                taken
+            };
+            let field = match key & 7 {
+                0 => Field::Number(varint(&mut message)),
+                1 => Field::Double(f64::from_le_bytes(take(8).try_into().unwrap())),
+                5 => Field::Float(f32::from_le_bytes(take(4).try_into().unwrap())),
+                2 => {
+                    let length = varint(&mut message) as usize;
+                    let (taken, rest) = message.split_at(length);
+                    message = rest;
+                    Field::Bytes(taken)
+                }
+                kind => panic!("a field of kind {kind}"),
+            };
+            fields.push((key >> 3, field));
+        }
+        fields
+    }
+
+    /// Step, tag and value of a message with one scalar.
+    pub fn scalar(message: &[u8]) -> (u64, String, f32) {
+        let event = fields(message);
+        let [(1, Field::Double(time)), (2, Field::Number(step)), (5, Field::Bytes(summary))] = event[..] else { panic!("{event:?}") };
+        assert!(time > 1.7e9, "{time}");
+        let [(1, Field::Bytes(value))] = fields(summary)[..] else { panic!("one value") };
+        let value = fields(value);
+        let [(1, Field::Bytes(tag)), (2, Field::Float(figure))] = value[..] else { panic!("{value:?}") };
+        (step, String::from_utf8(tag.to_vec()).unwrap(), figure)
+    }
+}
+
+#[test]
+fn tensorboard_gets_every_figure_of_the_series() {
+    let folder = tempdir().unwrap();
+    let output = duia(folder.path(), [&TINY[..], &["--tensorboard", "--out", "run", "--quiet"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let run = folder.path().join("run");
+    let series = fs::read_to_string(run.join("series.csv")).unwrap();
+    for variant in ["ple", "duia"] {
+        let files: Vec<_> = fs::read_dir(run.join("tensorboard").join(variant)).unwrap().map(|file| file.unwrap().path()).collect();
+        let [file] = &files[..] else { panic!("{files:?}") };
+        // TensorBoard looks for this in the name.
+        assert!(file.file_name().unwrap().to_str().unwrap().starts_with("events.out.tfevents."));
+        let bytes = fs::read(file).unwrap();
+        let messages = event_files::messages(&bytes);
+        let version = event_files::fields(messages[0]);
+        assert!(matches!(version[..], [(1, _), (3, event_files::Field::Bytes(b"brain.Event:2"))]), "{version:?}");
+        let figures: Vec<(u64, String, f32)> = messages[1..].iter().map(|message| event_files::scalar(message)).collect();
+        let of_series = series.lines().skip(1).filter_map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            let finite = cells[1] == variant && !cells[3].is_empty();
+            finite.then(|| (cells[0].parse().unwrap(), cells[2].replacen('.', "/", 1), cells[3].parse::<f64>().unwrap() as f32))
+        });
+        assert_eq!(figures, of_series.collect::<Vec<_>>(), "{variant}");
+        for wanted in ["test/auc.all", "panel/auc.low", "loss_mtl"] {
+            assert!(figures.iter().any(|(_, tag, _)| tag == wanted), "{variant}: no {wanted}");
+        }
+    }
+}
+
+#[test]
+fn the_page_of_a_run_asks_nobody_and_has_its_tables_and_charts() {
+    let folder = tempdir().unwrap();
+    let rows: String = (0..4000_u64).map(|n| format!("{},{},{},pv,{}\n", n * 7 % 40, n * n % 4001, n % 5, 1_511_550_000 + n)).collect();
+    fs::write(folder.path().join("a&b<i>.csv"), rows).unwrap();
+    let arguments = ["--data", "a&b<i>.csv", "--out", "run", "--set", "batch=64", "--device", "cpu", "--quiet"];
+    let output = duia(folder.path(), arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let page = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
+    assert!(page.contains("<h1>duia: a run on a&amp;b&lt;i&gt;.csv</h1>") && !page.contains("<i>"));
+    assert!(page.contains("content=\"default-src 'none';") && page.matches("<svg").count() == 3);
+    let tables = text(&output.stdout);
+    let areas: Vec<&str> = tables.split_whitespace().filter(|word| word.starts_with("0.") && word.len() == 6).collect();
+    assert!(areas.len() > 8 && areas.iter().all(|area| page.contains(area)), "{areas:?}");
+    let addresses = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+    for request in ["://", "src=", "href=", "url(", "@import", "<script", "<link", "<iframe", "<img", "<object", "<embed"] {
+        assert!(!addresses.contains(request), "{request}");
+    }
+}
+
 /// A pipe that never ends: there is nothing to keep yet.
 #[cfg(unix)]
 #[test]

@@ -7,7 +7,7 @@ use duia::variants::Variant;
 
 use super::bench::arguments::Bench;
 use super::checkpoints::Every;
-use super::choices::{DEFAULT_SAMPLE, Device, models_help};
+use super::choices::{DEFAULT_SAMPLE, Device, LogForm, models_help};
 use super::evidence::arguments::{Ablate, Simulate, Sweep};
 use super::form::Form;
 use super::settings::Settings;
@@ -108,6 +108,16 @@ pub struct Train {
     /// Folder for the weights of every model at the end of training, before a streaming test, as <model>.safetensors.
     #[arg(long, value_name = "FOLDER")]
     pub weights_out: Option<PathBuf>,
+    /// Write the run as JSON lines: progress, evaluations, ends of stages. They go to standard output, and the tables to standard error
+    /// instead, or to the end of --log-file.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub log: Option<LogForm>,
+    /// The file for --log.
+    #[arg(long, value_name = "FILE", requires = "log")]
+    pub log_file: Option<PathBuf>,
+    /// Write TensorBoard's event files, a folder a model: into this folder, or into `tensorboard` in the folder of the run.
+    #[arg(long, value_name = "FOLDER")]
+    pub tensorboard: Option<Option<PathBuf>>,
     /// Print no progress, only the final tables.
     #[arg(long)]
     pub quiet: bool,

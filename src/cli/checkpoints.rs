@@ -170,13 +170,12 @@ impl Keeper for Checkpoints<'_> {
         match finished {
             Ok(bytes) => {
                 (self.saved, self.failed) = (Some(step), None);
-                let text = format!("Saved at step {}: {}, {} bytes.", whole(step), self.file(step).display(), whole(bytes));
-                self.console.borrow().line(&text);
+                self.console.borrow_mut().saved(step, &self.file(step), bytes);
                 self.prune();
             }
             Err(error) => {
                 let why = format!("{} could not be written: {error}", self.file(step).display());
-                warn(&match self.saved {
+                self.console.borrow_mut().warn(&match self.saved {
                     Some(saved) => format!("{why}. That of step {} is there; training goes on.", whole(saved)),
                     None => format!("{why}. There is none yet; training goes on."),
                 });

@@ -38,6 +38,13 @@ impl From<PresetName> for Preset {
     }
 }
 
+/// What a log is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    /// One JSON object a line.
+    Json,
+}
+
 /// [`DeviceChoice`] as an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Device {

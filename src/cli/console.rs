@@ -1,20 +1,24 @@
-//! What a person sees while a run goes on, on standard error.
+//! What a person sees while a run goes on, on standard error, and a program in the log.
+
+use std::path::Path;
 
 use duia::data::{DataReport, Origin};
 use duia::metrics::{Evaluation, TestKind};
 use duia::variants::Variant;
 use duia::wire::{DeviceReport, Event, Stage};
 
+use super::log::Log;
 use super::meter::{Meter, Unit};
 use super::text::{figure, percent, warn, whole};
 
 /// Models whose areas fit on a line of progress.
 const AREAS_SHOWN: usize = 4;
 
-/// Shows events on standard error.
-#[derive(Debug, Default)]
+/// Shows events on standard error, and hands them to the log, where there is one.
+#[derive(Default)]
 pub struct Console {
     quiet: bool,
+    log: Option<Log>,
     meter: Option<Meter>,
     /// The test that the meter is of; none while it is of training.
     testing: Option<TestKind>,
@@ -28,8 +32,19 @@ impl Console {
         Self { quiet, ..Self::default() }
     }
 
+    /// The same, with a log that hears all of it even where `quiet`.
+    pub fn logging(self, log: Option<Log>) -> Self {
+        Self { log, ..self }
+    }
+
+    /// The log, for what only it is told.
+    pub fn log(&mut self) -> Option<&mut Log> {
+        self.log.as_mut()
+    }
+
     /// Shows an event.
     pub fn show(&mut self, event: &Event) {
+        self.log.iter_mut().for_each(|log| log.take(event));
         if self.quiet {
             return;
         }
@@ -57,8 +72,35 @@ impl Console {
         }
     }
 
+    /// Says that a run goes on after a step.
+    pub fn resumed(&mut self, run: &Path, step: u64, of: u64) {
+        self.log.iter_mut().for_each(|log| log.resumed(run, step, of));
+        self.line(&format!("Going on with {} after step {} of {}.", run.display(), whole(step), whole(of)));
+    }
+
+    /// Says that a checkpoint was written.
+    pub fn saved(&mut self, step: u64, file: &Path, bytes: u64) {
+        self.log.iter_mut().for_each(|log| log.saved(step, file, bytes));
+        self.line(&format!("Saved at step {}: {}, {} bytes.", whole(step), file.display(), whole(bytes)));
+    }
+
+    /// A line above the bar, unless quiet, and in the log.
+    pub fn note(&mut self, text: &str) {
+        self.log.iter_mut().for_each(|log| log.note(text));
+        self.line(text);
+    }
+
+    /// A line on standard error that is said even where quiet, and in the log.
+    pub fn warn(&mut self, text: &str) {
+        self.log.iter_mut().for_each(|log| log.note(text));
+        match &self.meter {
+            Some(meter) => meter.line(text),
+            None => warn(text),
+        }
+    }
+
     /// A line above the bar, unless quiet.
-    pub fn line(&self, text: &str) {
+    fn line(&self, text: &str) {
         if self.quiet {
             return;
         }

@@ -11,7 +11,7 @@ use super::console::reader_text;
 use super::files::write_whole;
 use super::input::Input;
 use super::refusal::Refusal;
-use super::rows::read_own;
+use super::rows::{Told, read_own};
 use super::summary::of_texts;
 use super::text::{say, whole};
 
@@ -31,7 +31,7 @@ pub fn inspect(arguments: &Inspect) -> Result<(), Refusal> {
     tell(&schema, &doubts, input.table().is_some());
     let mut understood = Vec::new();
     let is_table = input.table().is_some();
-    let rows = read_own(input, &schema, false, &mut understood);
+    let rows = read_own(input, &schema, Told::default(), &mut understood);
     say(&of_texts(
         &[if is_table { "row" } else { "line" }, "user", "item", "category", "behaviour", "time"].map(String::from),
         understood.iter().map(cells),

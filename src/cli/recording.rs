@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use super::arguments::Record;
 use super::files::write_whole;
 use super::refusal::Refusal;
-use super::rows;
+use super::rows::{self, Told};
 use super::text::{say, whole};
 
 /// Records and writes.
@@ -20,7 +20,7 @@ pub fn record(arguments: &Record) -> Result<(), Refusal> {
         true => Config::opening(),
         false => arguments.settings.resolve()?,
     };
-    let source = rows::open(None, &Default::default(), &config, false)?;
+    let source = rows::open(None, &Default::default(), &config, Told::unless(false))?;
     say(&format!("Training {} on the CPU to the end …", config.variants.0.iter().map(|model| model.name()).collect::<Vec<_>>().join(", ")));
     let bar = ProgressBar::new(0);
     let mut watch = |[step, steps]: [u64; 2]| {

@@ -25,6 +25,7 @@ use indicatif::HumanBytes;
 use super::cache::Cache;
 use super::form::Form;
 use super::input::{Input, unreadable};
+use super::log::Log;
 use super::meter::{Meter, Unit};
 use super::refusal::Refusal;
 use super::text::{warn, whole};
@@ -33,8 +34,23 @@ use super::unpack::Reader;
 /// Rows whose sorting takes long enough to be told.
 const SLOW_TO_SORT: u64 = 1_000_000;
 
-/// Opens what `--data` names, or the synthetic stream. Unless `quiet`, it tells what it reads and how far it is.
-pub fn open(data: Option<&Path>, form: &Form, config: &Config, quiet: bool) -> Result<Arc<dyn Source>, Refusal> {
+/// Who is told how far the reading of a file is.
+#[derive(Default)]
+pub struct Told<'a> {
+    /// Nobody at the terminal.
+    pub quiet: bool,
+    pub log: Option<&'a mut Log>,
+}
+
+impl Told<'_> {
+    /// Those at the terminal alone, unless `quiet`.
+    pub fn unless(quiet: bool) -> Self {
+        Self { quiet, log: None }
+    }
+}
+
+/// Opens what `--data` names, or the synthetic stream. Unless quiet, it tells what it reads and how far it is.
+pub fn open(data: Option<&Path>, form: &Form, config: &Config, told: Told<'_>) -> Result<Arc<dyn Source>, Refusal> {
     let Some(path) = data else {
         let fits = footprint::require(config, Shape::synthetic(config), available_memory());
         fits.map_err(|error| Refusal::input(error, "Choose smaller sizes, or a smaller --preset"))?;
@@ -46,16 +62,17 @@ pub fn open(data: Option<&Path>, form: &Form, config: &Config, quiet: bool) -> R
         input.reader.read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
         return Ok(Arc::new(sample::read(&bytes, &input.name)?));
     }
-    Ok(Arc::new(read_as(input, form, quiet)?))
+    Ok(Arc::new(read_as(input, form, told)?))
 }
 
 /// Reads a UserBehavior.csv or your own file.
 pub fn read(path: &Path, form: &Form, quiet: bool) -> Result<Rows, Refusal> {
-    read_as(Input::open(path)?, form, quiet)
+    read_as(Input::open(path)?, form, Told::unless(quiet))
 }
 
-/// Reads it all in the form that is given, or opens the rows that are kept of it. Unless `quiet`, says so and how far it is.
-fn read_as(input: Input, form: &Form, quiet: bool) -> Result<Rows, Refusal> {
+/// Reads it all in the form that is given, or opens the rows that are kept of it. Unless quiet, says so and how far it is.
+fn read_as(input: Input, form: &Form, told: Told<'_>) -> Result<Rows, Refusal> {
+    let quiet = told.quiet;
     let schema = form.resolve(&input)?;
     let text = serde_json::to_string(&schema).map_err(|error| Refusal::input(error, "Please report this"))?;
     let cache = input.path().filter(|_| !form.no_cache).and_then(|path| Cache::of(path, &text));
@@ -63,20 +80,20 @@ fn read_as(input: Input, form: &Form, quiet: bool) -> Result<Rows, Refusal> {
         return Ok(rows);
     }
     let rows = match schema {
-        Some(schema) => read_own(input, &schema, quiet, &mut Vec::new()),
-        None => watched(input, quiet, |reader, name, watch| Rows::read_watched(reader, name, watch)),
+        Some(schema) => read_own(input, &schema, told, &mut Vec::new()),
+        None => watched(input, told, |reader, name, watch| Rows::read_watched(reader, name, watch)),
     }?;
     cache.iter().for_each(|cache| cache.keep(&rows, quiet));
     Ok(rows)
 }
 
 /// Reads it all under a schema, and shows the first rows as they are understood.
-pub fn read_own(input: Input, schema: &Schema, quiet: bool, first: &mut Vec<Understood>) -> Result<Rows, Refusal> {
+pub fn read_own(input: Input, schema: &Schema, told: Told<'_>, first: &mut Vec<Understood>) -> Result<Rows, Refusal> {
     #[cfg(feature = "parquet")]
     if let Some(path) = input.table().map(Path::to_owned) {
         let open = || File::open(&path);
         let (size, rows, read) = (input.size.unwrap_or(0), parquet::rows(open, &input.name)?, input.read.clone());
-        return watched(input, quiet, |_, name, watch| {
+        return watched(input, told, |_, name, watch| {
             let watch = &mut |progress| {
                 if let Progress::Lines(lines) = progress {
                     // Bytes are read in many places; rows tell how far it is.
@@ -87,44 +104,52 @@ pub fn read_own(input: Input, schema: &Schema, quiet: bool, first: &mut Vec<Unde
             parquet::read_shown(open, name, schema, watch, first)
         });
     }
-    watched(input, quiet, |reader, name, watch| own::read_shown(reader, name, schema, watch, first))
+    watched(input, told, |reader, name, watch| own::read_shown(reader, name, schema, watch, first))
 }
 
-/// Reads it all. Unless `quiet`, says so and how far it is.
+/// Reads it all. Unless quiet, says so and how far it is.
 fn watched(
     input: Input,
-    quiet: bool,
+    told: Told<'_>,
     read: impl FnOnce(Reader, &str, &mut dyn FnMut(Progress)) -> Result<Rows, DataError>,
 ) -> Result<Rows, Refusal> {
     let Input { name, kind, reader, size, read: bytes, .. } = input;
-    if quiet {
-        return Ok(read(reader, &name, &mut |_| {})?);
-    }
-    let mut watch = Watch::begin(&name, kind, size);
+    let mut watch = Watch::begin(&name, kind, size, told);
     let rows = read(reader, &name, &mut |progress| watch.show(progress, bytes.load(Relaxed)));
     watch.close();
     Ok(rows?)
 }
 
-/// What a person sees while a file is read.
-struct Watch {
-    /// Of the file's bytes; none for a pipe, whose end is not known.
+/// What is told while a file is read.
+struct Watch<'a> {
+    told: Told<'a>,
+    /// Bytes of the file; unknown of a pipe.
+    size: Option<u64>,
+    /// Of those.
     meter: Option<Meter>,
     said: Instant,
 }
 
-impl Watch {
+impl<'a> Watch<'a> {
     /// Longest silence while a pipe is read.
     const SILENCE: Duration = Duration::from_secs(10);
 
-    fn begin(name: &str, kind: Kind, size: Option<u64>) -> Self {
+    fn begin(name: &str, kind: Kind, size: Option<u64>, told: Told<'a>) -> Self {
+        if told.quiet {
+            return Self { told, size, meter: None, said: Instant::now() };
+        }
         let unpacked = if matches!(kind, Kind::Gzip | Kind::Zstandard | Kind::Zip) { ", unpacking it on the way" } else { "" };
         let size_text = size.map(|size| format!(" ({})", HumanBytes(size))).unwrap_or_default();
         warn(&format!("Reading {name}{size_text}{unpacked} …"));
-        Self { meter: size.map(|size| Meter::new(size, Unit::Bytes)), said: Instant::now() }
+        Self { told, size, meter: size.map(|size| Meter::new(size, Unit::Bytes)), said: Instant::now() }
     }
 
     fn show(&mut self, progress: Progress, bytes: u64) {
+        let size = self.size;
+        self.told.log.iter_mut().for_each(|log| log.reading(size.map_or(bytes, |size| bytes.min(size)), size));
+        if self.told.quiet {
+            return;
+        }
         match (progress, &mut self.meter) {
             (Progress::Lines(lines), Some(meter)) => meter.show(bytes, format!("{} lines", whole(lines))),
             (Progress::Lines(lines), None) if self.said.elapsed() > Self::SILENCE => {

@@ -9,49 +9,72 @@ use duia::variants::Variant;
 use super::record::Record;
 use super::text::{NONE, difference, duration, interval, short, whole};
 
+/// A paragraph or a table.
+pub enum Part {
+    Text(String),
+    Table(Box<Table>),
+}
+
 /// All of a record of a run of `config` that a person wants at the end, as text.
 pub fn summary(record: &Record, config: &Config, seconds: f64) -> String {
-    let mut parts = vec![String::new()];
+    let text = |part| match part {
+        Part::Text(text) => text,
+        Part::Table(table) => table.to_string(),
+    };
+    std::iter::once(String::new()).chain(parts(record, config, seconds).into_iter().map(text)).collect::<Vec<_>>().join("\n")
+}
+
+/// The same, part by part.
+pub fn parts(record: &Record, config: &Config, seconds: f64) -> Vec<Part> {
+    let mut parts = Vec::new();
     if let Some(evaluation) = &record.evaluation {
-        parts.push(scores_title(record, evaluation));
-        parts.push(areas(&record.variants, &evaluation.scores).to_string());
+        parts.push(Part::Text(scores_title(record, evaluation)));
+        parts.push(Part::Table(Box::new(areas(&record.variants, &evaluation.scores))));
         if evaluation.scores.iter().any(|score| score.lift.is_some()) {
-            parts.push(differences(&record.variants, &evaluation.scores).to_string());
-            parts.extend(what_survives(&record.variants, &evaluation.scores));
+            parts.push(Part::Table(Box::new(differences(&record.variants, &evaluation.scores))));
+            parts.extend(what_survives(&record.variants, &evaluation.scores).map(Part::Text));
         }
-        parts.push("GAUC is the mean of the users' own areas. Repeats are items that the user had before.".into());
-        parts.push(other_areas(&record.variants, &evaluation.scores).to_string());
+        parts.push(Part::Text("GAUC is the mean of the users' own areas. Repeats are items that the user had before.".into()));
+        parts.push(Part::Table(Box::new(other_areas(&record.variants, &evaluation.scores))));
         if record.is_tested() && evaluation.scores.iter().any(|score| score.lift.is_some()) {
-            parts.push("The same differences over parts of the test; the head is the top tenth of the items by training rows.".into());
-            parts.push(slices(&record.variants, &evaluation.scores).to_string());
+            parts.push(Part::Text(
+                "The same differences over parts of the test; the head is the top tenth of the items by training rows.".into(),
+            ));
+            parts.push(Part::Table(Box::new(slices(&record.variants, &evaluation.scores))));
         }
     }
     if let Some(streaming) = &record.streaming {
-        parts.push("Streaming test: AUC on the same rows once more, each batch scored and then trained on.".into());
-        parts.push(areas(&record.variants, &streaming.scores).to_string());
+        parts.push(Part::Text("Streaming test: AUC on the same rows once more, each batch scored and then trained on.".into()));
+        parts.push(Part::Table(Box::new(areas(&record.variants, &streaming.scores))));
         if streaming.scores.iter().any(|score| score.lift.is_some()) {
-            parts.push(differences(&record.variants, &streaming.scores).to_string());
+            parts.push(Part::Table(Box::new(differences(&record.variants, &streaming.scores))));
         }
     }
     if let Some(ClusterHealth { positives, .. }) = record.clusters.first() {
-        parts.push(format!(
+        parts.push(Part::Text(format!(
             "Clusters over {} test positives. Hit rate: centres nearest to one. Perplexity: over the number of centres.\n\
              Error: squared, relative to one centre. Stopped: positives without enhancement, for a negative correlation.",
             whole(*positives)
-        ));
-        parts.push(clusters(&record.clusters).to_string());
-        parts.extend(record.clusters.iter().filter_map(|health| Some(format!("{}: {}", clusters_of(health), collapse(health, config)?))));
+        )));
+        parts.push(Part::Table(Box::new(clusters(&record.clusters))));
+        parts.extend(
+            record
+                .clusters
+                .iter()
+                .filter_map(|health| Some(format!("{}: {}", clusters_of(health), collapse(health, config)?)))
+                .map(Part::Text),
+        );
     }
     let early = if record.is_tested() && record.steps < record.planned_steps { "Ended early: " } else { "" };
-    parts.push(format!(
+    parts.push(Part::Text(format!(
         "{early}{} of {} steps, {} samples a model in {}; training alone {} samples/s.",
         whole(record.steps),
         whole(record.planned_steps),
         whole(record.samples),
         duration(seconds),
         whole(record.samples_per_second as u64)
-    ));
-    parts.join("\n")
+    )));
+    parts
 }
 
 fn scores_title(record: &Record, evaluation: &Evaluation) -> String {

@@ -10,13 +10,13 @@ use duia::wire::Failure;
 use super::arguments::Trace;
 use super::files::write_whole;
 use super::refusal::Refusal;
-use super::rows;
+use super::rows::{self, Told};
 use super::text::{say, whole};
 
 /// Records and writes a trace.
 pub fn trace(arguments: &Trace) -> Result<(), Refusal> {
     let config = arguments.settings.resolve()?;
-    let source = rows::open(arguments.data.as_deref(), &arguments.form, &config, false)?;
+    let source = rows::open(arguments.data.as_deref(), &arguments.form, &config, Told::unless(false))?;
     let recorded = block_on(duia::training::trace::record(&config, arguments.variant, source, arguments.steps));
     let state = recorded.map_err(|error| Refusal::Run { failure: Failure::from(&error), begun: false })?;
     let bytes = checkpoint::to_bytes(&state).map_err(|error| Refusal::unwritable(&arguments.out, error))?;

@@ -17,27 +17,39 @@ use duia::wire::Failure;
 
 use super::arguments::{Arguments, Command, Train};
 use super::checkpoints::{Checkpoints, Found, Note, has_any};
-use super::choices::Device;
+use super::choices::{Device, LogForm};
 use super::console::Console;
 use super::files::write_whole;
 use super::form::Form;
+use super::html;
 use super::input::PIPE;
 use super::interruption::Interruption;
+use super::log::Log;
+use super::plots;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::report::Report;
+use super::rows::{self, Told};
 use super::run_folder::{RunFolder, UNFINISHED};
 use super::settings::preset_name;
 use super::summary::summary;
+use super::tensorboard::TensorBoard;
 use super::text::{say, warn, whole};
 use super::trace::read_weights;
-use super::{plots, rows};
 
 /// Trains, shows and writes. Where the run fails on its way, what was measured is written all the same.
 pub fn train(asked: &Train) -> Result<(), Refusal> {
+    let log = asked.log.map(|LogForm::Json| Log::new(asked.log_file.as_deref())).transpose()?;
+    let console = RefCell::new(Console::new(asked.quiet).logging(log));
+    let outcome = run(asked, &console);
+    console.borrow_mut().log().into_iter().for_each(|log| log.end(&outcome));
+    outcome
+}
+
+fn run(asked: &Train, console: &RefCell<Console>) -> Result<(), Refusal> {
     let began = Instant::now();
     let interruption = Interruption::listen(asked.test_on_interrupt);
-    let Start { arguments, config, resume, note } = Start::of(asked)?;
+    let Start { arguments, config, resume, note } = Start::of(asked, console)?;
     let weights_in = arguments.weights_in.as_deref().filter(|_| resume.is_none()).map(read_weights).transpose()?;
     let name = || format!("{}-seed{}", preset_name(&config), config.seed);
     let folder = match &resume {
@@ -46,19 +58,21 @@ pub fn train(asked: &Train) -> Result<(), Refusal> {
     };
     let folder = Arc::new(folder);
     interruption.guard(&folder);
-    let prepared = prepare(&arguments, &config, &folder).inspect_err(|_| folder.discard_if_empty());
+    let prepared = prepare(&arguments, &config, &folder, &mut console.borrow_mut()).inspect_err(|_| folder.discard_if_empty());
     let (source, weights) = prepared?;
 
     let before = note.seconds;
     let resumed = resume.as_ref().map(|(_, checkpoint)| checkpoint.header().step);
     let record = Record { resumed_at: note.resumed_at.clone(), ..Record::default() };
-    let (mut record, console, weights) = (record, RefCell::new(Console::new(arguments.quiet)), RefCell::new(weights));
+    let (mut record, weights) = (record, RefCell::new(weights));
+    let board = arguments.tensorboard.as_ref();
+    let mut board = board.map(|asked| TensorBoard::new(asked.as_ref().unwrap_or(&folder.path().join("tensorboard")), resumed));
     let keep = usize::from(arguments.keep);
-    let mut checkpoints = Checkpoints::new(folder.path(), arguments.checkpoint_every, keep, note, resumed, &console);
+    let mut checkpoints = Checkpoints::new(folder.path(), arguments.checkpoint_every, keep, note, resumed, console);
     let (is_over, skips_test, stops) = (|| interruption.ends_training(), || interruption.ends_test(), || interruption.stops());
     let mut keep_weights = |variant, bytes| {
         if let Err(why) = weights.borrow_mut().keep(variant, bytes) {
-            console.borrow().line(&format!("{why}. It is tried once more at the end."));
+            console.borrow_mut().note(&format!("{why}. It is tried once more at the end."));
         }
     };
     let options = RunOptions {
@@ -76,6 +90,7 @@ pub fn train(asked: &Train) -> Result<(), Refusal> {
         interruption.follow(&event);
         console.borrow_mut().show(&event);
         record.take(event);
+        board.iter_mut().for_each(|board| board.follow(&record.series));
     }));
     interruption.writing();
     console.borrow_mut().close();
@@ -83,7 +98,7 @@ pub fn train(asked: &Train) -> Result<(), Refusal> {
         record.failure = Some(failure);
     }
     if interruption.stops() && record.failure.is_none() && !record.is_tested() {
-        return stopped(&record, &folder, checkpoints.last());
+        return stopped(&arguments, &record, &folder, checkpoints.last());
     }
     let seconds = before + began.elapsed().as_secs_f64();
     conclude(&arguments, &config, &record, &folder, weights.into_inner(), seconds)?;
@@ -106,7 +121,7 @@ struct Start {
 }
 
 impl Start {
-    fn of(asked: &Train) -> Result<Self, Refusal> {
+    fn of(asked: &Train, console: &RefCell<Console>) -> Result<Self, Refusal> {
         let command: Vec<String> = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
         let Some(path) = &asked.resume else {
             let folder = std::env::current_dir().unwrap_or_default();
@@ -120,9 +135,7 @@ impl Start {
             header.require_config(&asked.settings.resolve_again(&header.config)?).map_err(refused)?;
         }
         let (step, steps) = (header.step, header.steps);
-        if !asked.quiet {
-            warn(&format!("Going on with {} after step {} of {}.", run.display(), whole(step), whole(steps)));
-        }
+        console.borrow_mut().resumed(&run, step, steps);
         note.resumed_at.push(step);
         let config = header.config.clone();
         Ok(Self { arguments: gone_on_with(asked, &note)?, config, resume: Some((run, checkpoint)), note })
@@ -152,17 +165,24 @@ fn gone_on_with(asked: &Train, note: &Note) -> Result<Train, Refusal> {
         device: asked.device.or(began.device),
         weights_in: began.weights_in,
         weights_out: asked.weights_out.clone().or(began.weights_out.map(there)),
+        tensorboard: asked.tensorboard.clone().or(began.tensorboard.map(|folder| folder.map(there))),
         ..asked.clone()
     })
 }
 
+/// How the end of a run is told: on standard output, unless a program reads its log there.
+fn tells(arguments: &Train) -> fn(&str) {
+    if arguments.log.is_some() && arguments.log_file.is_none() { warn } else { say }
+}
+
 /// What a person is told of a run that an interruption ended.
-fn stopped(record: &Record, folder: &RunFolder, saved: Result<PathBuf, String>) -> Result<(), Refusal> {
+fn stopped(arguments: &Train, record: &Record, folder: &RunFolder, saved: Result<PathBuf, String>) -> Result<(), Refusal> {
     let (step, steps) = (whole(record.steps), whole(record.planned_steps));
     match saved {
         Ok(file) => {
-            say(&format!("Stopped after step {step} of {steps}; all of it is in {}.", file.display()));
-            say(&format!("Go on with it: duia train --resume {}", folder.path().display()));
+            let tell = tells(arguments);
+            tell(&format!("Stopped after step {step} of {steps}; all of it is in {}.", file.display()));
+            tell(&format!("Go on with it: duia train --resume {}", folder.path().display()));
             Err(Refusal::Stopped)
         }
         Err(why) => {
@@ -176,8 +196,9 @@ fn stopped(record: &Record, folder: &RunFolder, saved: Result<PathBuf, String>) 
 }
 
 /// The place of the weights, which must be one that can be written, and the rows.
-fn prepare(arguments: &Train, config: &Config, folder: &RunFolder) -> Result<(Arc<dyn Source>, Weights), Refusal> {
-    let rows = || rows::open(arguments.data.as_deref(), &arguments.form, config, arguments.quiet);
+fn prepare(arguments: &Train, config: &Config, folder: &RunFolder, console: &mut Console) -> Result<(Arc<dyn Source>, Weights), Refusal> {
+    console.log().into_iter().for_each(|log| log.enter("reading"));
+    let mut rows = || rows::open(arguments.data.as_deref(), &arguments.form, config, Told { quiet: arguments.quiet, log: console.log() });
     let (source, place) = match &arguments.weights_out {
         Some(asked) => {
             let is_new = !asked.exists();
@@ -204,7 +225,8 @@ fn conclude(
         folder.discard_if_empty();
         return Ok(());
     }
-    say(&summary(record, config, seconds));
+    let tell = tells(arguments);
+    tell(&summary(record, config, seconds));
     let mut files = Files { folder, written: Vec::new(), failed: weights.try_again() };
     files.write("series.csv", Ok(record.series.to_csv()));
     match plots::all(record) {
@@ -212,13 +234,14 @@ fn conclude(
         Err(error) => files.failed.push(format!("the plots: {error}")),
     }
     let command: Vec<String> = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
+    files.write("report.html", html::page(record, config, &command, seconds).map_err(|error| error.to_string()));
     // Last: a folder with a report and without the mark of an unfinished run is whole.
     let report = Report::new(record, config, &command, seconds).starting_from(arguments.weights_in.as_deref());
     files.write("report.json", report.to_json().map_err(|error| error.to_string()));
     // A run that failed on its way may go on from its last checkpoint.
     let goes_on = record.failure.is_some() && has_any(folder.path());
     if goes_on {
-        say(&format!("Go on from the last checkpoint: duia train --resume {}", folder.path().display()));
+        tell(&format!("Go on from the last checkpoint: duia train --resume {}", folder.path().display()));
     }
     if files.failed.is_empty()
         && !goes_on
@@ -226,9 +249,9 @@ fn conclude(
     {
         files.failed.push(refusal.to_string());
     }
-    weights.written.iter().for_each(|line| say(line));
+    weights.written.iter().for_each(|line| tell(line));
     if files.failed.is_empty() {
-        say(&format!("Report, series and plots: {}", folder.path().display()));
+        tell(&format!("Report, series and plots: {}", folder.path().display()));
         return Ok(());
     }
     Err(files.refusal(record.failure.as_ref()))

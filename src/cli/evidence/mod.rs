@@ -25,7 +25,7 @@ use duia::wire::Failure;
 use super::console::Console;
 use super::record::Record;
 use super::refusal::Refusal;
-use super::rows;
+use super::rows::{self, Told};
 use super::settings::preset_name;
 use super::summary::of_texts;
 use super::text::{say, warn};
@@ -95,7 +95,7 @@ fn run(cell: &Cell, id: &str, common: &Common, command: &str, file: &mut Option<
     let began = Instant::now();
     let source = match (file.as_ref(), common.data.as_deref()) {
         (Some(source), _) => source.clone(),
-        (None, data) => rows::open(data, &common.form, &cell.config, common.quiet)?,
+        (None, data) => rows::open(data, &common.form, &cell.config, Told::unless(common.quiet))?,
     };
     if common.data.is_some() {
         *file = Some(source.clone());
