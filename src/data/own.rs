@@ -253,8 +253,8 @@ pub(super) fn labelled(least: [f64; 2], labels: [Option<&[u8]>; 2]) -> Result<Be
     let label = |which: usize| match labels[which] {
         None => Ok(false),
         Some(text) => match std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok()) {
-            Some(number) => Ok(number >= least[which]),
-            None => Err((format!("a {} that is no number", Columns::FIELDS[5 + which]), text.to_vec())),
+            Some(number) if number.is_finite() => Ok(number >= least[which]),
+            _ => Err((format!("a {} that is no number", Columns::FIELDS[5 + which]), text.to_vec())),
         },
     };
     Ok(Behaviour::of_labels([label(0)?, label(1)?]))

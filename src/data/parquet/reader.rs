@@ -120,10 +120,11 @@ fn names(about: &ParquetMetaData) -> Vec<String> {
 
 /// Refuses a column whose values can be none of its field.
 fn require_type(column: &ColumnDescriptor, field: &str, name: &str) -> Result<(), DataError> {
-    let is_time = field == "time";
+    let (is_time, is_label) = (field == "time", field.starts_with("label"));
     let fits = match column.physical_type() {
         Type::INT32 | Type::INT64 | Type::BYTE_ARRAY => true,
         Type::INT96 => is_time,
+        Type::FLOAT | Type::DOUBLE | Type::BOOLEAN => is_label,
         _ => false,
     };
     let own = || format!("the column {} is a {}", column.path().string(), column.physical_type());
@@ -157,6 +158,7 @@ struct Table<'a, O> {
 /// The values of a column, none for a null.
 enum Cells {
     Whole(Vec<Option<i64>>),
+    Real(Vec<Option<f64>>),
     Text(Vec<Option<ByteArray>>),
     Legacy(Vec<Option<Int96>>),
 }
@@ -166,6 +168,7 @@ impl Cells {
     fn text(&self, row: usize) -> Vec<u8> {
         match self {
             Self::Whole(values) => values[row].map(|value| value.to_string().into_bytes()).unwrap_or_default(),
+            Self::Real(values) => values[row].map(|value| value.to_string().into_bytes()).unwrap_or_default(),
             Self::Text(values) => values[row].as_ref().map(|text| text.data().trim_ascii().to_vec()).unwrap_or_default(),
             Self::Legacy(values) => values[row].map(|time| time.to_seconds().to_string().into_bytes()).unwrap_or_default(),
         }
@@ -174,6 +177,7 @@ impl Cells {
     fn is_empty(&self, row: usize) -> bool {
         match self {
             Self::Whole(values) => values[row].is_none(),
+            Self::Real(values) => values[row].is_none(),
             Self::Text(_) | Self::Legacy(_) => self.text(row).is_empty(),
         }
     }
@@ -186,7 +190,7 @@ impl Cells {
                 _ => keys.push_any(&self.text(row)),
             },
             Self::Text(values) => keys.push_any(values[row].as_ref().map(|text| text.data().trim_ascii()).unwrap_or_default()),
-            Self::Legacy(_) => keys.push_any(&self.text(row)),
+            Self::Real(_) | Self::Legacy(_) => keys.push_any(&self.text(row)),
         }
     }
 }
@@ -206,6 +210,13 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Table<'_, O> {
                 Cells::Whole(values(reader, block, is_optional)?.into_iter().map(|value| value.map(i64::from)).collect())
             }
             ColumnReader::Int64ColumnReader(reader) => Cells::Whole(values(reader, block, is_optional)?),
+            ColumnReader::BoolColumnReader(reader) => {
+                Cells::Whole(values(reader, block, is_optional)?.into_iter().map(|value| value.map(i64::from)).collect())
+            }
+            ColumnReader::FloatColumnReader(reader) => {
+                Cells::Real(values(reader, block, is_optional)?.into_iter().map(|value| value.map(f64::from)).collect())
+            }
+            ColumnReader::DoubleColumnReader(reader) => Cells::Real(values(reader, block, is_optional)?),
             ColumnReader::ByteArrayColumnReader(reader) => Cells::Text(values(reader, block, is_optional)?),
             ColumnReader::Int96ColumnReader(reader) => Cells::Legacy(values(reader, block, is_optional)?),
             _ => return Err(ParquetError::General("a column of a type that was refused".into())),
@@ -227,6 +238,8 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Table<'_, O> {
                     _ => value.div_euclid(unit_of(value)),
                 })
             }
+            // A time of another type was refused.
+            Cells::Real(_) => None,
             Cells::Text(values) => seconds(values[row].as_ref()?.data().trim_ascii()),
             Cells::Legacy(values) => values[row].map(|time| time.to_seconds()),
         }
@@ -311,7 +324,7 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Table<'_, O> {
 
 #[cfg(test)]
 mod tests {
-    use ::parquet::data_type::{ByteArrayType, DoubleType, Int32Type, Int64Type};
+    use ::parquet::data_type::{BoolType, ByteArrayType, DoubleType, FloatType, Int32Type, Int64Type};
     use ::parquet::file::writer::SerializedFileWriter;
     use ::parquet::schema::parser::parse_message_type;
     use bytes::Bytes;
@@ -393,6 +406,25 @@ mod tests {
         assert_eq!(times(&of(of_one::<Int32Type>("int32 x (date)", &[17_494, 17_495]))), [1_511_481_600, 1_511_568_000]);
         let texts = ["2017-11-25T00:00:00Z", "2017-11-25 00:00:09"].map(|text| ByteArray::from(text.as_bytes().to_vec()));
         assert_eq!(times(&of(of_one::<ByteArrayType>("binary x (string)", &texts))), [1_511_568_000, 1_511_568_009]);
+    }
+
+    #[test]
+    fn labels_are_columns_of_any_number_and_nulls_are_refused() {
+        let seconds = [10.0, 30.0, 29.5, f64::NAN];
+        let texts = ["10", "30", "29.5", "often"].map(|text| ByteArray::from(text.as_bytes().to_vec()));
+        for (table, columns, refused) in [
+            (of_one::<DoubleType>("double x", &seconds), "label=x>=30", 3),
+            (of_one::<FloatType>("float x", &seconds.map(|x| x as f32)), "label=x>=30", 3),
+            (of_one::<ByteArrayType>("binary x (string)", &texts), "label=x>=30", 3),
+            (of_one::<Int32Type>("int32 x", &[0, 1, 0, 1]), "label=x", 2),
+            (of_one::<BoolType>("boolean x", &[false, true, false, true]), "label=x", 2),
+        ] {
+            let rows = read_table(&table, &format!("user=user,item=item,time=ts,{columns}")).unwrap();
+            let taken: Vec<bool> = rows.iter().map(|event| event.behaviour.is_taken()).collect();
+            assert_eq!(taken, &[false, true, false, true][..6 - refused], "{columns}");
+            let said = &rows.refused[0].0;
+            assert!(said.starts_with("a label that is no number") && said.contains("first in row 3"), "{said}");
+        }
     }
 
     #[test]
