@@ -153,6 +153,9 @@ registry! {
     Towers = "ple-towers", "PLE, towers", "Sanity: PLE with each user's own vector in the place of their centre." => {
         role: Role::Sanity, components: &["history", "auxiliary", "own-vector"],
     }
+    Life = "ple-life", "PLE, life", "Sanity: PLE with UPBE's memory of all that a user took, and no cluster anywhere." => {
+        role: Role::Sanity, parent: Some(Variant::Towers), components: &["history", "auxiliary", "own-vector", "life"],
+    }
     RandomCentres = "uie-random", "UIE, random", "Sanity: UIE with random centres that never move." => {
         role: Role::Sanity, parent: Some(Variant::Towers), components: &["history", "auxiliary", "random-user-centres", "uie"],
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
-use common::oracle::{Centres, Oracle, Seeking, behave};
+use common::oracle::{Centres, Oracle, Seeking, behave, live};
 use common::training::{FILLED, Trained, config, differing, unwanted, variants};
 use common::*;
 use duia::config::{CentreStart, CentreStep, Config, Encoder, MemoryStart, Widths};
@@ -659,9 +659,13 @@ fn a_step_moves_every_memory_by_its_rule_from_what_was_there_before_the_step() {
                 (Side::Items, &before.item_behaviours, &before.item_centres, "loss_items_l1"),
             ];
             for ((side, rows, centres, loss), mean) in sides.into_iter().zip(&before.behaviour_means) {
-                let Some(centres) = centres.as_ref().filter(|_| !rows.is_empty()) else { continue };
-                let mut mean = mean.clone();
-                let (after, expected) = behave(rows, &mut mean, centres, &seeking(&batch, &told.v_user, &told.v_item, side), 0.4, true);
+                let (mut mean, seeking) = (mean.clone(), seeking(&batch, &told.v_user, &told.v_item, side));
+                let (loss, (after, expected)) = match centres {
+                    _ if rows.is_empty() => continue,
+                    Some(centres) => (loss, behave(rows, &mut mean, centres, &seeking, 0.4, true)),
+                    None if variant.has("life") => ("loss_life_l1", live(rows, &mut mean, &seeking, 0.4)),
+                    None => continue,
+                };
                 assert_close(&block_on(read(memories(&trained, side).unwrap().mean())), &mean, 5e-5);
                 assert_close(&behaviours_of(&trained, side), &after.concat(), 5e-5);
                 assert_close(&read_loss(loss).unwrap(), &expected, 2e-4);

@@ -1,8 +1,8 @@
 //! How often the training rows are gone through, chosen by validation: the same number for every variant of a run.
 //!
-//! The last part of the training rows stands in the place of the test (`validation_share`), and the first variant of the run that is trained
-//! and told no truth, the one that the others are compared with, goes through the rest until its area over that part rises no more. The run itself then has
-//! all training rows, as often as the best pass says. The test is not looked at.
+//! The last part of the training rows stands in the place of the test (`validation_share`), and the first variant of the run that is
+//! trained and told no truth, the one that the others are compared with, goes through the rest until its area over that part rises no
+//! more. The run itself then has all training rows, as often as the best pass says. The test is not looked at.
 
 use std::sync::Arc;
 

@@ -409,6 +409,16 @@ pub fn behave(
         .filter(|(_, p, mu)| centres.agree(mu, &p.vector))
         .map(|(owner, _, mu)| (owner, mu))
         .collect();
+    pull(rows, mean, &chosen, lambda, averages)
+}
+
+/// The same without clusters: each positive pulls the vector of its item, on both levels.
+pub fn live(rows: &[Vec<f64>], mean: &mut [f64], positives: &[Seeking], lambda: f64) -> (Vec<Vec<f64>>, [f64; 2]) {
+    let taken: Vec<(usize, [Vec<f64>; 2])> = positives.iter().map(|p| (p.owner, [p.seeker.clone(), p.seeker.clone()])).collect();
+    pull(rows, mean, &taken, lambda, true)
+}
+
+fn pull(rows: &[Vec<f64>], mean: &mut [f64], chosen: &[(usize, [Vec<f64>; 2])], lambda: f64, averages: bool) -> (Vec<Vec<f64>>, [f64; 2]) {
     let again: Vec<&Vec<f64>> = chosen.iter().map(|(owner, _)| &rows[*owner]).filter(|row| row[mean.len()] > 0.0).collect();
     for (k, mean) in mean.iter_mut().enumerate().filter(|_| !again.is_empty()) {
         *mean += 0.05 * (again.iter().map(|row| row[k]).sum::<f64>() / again.len() as f64 - *mean);
@@ -726,7 +736,7 @@ impl Oracle {
         if has("own-vector") {
             add(flagged(equation_6(v, &[v.to_vec(), v.to_vec()])));
         }
-        if has("upbe") {
+        if has("upbe") || has("life") {
             add((self.remembered(Side::Users, batch.user[r], v), None));
         }
         if has("uhse") {

@@ -126,8 +126,8 @@ impl Contrastive {
         Self { tower: Mlp::new(init, "contrastive", 1, REQUEST_FIELDS * d + Behaviour::COUNT, &WIDTHS, false) }
     }
 
-    /// InfoNCE over a batch, `[1]`, from the request fields (user and activity first, `[requests, 2 d ..]`), both views' histories `[requests, 4 d]` (items
-    /// and categories of the first, then of the second), the counts, and 1 for each user who takes part
+    /// InfoNCE over a batch, `[1]`, from the request fields (`[requests, fields d]`, user and activity first), both views' histories
+    /// `[requests, 4 d]` (items and categories of the first, then of the second), the counts, and 1 for each user who takes part
     /// (`weights` `[requests, 1]`). The seed feature is drawn from `random` at `step`.
     pub fn loss(
         &self,

@@ -1,6 +1,8 @@
 //! User Positive Behavior Enhancement (section 4.3): a memory for each user into which a positive pulls the user centres
 //! that are nearest to its ITEM, those most likely to consume it. DUIA for items does the same the other way round
 //! (section 4.5, A20): a memory for each item, into which a positive pulls the item centres nearest to its user.
+//!
+//! `life` is the same memory without clusters, a sanity row: a positive pulls its item's own vector into it.
 
 use burn::tensor::{Device, Tensor, activation::sigmoid};
 
@@ -21,24 +23,40 @@ const OF_USERS: Term = Term {
     names: &["loss_upbe_l1", "loss_upbe_l2"],
 };
 
+const OF_LIVES: Term = Term {
+    title: "Life loss",
+    about: "Eq. 9 and 10 with each item's own vector in the place of centres.",
+    names: &["loss_life_l1", "loss_life_l2"],
+};
+
 const OF_ITEMS: Term =
     Term { title: "Items' behaviour loss", about: "Eq. 9 and 10 on the item side.", names: &["loss_items_l1", "loss_items_l2"] };
 
-/// UPBE of users and of items.
-pub static KINDS: [Kind; 2] = [
-    Kind {
-        adds: |_| adds(Side::Users),
-        losses: &[&OF_USERS],
-        takes: |config| takes(config, Side::Users),
-        ..Kind::new("upbe", |building| build(building, Side::Users))
-    },
+/// UPBE of users and of items; of users without clusters.
+pub static KINDS: [Kind; 3] = [
+    Kind { losses: &[&OF_USERS], ..of_users("upbe", |building| build(building, Side::Users, Pulls::Centres)) },
     Kind {
         adds: |_| adds(Side::Items),
         losses: &[&OF_ITEMS],
         takes: |config| takes(config, Side::Items),
-        ..Kind::new("item-upbe", |building| build(building, Side::Items))
+        ..Kind::new("item-upbe", |building| build(building, Side::Items, Pulls::Centres))
     },
+    Kind { losses: &[&OF_LIVES], ..of_users("life", |building| build(building, Side::Users, Pulls::Vectors)) },
 ];
+
+/// What a positive pulls into a memory.
+#[derive(Clone, Copy, PartialEq)]
+enum Pulls {
+    /// The centres nearest to what was taken: UPBE.
+    Centres,
+    /// The vector of what was taken, on both levels.
+    Vectors,
+}
+
+/// A memory of users.
+const fn of_users(name: &'static str, build: fn(&Building<'_>) -> Box<dyn Component>) -> Kind {
+    Kind { adds: |_| adds(Side::Users), takes: |config| takes(config, Side::Users), ..Kind::new(name, build) }
+}
 
 /// A memory of both levels and the number of its touches.
 fn takes(config: &Config, side: Side) -> Takes {
@@ -52,8 +70,8 @@ fn adds(side: Side) -> Adds {
     adds
 }
 
-fn build(building: &Building<'_>, side: Side) -> Box<dyn Component> {
-    Box::new(Upbe { side, behaviours: Behaviours::new(building.config, building.members(side), building.device) })
+fn build(building: &Building<'_>, side: Side, pulls: Pulls) -> Box<dyn Component> {
+    Box::new(Upbe { side, pulls, behaviours: Behaviours::new(building.config, building.members(side), building.device) })
 }
 
 /// A memory of positive behaviours: a row `[level 1 | level 2 | touches]` for each user or item, touches being the steps that
@@ -72,7 +90,7 @@ pub struct Behaviours {
     start: MemoryStart,
 }
 
-/// The centres that positives matched, found before anything of the step moves (A13, A15).
+/// The centres, or vectors, that positives matched, found before anything of the step moves (A13, A15).
 pub struct Matched {
     /// `[positives, 2 m]`: level 1, level 2.
     mu: Tensor<2>,
@@ -93,6 +111,11 @@ impl Matched {
         let sign = centres.seen(mu.clone().reshape([2 * positives, m])).reshape([2, positives, m]) * centres.seen(owner).unsqueeze_dim(0);
         let agrees = sign.sum_dim(2).greater_equal_scalar(0.0).float().min_dim(0).squeeze_dim::<2>(0);
         Self { mu: mu.swap_dims(0, 1).reshape([positives, 2 * m]), open: agrees * positive.unsqueeze_dim(1) }
+    }
+
+    /// Without clusters: the vector of what was taken, `taken` `[positives, m]`, on both levels.
+    fn without_clusters(taken: Tensor<2>, positive: Tensor<1>) -> Self {
+        Self { mu: taken.repeat_dim(1, LEVELS), open: positive.unsqueeze_dim(1) }
     }
 
     /// Whether each positive's update is made, `[positives, 1]`.
@@ -230,6 +253,7 @@ impl Behaviours {
 /// UPBE of a side.
 pub struct Upbe {
     side: Side,
+    pulls: Pulls,
     behaviours: Behaviours,
 }
 
@@ -254,6 +278,9 @@ impl Upbe {
 
     /// Eq. 7 and 8 of a step's positives: the other side's vectors seek centres of this one. None before the first fill.
     fn matched(&self, step: &Step<'_>) -> Option<Matched> {
+        if self.pulls == Pulls::Vectors {
+            return Some(Matched::without_clusters(step.found.first_vectors(self.side.other())?, step.batch.positive.clone()));
+        }
         let found = step.found.side(self.side);
         let centres = &found.chosen.as_ref()?.centres;
         let (seeker, owner) = (step.found.first_vectors(self.side.other())?, step.found.first_vectors(self.side)?);
@@ -281,9 +308,10 @@ impl Component for Upbe {
 
     fn learn(&mut self, step: &Step<'_>) -> Option<StepLoss> {
         let matched = self.matched(step)?;
-        let (term, rows) = match self.side {
-            Side::Users => (&OF_USERS, &step.batch.users),
-            Side::Items => (&OF_ITEMS, &step.batch.consumed),
+        let (term, rows) = match (self.side, self.pulls) {
+            (Side::Users, Pulls::Centres) => (&OF_USERS, &step.batch.users),
+            (Side::Users, Pulls::Vectors) => (&OF_LIVES, &step.batch.users),
+            (Side::Items, _) => (&OF_ITEMS, &step.batch.consumed),
         };
         Some((term, self.behaviours.learn(matched, &rows.ids, &rows.touched, step.steps)))
     }
