@@ -205,5 +205,6 @@ fn stage_key(stage: Stage) -> &'static str {
         Stage::Models => "models",
         Stage::FinalTest => "test",
         Stage::StreamingTest => "streaming-test",
+        Stage::Passes => "passes",
     }
 }
