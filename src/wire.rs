@@ -136,7 +136,7 @@ pub enum Event {
     },
     /// How far a test of the whole test set is. Sent a few times a second at most, and at its end.
     Tested {
-        /// Which of the two tests.
+        /// Which of the two tests; the probe set's while passes are chosen, when rows are those trained on, of the most that may be.
         kind: TestKind,
         /// Test rows scored.
         rows: u64,

@@ -111,6 +111,7 @@ impl Console {
     }
 
     fn begin(&mut self, variants: &[Variant], steps: u64, probe_positives: u64) {
+        self.close();
         self.variants = variants.to_vec();
         let names: Vec<&str> = variants.iter().map(|variant| variant.name()).collect();
         self.line(&format!(
@@ -127,8 +128,12 @@ impl Console {
             self.testing = Some(kind);
             self.close();
         }
-        let state = if kind == TestKind::Streaming { "scored and then trained on" } else { "scored" };
-        self.meter.get_or_insert_with(|| Meter::new(of, Unit::Each("test row"))).show(rows, state.into());
+        let (unit, state) = match kind {
+            TestKind::ProbeSet => ("row", "trained on, of the most that may be"),
+            TestKind::Whole => ("test row", "scored"),
+            TestKind::Streaming => ("test row", "scored and then trained on"),
+        };
+        self.meter.get_or_insert_with(|| Meter::new(of, Unit::Each(unit))).show(rows, state.into());
     }
 
     fn progress(&mut self, step: u64, samples_per_second: f64) {

@@ -7,12 +7,14 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use web_time::Instant;
 
 use super::TrainError;
-use super::comparison::Comparison;
+use super::comparison::{Comparison, TELL_EVERY};
 use super::device::Watch;
 use crate::config::Config;
 use crate::data::Source;
+use crate::metrics::TestKind;
 use crate::variants::{Variants, trained};
 use crate::wire::{Event, Stage};
 
@@ -67,14 +69,19 @@ pub(super) async fn choose(
     sink(Event::Stage(Stage::Passes));
     let validation_share = if config.validation_share > 0.0 { config.validation_share } else { VALIDATION_SHARE };
     let variants = Variants(vec![first]);
-    let (passes, config) = (config.most_passes, config.clone());
+    let (passes, requests, config) = (config.most_passes, config.requests() as u64, config.clone());
     let config = Config { validation_share, variants, passes, most_passes: 0, evaluate_every: NEVER, ..config };
     let mut comparison = Comparison::new(config, source.clone(), device, watch.clone(), &mut |_| {})?;
     let (mut areas, steps) = (Vec::new(), comparison.steps_of_a_pass().max(1));
-    let mut goes_on = true;
+    let (mut goes_on, mut done, mut told) = (true, 0, Instant::now());
     while goes_on && !is_over() {
         for _ in 0..steps {
             goes_on = comparison.step(&mut |_| {}).await?;
+            done += 1;
+            if told.elapsed() > TELL_EVERY {
+                told = Instant::now();
+                sink(Event::Tested { kind: TestKind::ProbeSet, rows: done * requests, of: u64::from(passes) * steps * requests });
+            }
             if is_over() {
                 return Ok(Some(Chosen::of(areas)).filter(|chosen| !chosen.areas.is_empty()));
             }

@@ -128,11 +128,12 @@ async fn run_to_end(
     let opened = device::open(choice, &config, sink).await?;
     sink(Event::Device(opened.report));
     sink(Event::Stage(Stage::Data));
-    let never = || false;
+    let asks = |asked: Option<&dyn Fn() -> bool>| asked.is_some_and(|asked| asked());
+    let ends = || asks(options.is_over) || asks(options.stops);
     // A checkpoint's run has chosen.
     let chosen = match config.most_passes {
         0 => None,
-        _ => passes::choose(&config, &source, (&opened.device, &opened.watch), options.is_over.unwrap_or(&never), sink).await?,
+        _ => passes::choose(&config, &source, (&opened.device, &opened.watch), &ends, sink).await?,
     };
     let passes = chosen.as_ref().map_or(config.passes, |chosen| chosen.passes);
     let mut comparison = Comparison::new(Config { passes, most_passes: 0, ..config }, source, &opened.device, opened.watch, sink)?;
@@ -145,7 +146,6 @@ async fn run_to_end(
     comparison.introduce(sink);
     measured.iter().for_each(|event| sink(event.clone()));
     let mut saver = Saver { keeper: options.keeper, measured };
-    let asks = |asked: Option<&dyn Fn() -> bool>| asked.is_some_and(|asked| asked());
     let stops = || asks(options.stops);
 
     sink(Event::State(State::Playing));
