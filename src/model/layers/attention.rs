@@ -7,7 +7,7 @@ use burn::tensor::{Int, Tensor};
 use super::dense::{Init, Linear};
 use crate::config::Encoder;
 use crate::data::Behaviour;
-use crate::kernels::{activation_unit, attend};
+use crate::kernels::{activation_unit, attend, product};
 use crate::model::takes::Takes;
 
 /// Hidden units of DIN's activation unit.
@@ -76,7 +76,7 @@ impl TargetAttention {
         let Window { behaviours, kinds, ids } = window;
         let ([stack, samples, d], [requests, slots]) = (candidates.dims(), ids.dims());
         let kinds = kinds.reshape([1, requests * slots, Behaviour::COUNT]).expand([stack, requests * slots, Behaviour::COUNT]);
-        let bias = kinds.matmul(self.kinds.val()).reshape([stack, requests, slots]) + self.places.val();
+        let bias = product(kinds, self.kinds.val()).reshape([stack, requests, slots]) + self.places.val();
         let asked = self.candidate.forward(candidates.clone());
         let Some(unit) = &self.unit else {
             let flat = |tensor: Tensor<3>, rows: usize, columns: usize| tensor.reshape([stack * rows, columns]);
