@@ -25,8 +25,9 @@ pub use scores::{Auc, ByGroup, Earlier, Evaluation, Gauc, Headroom, Lift, Score,
 pub use significance::{critical, survivors};
 
 use crate::data::protocol::{Batch, Dataset};
+use crate::platform::{self, join};
 use crate::variants::Variant;
-use auc::{Ceiling, Partitions, Ranking, Users};
+use auc::{Ceiling, Partitions, Ranking, UserAreas, Users};
 
 /// The steps of [`Earlier`], in order.
 const EARLIER: [Earlier; 5] = [Earlier::None, Earlier::UpTo2, Earlier::UpTo5, Earlier::UpTo10, Earlier::More];
@@ -137,8 +138,8 @@ impl TestRows {
         let users = Users::new(&self.users);
         let parts = self.parts(&users);
         let placed = baseline.map(|baseline| self.rank(baseline).placements(&parts));
-        let own = self.rank(predictions);
-        self.common(predictions, &own, &parts, Baseline::of(baseline, placed.as_deref()))
+        let areas = areas_and_lifts(&self.rank(predictions), &parts, placed.as_deref());
+        common(areas, &self.areas_of_users(predictions), baseline.map(|baseline| self.areas_of_users(baseline)).as_ref())
     }
 
     /// Scores the predictions of all compared variants, `[variants, rows]`: the figures of [`TestRows::score`], the lift over
@@ -149,12 +150,14 @@ impl TestRows {
     /// Where variants and predictions, or predictions and rows, differ in number.
     pub fn score_whole(&self, all: &[Vec<f32>], variants: &[Variant]) -> Vec<Score> {
         assert_eq!(all.len(), variants.len(), "predictions of each variant");
-        let rankings: Vec<Ranking> = all.iter().map(|predictions| self.rank(predictions)).collect();
+        // Twenty million rows of Table 3's sizes take minutes on one core.
+        let sorted = platform::map(all, |predictions| join(|| self.rank(predictions), || self.areas_of_users(predictions)));
+        let (rankings, areas_of_users): (Vec<Ranking>, Vec<UserAreas>) = sorted.into_iter().unzip();
         let users = Users::new(&self.users);
-        let (parts, slices) = (self.parts(&users), self.slices(&users));
+        let (parts, slices) = join(|| self.parts(&users), || self.slices(&users));
         let baseline = baseline_of(variants);
-        let base_parts = baseline.map(|at| rankings[at].placements(&parts));
-        let base_slices = baseline.map(|at| rankings[at].placements(&slices));
+        let placements = |at: usize| join(|| rankings[at].placements(&parts), || rankings[at].placements(&slices));
+        let (base_parts, base_slices) = baseline.map(placements).unzip();
         let ceilings: Vec<(Variant, Ceiling<4>, Ceiling<6>)> = (base_parts.iter().zip(&base_slices))
             .flat_map(|(base_parts, base_slices)| {
                 let is_told = |(variant, _): &(&Variant, &Ranking)| variant.is_told();
@@ -180,30 +183,23 @@ impl TestRows {
                     slices: with_both.map(|(_, share)| share).collect(),
                 })
             };
+            let (of_parts, of_slices) = join(
+                || areas_and_lifts(own, &parts, base_parts.as_deref().filter(|_| compared.is_some())),
+                || slice_scores(own, &slices, base_slices.as_deref().filter(|_| compared.is_some())),
+            );
             Score {
                 lift_over_parent: over_parent.as_deref().map(by_group),
                 lift_over_parent_without_repeats: over_parent.as_ref().map(|lifts| lifts[WITHOUT_REPEATS]),
                 headroom: if is_below { ceilings.iter().filter_map(headroom).collect() } else { Vec::new() },
-                slices: slice_scores(own, &slices, base_slices.as_deref().filter(|_| compared.is_some())),
-                ..self.common(&all[at], own, &parts, Baseline::of(compared.map(|at| &*all[at]), base_parts.as_deref()))
+                slices: of_slices,
+                ..common(of_parts, &areas_of_users[at], compared.map(|base| &areas_of_users[base]))
             }
         };
         (0..all.len()).map(score).collect()
     }
 
-    /// What the probe set and the whole test have in common.
-    fn common(&self, predictions: &[f32], own: &Ranking, parts: &Partitions<'_, 4>, baseline: Option<Baseline<'_>>) -> Score {
-        let (areas, lifts) = areas_and_lifts(own, parts, baseline.map(|baseline| baseline.placed));
-        Score {
-            auc: by_group(&areas),
-            gauc: gauc(predictions, &self.labels, &self.users),
-            gauc_lift: baseline.map(|baseline| gauc_lift(baseline.predictions, predictions, &self.labels, &self.users)),
-            auc_without_repeats: areas[WITHOUT_REPEATS],
-            auc_seen_items: areas[SEEN_ITEMS],
-            lift: lifts.as_deref().map(by_group),
-            lift_without_repeats: lifts.as_ref().map(|lifts| lifts[WITHOUT_REPEATS]),
-            ..Score::default()
-        }
+    fn areas_of_users(&self, predictions: &[f32]) -> UserAreas {
+        UserAreas::new(predictions, &self.labels, &self.users)
     }
 
     fn rank(&self, predictions: &[f32]) -> Ranking {
@@ -242,17 +238,18 @@ impl TestRows {
     }
 }
 
-/// A baseline's predictions, and their placements in the parts.
-#[derive(Clone, Copy)]
-struct Baseline<'a> {
-    predictions: &'a [f32],
-    placed: &'a [[f64; 4]],
-}
-
-impl<'a> Baseline<'a> {
-    /// Where there are both.
-    fn of(predictions: Option<&'a [f32]>, placed: Option<&'a [[f64; 4]]>) -> Option<Self> {
-        Some(Self { predictions: predictions?, placed: placed? })
+/// What the probe set and the whole test have in common, of a model's areas and lifts of [`TestRows::parts`], its users' areas and those
+/// of its baseline.
+fn common((areas, lifts): (Vec<Auc>, Option<Vec<Lift>>), own: &UserAreas, base: Option<&UserAreas>) -> Score {
+    Score {
+        auc: by_group(&areas),
+        gauc: own.gauc(),
+        gauc_lift: base.map(|base| own.lift_over(base)),
+        auc_without_repeats: areas[WITHOUT_REPEATS],
+        auc_seen_items: areas[SEEN_ITEMS],
+        lift: lifts.as_deref().map(by_group),
+        lift_without_repeats: lifts.as_ref().map(|lifts| lifts[WITHOUT_REPEATS]),
+        ..Score::default()
     }
 }
 

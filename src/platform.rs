@@ -35,6 +35,24 @@ mod here {
         });
     }
 
+    /// Runs two pieces of work at the same time. The results do not depend on it.
+    pub fn join<A, B: Send>(here: impl FnOnce() -> A, there: impl FnOnce() -> B + Send) -> (A, B) {
+        std::thread::scope(|scope| {
+            let there = scope.spawn(there);
+            let here = here();
+            (here, there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    }
+
+    /// What `task` gives of each element, each on a thread of its own. The results do not depend on it.
+    pub fn map<T: Sync, R: Send>(items: &[T], task: impl Fn(&T) -> R + Sync) -> Vec<R> {
+        let task = &task;
+        std::thread::scope(|scope| {
+            let all: Vec<_> = items.iter().map(|item| scope.spawn(move || task(item))).collect();
+            all.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        })
+    }
+
     /// Threads that run at once here.
     pub fn threads() -> usize {
         std::thread::available_parallelism().map_or(1, usize::from)
@@ -63,6 +81,16 @@ mod here {
     /// Runs `task` on every element; a worker has one thread.
     pub fn for_each<T: Send>(items: &mut [T], _parallel: bool, task: impl Fn(&mut T) + Sync) {
         items.iter_mut().for_each(task);
+    }
+
+    /// Runs two pieces of work; a worker has one thread.
+    pub fn join<A, B: Send>(here: impl FnOnce() -> A, there: impl FnOnce() -> B + Send) -> (A, B) {
+        (here(), there())
+    }
+
+    /// What `task` gives of each element; a worker has one thread.
+    pub fn map<T: Sync, R: Send>(items: &[T], task: impl Fn(&T) -> R + Sync) -> Vec<R> {
+        items.iter().map(task).collect()
     }
 
     /// Bytes that a run may take here. WebAssembly has 4 GB of addresses; half of them, because memory that grows is moved, and what

@@ -55,9 +55,7 @@ pub fn lift(a: &[f32], b: &[f32], labels: &[bool], users: &[u32]) -> Lift {
 /// # Panics
 /// Where scores, labels and users differ in number.
 pub fn gauc(scores: &[f32], labels: &[bool], users: &[u32]) -> Gauc {
-    let areas = areas_of_users(scores, labels, users);
-    let (value, standard_error) = weighted_mean(areas.iter().map(|area| (area.weight, area.value)));
-    Gauc { value, standard_error, users: areas.len() as u64 }
+    UserAreas::new(scores, labels, users).gauc()
 }
 
 /// GAUC of `b` minus GAUC of `a` on the same rows, with the error of [`gauc`] over the differences of the users' areas.
@@ -65,9 +63,8 @@ pub fn gauc(scores: &[f32], labels: &[bool], users: &[u32]) -> Gauc {
 /// # Panics
 /// Where scores, labels and users differ in number.
 pub fn gauc_lift(a: &[f32], b: &[f32], labels: &[bool], users: &[u32]) -> Lift {
-    let [a, b] = [a, b].map(|scores| areas_of_users(scores, labels, users));
-    let (value, standard_error) = weighted_mean(a.iter().zip(&b).map(|(a, b)| (a.weight, b.value - a.value)));
-    Lift { value, standard_error }
+    let [a, b] = [a, b].map(|scores| UserAreas::new(scores, labels, users));
+    b.lift_over(&a)
 }
 
 /// The share of the headroom that a model wins: its area minus that of `a`, over the area of `ceiling` minus that of `a`, on the same rows.
@@ -111,6 +108,27 @@ struct UserArea {
 }
 
 /// The areas of the users who have both classes, by user.
+pub(super) struct UserAreas(Vec<UserArea>);
+
+impl UserAreas {
+    /// Of some scores.
+    pub(super) fn new(scores: &[f32], labels: &[bool], users: &[u32]) -> Self {
+        Self(areas_of_users(scores, labels, users))
+    }
+
+    /// See [`gauc`].
+    pub(super) fn gauc(&self) -> Gauc {
+        let (value, standard_error) = weighted_mean(self.0.iter().map(|area| (area.weight, area.value)));
+        Gauc { value, standard_error, users: self.0.len() as u64 }
+    }
+
+    /// The difference from areas of the same rows; see [`gauc_lift`].
+    pub(super) fn lift_over(&self, base: &Self) -> Lift {
+        let (value, standard_error) = weighted_mean(base.0.iter().zip(&self.0).map(|(a, b)| (a.weight, b.value - a.value)));
+        Lift { value, standard_error }
+    }
+}
+
 fn areas_of_users(scores: &[f32], labels: &[bool], users: &[u32]) -> Vec<UserArea> {
     assert_eq!(scores.len(), labels.len(), "one label a score");
     assert_eq!(scores.len(), users.len(), "one user a score");
