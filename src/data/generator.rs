@@ -27,6 +27,7 @@
 
 mod arrivals;
 mod exposures;
+mod parallel;
 mod profile;
 mod truth;
 
@@ -390,7 +391,7 @@ impl Source for Generator {
     }
 
     fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = Event> + Send> {
-        Box::new(Events::new(self))
+        parallel::events(self)
     }
 }
 
@@ -448,38 +449,57 @@ struct Events {
     lanes: [Counter; CHOICES],
     row: u64,
     hour: usize,
+    /// Of how many parts of the users one is remembered; 1 for all.
+    parts: u32,
+    /// `[users / parts]`.
     users: Vec<UserState>,
     /// Users in a session, whose rows come in turns; empty without sessions.
     open: Vec<Option<u32>>,
 }
 
 impl Events {
-    fn new(generator: Arc<Generator>) -> Self {
-        let users = vec![UserState::default(); generator.vocabulary.users as usize];
+    fn new(generator: Arc<Generator>, parts: u32) -> Self {
+        let users = vec![UserState::default(); generator.vocabulary.users.div_ceil(parts) as usize];
         let choices = Counter::new(generator.seed, Stream::Choices);
         // As many as send a row each pause.
         let seconds = (WINDOW_END - WINDOW_START) as f64;
         let open = vec![None; ((generator.rows as f64 * SESSION_PAUSE / seconds) as usize).max(1)];
-        Self { lanes: std::array::from_fn(|lane| choices.lane(lane as u64)), generator, row: 0, hour: 0, users, open }
+        Self { lanes: std::array::from_fn(|lane| choices.lane(lane as u64)), generator, row: 0, hour: 0, parts, users, open }
     }
 
-    /// The next row where rows are exposures, and what the policy knew of it.
-    fn next_exposure(&mut self) -> Option<(Event, Shown)> {
-        if self.row >= self.generator.rows {
-            return None;
+    /// Where a user is remembered: those of a part are every `parts`th.
+    fn place(&self, user: u32) -> usize {
+        (user / self.parts) as usize
+    }
+
+    /// The row of a user.
+    fn event(&mut self, user: u32) -> Event {
+        if self.generator.is_exposed {
+            return self.exposure(user).0;
         }
-        let (time, user) = (self.time(), self.user());
+        let time = self.time();
+        let group = self.generator.chosen_group(user, self.row, self.draw(Choice::Interest));
+        let (item, again) = self.item(user, group);
+        let behaviour = self.generator.behaviour(item, group, self.draw(Choice::Strength), self.draw(Choice::Kind));
+        let place = self.place(user);
+        self.users[place].remember(item, again);
+        Event { user, item, category: self.generator.item_category[item as usize], behaviour, time }
+    }
+
+    /// The row of a user where rows are exposures, and what the policy knew of it.
+    fn exposure(&mut self, user: u32) -> (Event, Shown) {
+        let time = self.time();
         let group = self.generator.chosen_group(user, self.row, self.draw(Choice::Interest));
         let shown = self.show(user, group);
         let behaviour = self.outcome(shown);
-        let state = &mut self.users[user as usize];
+        let place = self.place(user);
+        let state = &mut self.users[place];
         if behaviour.is_taken() {
             let again = (1..=usize::from(state.filled)).any(|age| state.recent(age) == shown.item);
             state.remember(shown.item, again);
         }
-        self.row += 1;
         let category = self.generator.item_category[shown.item as usize];
-        Some((Event { user, item: shown.item, category, behaviour, time }, shown))
+        (Event { user, item: shown.item, category, behaviour, time }, shown)
     }
 
     fn draw(&self, choice: Choice) -> f64 {
@@ -517,7 +537,7 @@ impl Events {
     fn visitor(&self) -> u32 {
         let (columns, alias) = (self.lanes[Choice::User as usize], self.lanes[Choice::UserAlias as usize]);
         let pick = |columns: Counter, alias: Counter| {
-            let column = columns.below(self.row, self.users.len() as u64) as usize;
+            let column = columns.below(self.row, self.generator.vocabulary.users.into()) as usize;
             self.generator.activity.pick(column, alias.bits(self.row))
         };
         let first = pick(columns, alias);
@@ -548,7 +568,7 @@ impl Events {
     }
 
     fn item(&self, user: u32, group: u32) -> (u32, bool) {
-        let state = &self.users[user as usize];
+        let state = &self.users[self.place(user)];
         let filled = u32::from(state.filled);
         if filled > 0 && self.draw(Choice::Mode) < REPEAT {
             let age = 1 + square_draw(filled, self.draw(Choice::Recent)) as usize;
@@ -573,20 +593,13 @@ impl Iterator for Events {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
-        if self.generator.is_exposed {
-            return self.next_exposure().map(|(event, _)| event);
-        }
         if self.row >= self.generator.rows {
             return None;
         }
-        let time = self.time();
         let user = self.user();
-        let group = self.generator.chosen_group(user, self.row, self.draw(Choice::Interest));
-        let (item, again) = self.item(user, group);
-        let behaviour = self.generator.behaviour(item, group, self.draw(Choice::Strength), self.draw(Choice::Kind));
-        self.users[user as usize].remember(item, again);
+        let event = self.event(user);
         self.row += 1;
-        Some(Event { user, item, category: self.generator.item_category[item as usize], behaviour, time })
+        Some(event)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -105,7 +105,7 @@ impl Events {
     /// What is shown to a user who follows a group.
     pub(super) fn show(&self, user: u32, group: u32) -> Shown {
         let generator = &self.generator;
-        let state = &self.users[user as usize];
+        let state = &self.users[self.place(user)];
         let noise = generator.exposure_lane(Draw::Noise);
         let guessed = generator.chosen_group(user, self.row, generator.exposure_lane(Draw::Interest).uniform(self.row));
         let seen = |place: usize| {
@@ -194,9 +194,12 @@ mod tests {
         // Where users mix interests, the one that a row follows is news to the policy.
         for (config, like) in configs().into_iter().zip([0.77..0.83, 0.72..0.78]) {
             let generator = Arc::new(Generator::new(&config));
-            let mut events = Events::new(generator.clone());
+            let mut events = Events::new(generator.clone(), 1);
             let (mut scores, mut labels, mut users, mut deep, mut truth) = (Vec::new(), Vec::new(), Vec::new(), 0, Vec::new());
-            while let Some((event, shown)) = events.next_exposure() {
+            while events.row < generator.rows {
+                let user = events.user();
+                let (event, shown) = events.exposure(user);
+                events.row += 1;
                 scores.push(shown.score as f32);
                 labels.push(event.behaviour.is_taken());
                 truth.push(sigmoid(shown.odds) as f32);

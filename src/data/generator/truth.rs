@@ -254,7 +254,7 @@ mod tests {
         state.last = last;
         let choices = Counter::new(99, Stream::Choices);
         let lanes: [Counter; CHOICES] = std::array::from_fn(|lane| choices.lane(lane as u64));
-        let mut events = Events { generator: generator.clone(), lanes, row: 0, hour: 0, users, open: Vec::new() };
+        let mut events = Events { generator: generator.clone(), lanes, row: 0, hour: 0, parts: 1, users, open: Vec::new() };
         let mut shares = vec![0.0; generator.vocabulary.items as usize];
         for row in 0..draws {
             events.row = row;
