@@ -109,9 +109,10 @@ fn train(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     // The whole test, memories frozen: the same rows for both, so that the difference has an interval of its own.
     let (mut rows, mut predictions) = (TestRows::default(), [Vec::new(), Vec::new()]);
     while let Some(batch) = replay.next_test() {
+        let batch = Arc::new(batch);
         rows.push(&batch, &dataset);
         for (ranker, predictions) in learner.rankers().iter().zip(&mut predictions) {
-            let scores = ranker.score(&ranker.live(), &batch).logits.into_data().try_into_vec::<f32>()?;
+            let scores = ranker.score(&ranker.live(), &ranker.test_batch(batch.clone())).logits.into_data().try_into_vec::<f32>()?;
             predictions.extend_from_slice(&scores[..batch.valid * batch.candidates]);
         }
     }

@@ -15,7 +15,7 @@ mod run;
 mod snapshot;
 pub mod trace;
 
-pub use comparison::Comparison;
+pub use comparison::{Comparison, threads_ahead};
 pub use error::TrainError;
 pub use evaluation::score_by_rule;
 pub use learner::{Learner, Upkeep};

@@ -11,7 +11,7 @@ use duia::kernels::{
     self, AdamStep, EPSILON, Levels, Mix, RowRule, activation_unit, attend, centre_pull, chosen_centres, count_shared, dots, entries, fit,
     follow, gated, mix, nearest, pool_centres, recall, rms_norm, scaled, sum_samples,
 };
-use duia::model::layers::table::{BehaviourTable, Ids, RowTable, Touched, integers};
+use duia::model::layers::table::{BehaviourTable, HostTouched, Ids, RowTable, integers};
 
 const WIDTH: usize = 5;
 const ROWS: usize = 30;
@@ -52,7 +52,7 @@ pub async fn pooling_and_lazy_adam(device: Device) {
     let (mut table, start) = table(&device);
     let ids = ids();
     let segments = [Segment { ids: &ids, bags: BAGS }, Segment { ids: &MORE, bags: SINGLE }];
-    let touched = Touched::new(&mut RowPlanner::new(ROWS), &segments, &device);
+    let touched = HostTouched::new(&mut RowPlanner::new(ROWS), &segments).load(&device);
     let (samples, fields) = (4, BAGS.fields());
     let expected: Vec<f64> = (0..samples * fields)
         .flat_map(|p| (0..WIDTH).map(move |k| (p, k)))
@@ -109,7 +109,7 @@ pub async fn padding_of_single_ids_pools_to_zeros(device: Device) {
     assert!(padded.clone().count() == 7 && padded.into_iter().all(|(got, _)| got.iter().all(|x| *x == 0.0)), "zeros to the bit");
 
     let before = read(table.rows()).await;
-    let touched = Touched::new(&mut RowPlanner::new(ROWS), &[segment], &device);
+    let touched = HostTouched::new(&mut RowPlanner::new(ROWS), &[segment]).load(&device);
     table.update(&touched, vec![Tensor::ones([3, bags.fields() * WIDTH], &device)], AdamStep::new(0.01, 1));
     let after = read(table.rows()).await;
     for id in 0..ROWS {
@@ -121,7 +121,7 @@ pub async fn padding_of_single_ids_pools_to_zeros(device: Device) {
 pub async fn lazy_adam_is_burns_adam_where_every_row_is_touched(device: Device) {
     let (mut table, start) = table(&device);
     let every: Vec<u32> = (0..ROWS as u32).collect();
-    let touched = Touched::single(&mut RowPlanner::new(ROWS), &every, &device);
+    let touched = HostTouched::single(&mut RowPlanner::new(ROWS), &every).load(&device);
     let adam = AdamConfig::new().with_epsilon(EPSILON).build();
     let (mut dense, mut state) = (tensor::<2>(&start, [ROWS, WIDTH], &device), None);
     for t in 1..=5 {
@@ -138,7 +138,7 @@ pub async fn written_rows_follow_their_rule_and_no_other_moves(device: Device) {
     let ids = [4, 2, 4, 7, 2, 0, 4, 7];
     let weights = [1.0, 0.0, 1.0, 0.0, 0.5, 1.0, 0.0, 0.0];
     let (start, values) = (numbers(90, 9 * WIDTH, 1.0), numbers(91, ids.len() * WIDTH, 1.0));
-    let touched = Touched::single(&mut RowPlanner::new(9), &ids, &device);
+    let touched = HostTouched::single(&mut RowPlanner::new(9), &ids).load(&device);
     for rule in [RowRule::AddMean, RowRule::Replace] {
         let mut table = BehaviourTable::new(tensor(&start, [9, WIDTH], &device));
         let before = table.rows();

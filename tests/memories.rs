@@ -28,7 +28,7 @@ use duia::model::layers::assignments::{Assignments, FrozenAssignments};
 use duia::model::layers::enhancement::Means;
 use duia::model::layers::ghca::{self, Memory, Observation, Reseeded, UserCentres};
 use duia::model::layers::mixture::{CLUSTERS, Row};
-use duia::model::layers::table::{Ids, Touched};
+use duia::model::layers::table::{HostTouched, Ids};
 use duia::training::Upkeep;
 use duia::variants::Variant;
 
@@ -98,7 +98,7 @@ impl Round {
 /// Lets a round's positives into the memories, and gives Eq. 9 and 10.
 fn learn(behaviours: &mut Behaviours, round: &Round, met: Matched) -> Vec<f64> {
     let device = Device::flex();
-    let touched = Touched::single(&mut RowPlanner::new(OWNERS), &round.owners, &device);
+    let touched = HostTouched::single(&mut RowPlanner::new(OWNERS), &round.owners).load(&device);
     block_on(read(behaviours.learn(met, &Ids::single(&round.owners, &device), &touched, 1)))
 }
 
@@ -156,7 +156,7 @@ fn under_adam_a_memory_moves_by_adams_step_on_the_slope_of_equations_9_and_10() 
         let passing: Vec<Seeking> =
             round.positives().into_iter().filter(|p| centres.agree(&centres.sought(&p.seeker), &p.vector)).collect();
         let device = Device::flex();
-        let touched = Touched::single(&mut RowPlanner::new(OWNERS), &round.owners, &device);
+        let touched = HostTouched::single(&mut RowPlanner::new(OWNERS), &round.owners).load(&device);
         drop(behaviours.learn(met, &Ids::single(&round.owners, &device), &touched, t));
         let mut expected = before.clone();
         for owner in round.owners.iter().map(|&owner| owner as usize).collect::<BTreeSet<_>>() {
@@ -196,7 +196,7 @@ fn a_later_step_of_a_memory_is_minus_lambda_times_the_slope_of_equations_9_and_1
         let p = (0..POSITIVES).find(|&p| block_on(read(round.meet(&memory).open()))[p] > 0.5).unwrap();
         let one = |x: &[f64]| tensor::<2>(&x[p * M..][..M], [1, M], &device);
         let met = Matched::new(&memory, one(&round.seekers), None, one(&round.vectors), Tensor::ones([1], &device));
-        let touched = Touched::single(&mut RowPlanner::new(OWNERS), &[0], &device);
+        let touched = HostTouched::single(&mut RowPlanner::new(OWNERS), &[0]).load(&device);
         behaviours.learn(met, &Ids::single(&[0], &device), &touched, 1);
         let mu = centres.sought(&round.seekers[p * M..][..M]).concat();
         let old = &before[0][..2 * M];
@@ -229,7 +229,13 @@ fn a_history_is_the_mean_of_its_items_centres_until_they_are_born_again() {
     let centres = Centres::new(&memory);
     let mut items = Assignments::new(8, 1, memory.levels(), &device);
     let give = |items: &mut Assignments, ids: &[u32], pairs: &[[i32; 2]], positive: Tensor<1>, step: u64| {
-        items.give(&Ids::single(ids, &device), &Touched::single(&mut RowPlanner::new(8), ids, &device), assigned(pairs), positive, step);
+        items.give(
+            &Ids::single(ids, &device),
+            &HostTouched::single(&mut RowPlanner::new(8), ids).load(&device),
+            assigned(pairs),
+            positive,
+            step,
+        );
     };
     // Items 0 to 3 pass at step 3 as positives, 4 as none; item 0 twice, of which the second passing counts.
     let (ids, pairs) = ([0, 1, 2, 3, 4, 0], [[3, 10], [1, 4], [1, 5], [2, 6], [0, 1], [0, 2]]);
@@ -375,7 +381,7 @@ fn test_scores_are_the_oracles_with_every_item_looked_up_anew() {
         for batch in trained.test_batches(2) {
             let batch = trained.with_a_third_candidate(&batch);
             let expected: Vec<f64> = oracle.tell(&batch).logits.iter().map(|logits| logits[0]).collect();
-            assert_close(&block_on(read(trained.ranker().score(&frozen, &batch).logits)), &expected, 2e-4);
+            assert_close(&block_on(read(trained.score(&frozen, &batch).logits)), &expected, 2e-4);
         }
     }
 }
@@ -740,7 +746,7 @@ fn test_rows_touch_nothing() {
         let before = trained.state();
         let frozen = trained.ranker().frozen(&trained.categories());
         let scores = |batches: &[Batch]| -> Vec<f64> {
-            batches.iter().flat_map(|batch| block_on(read(trained.ranker().score(&frozen, batch).logits))).collect()
+            batches.iter().flat_map(|batch| block_on(read(trained.score(&frozen, batch).logits))).collect()
         };
         let batches = trained.test_batches(6);
         let first = scores(&batches);
@@ -758,7 +764,7 @@ fn children_belong_to_their_parent_on_both_sides() {
             trained.step();
             let last = trained.ranker().last().unwrap().clone();
             let frozen = trained.ranker().frozen(&trained.categories());
-            let tested = trained.ranker().score(&frozen, &trained.test_batches(1)[0]);
+            let tested = trained.score(&frozen, &trained.test_batches(1)[0]);
             for (children, side) in [(3, Side::Users), (2, Side::Items)] {
                 let sights = [&last.clustered, &tested.clustered].map(|clustered| clustered[side as usize].clone());
                 for (assigned, _) in sights.into_iter().flatten().filter_map(|sight| sight.chosen) {

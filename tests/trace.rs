@@ -711,8 +711,8 @@ fn fresh(config: &Config) -> Learner {
 fn scores(learner: &Learner, batches: &[Batch], categories: &[u32]) -> Vec<u32> {
     let ranker = &learner.rankers()[0];
     let frozen = ranker.frozen(categories);
-    let logits = batches.iter().flat_map(|batch| ranker.score(&frozen, batch).logits.into_data().try_into_vec::<f32>().unwrap());
-    logits.map(f32::to_bits).collect()
+    let scored = |batch: &Batch| ranker.score(&frozen, &ranker.test_batch(Arc::new(batch.clone()))).logits;
+    batches.iter().flat_map(|batch| scored(batch).into_data().try_into_vec::<f32>().unwrap()).map(f32::to_bits).collect()
 }
 
 #[test]

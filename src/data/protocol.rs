@@ -27,9 +27,10 @@
 //! past, as the first did: were they to go on, a row would find itself and all that came after it in its own history. So a
 //! row has the same features in every pass, and its own negative and chance to cluster in each. The test is that of one pass.
 //!
-//! [`Dataset`] answers for any batch alone, from an index of all rows. [`Replay`] goes through them in order, on request with
-//! other threads building ahead.
+//! [`Dataset`] answers for any batch alone, from an index of all rows. [`Replay`] goes through them in order; [`Ahead`] has other
+//! threads work on them before they are asked for.
 
+mod ahead;
 mod batch;
 mod counts;
 mod index;
@@ -41,6 +42,7 @@ mod stateful;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use ahead::Ahead;
 pub use batch::{ACTIVITY_BUCKETS, Batch, Candidate, Histories, NO_ROW, Past, TASKS, Truth, activity_bucket};
 pub use replay::Replay;
 
@@ -717,28 +719,29 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_the_same_whoever_builds_them_and_wherever_a_replay_begins() {
+    fn batches_are_the_same_whoever_builds_them_and_wherever_they_begin() {
         let (_, dataset) = open(&Config { passes: 2, ..small() });
-        let (train, test) = (train_batches(&dataset), test_batches(&dataset));
-        for threads in [1, 2, 5] {
+        let train = train_batches(&dataset);
+        let builder = |dataset: &Dataset| {
+            let dataset = dataset.clone();
+            move |step| dataset.train_batch(step)
+        };
+        for threads in [0, 1, 2, 5] {
             for from in [0, 1, 130, 249, 250, 1_000] {
-                let mut replay = dataset.replay().from_step(from).ahead(threads);
-                let rest: Vec<Batch> = std::iter::from_fn(|| replay.next_train()).collect();
+                let rest: Vec<Batch> = Ahead::start(from..dataset.train_steps(), threads, || builder(&dataset)).collect();
                 assert_eq!(rest, train[(from as usize).min(250)..], "{threads} threads from step {from}");
-                assert_eq!(replay.next_test().as_ref(), test.first());
-                assert!(replay.next_train().is_none());
             }
         }
-        // A replay that nobody goes on with leaves no thread that waits.
+        // Threads that nobody asks any more do not wait.
         let weak = Arc::downgrade(&dataset.inner);
-        let mut replay = dataset.replay().ahead(3);
-        assert!(replay.next_train().is_some());
-        drop((replay, dataset));
+        let mut ahead = Ahead::start(0..dataset.train_steps(), 3, || builder(&dataset));
+        assert!(ahead.next().is_some());
+        drop((ahead, dataset));
         let waited = (0..1_000).any(|_| {
             std::thread::sleep(std::time::Duration::from_millis(5));
             weak.strong_count() == 0
         });
-        assert!(waited, "threads ended with the replay");
+        assert!(waited, "threads ended with the work");
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! Batches on the device: where each vocabulary begins in the one embedding table, how ids are laid out, and what is moved
 //! once for all models in training.
 
+mod planner;
+mod test;
+
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::layers::table::{Ids, SINGLE, Touched};
+pub use self::planner::{Planned, Planner};
+pub use self::test::{PlannedTest, TestBatch, TestPlanner};
+use super::layers::table::{HostIds, Ids, Touched};
 use crate::checkpoint::EmbeddingRows;
 use crate::config::Config;
-use crate::counter::{Counter, Stream};
-use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS, Truth};
-use crate::data::rows::{Bags, RowPlanner, Segment};
+use crate::counter::Counter;
+use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, Truth};
+use crate::data::rows::{Bags, Segment};
 use crate::data::{Behaviour, PROFILE_VALUES, Side, Vocabulary};
 
 /// Embedded fields of a candidate: item, category.
@@ -189,14 +194,30 @@ pub struct Dense {
     pub history_kinds: Tensor<3>,
 }
 
-impl Dense {
-    fn new(layout: &Layout, batch: &Batch, device: &Device) -> Self {
+/// What [`Dense`] is made from and takes time to lay out.
+struct Windows {
+    history: HostIds,
+    history_items: HostIds,
+    history_kinds: Vec<f32>,
+}
+
+impl Windows {
+    fn new(layout: &Layout, batch: &Batch) -> Self {
         Self {
+            history: HostIds::new(Segment { ids: &layout.whole_histories(batch), bags: layout.whole_bags() }),
+            history_items: HostIds::new(Segment { ids: &batch.history_items, bags: layout.items_of_history() }),
+            history_kinds: kinds(batch),
+        }
+    }
+
+    fn load(self, batch: &Batch, device: &Device) -> Dense {
+        let kinds = TensorData::new(self.history_kinds, [batch.requests, batch.history, Behaviour::COUNT]);
+        Dense {
             counts: Tensor::from_data(TensorData::new(batch.counts.clone(), [batch.requests, Behaviour::COUNT]), device),
             item_count: Tensor::from_data(TensorData::new(batch.item_count.clone(), [batch.samples(), 1]), device),
-            history: Ids::new(Segment { ids: &layout.whole_histories(batch), bags: layout.whole_bags() }, device),
-            history_items: Ids::new(Segment { ids: &batch.history_items, bags: layout.items_of_history() }, device).tensor(),
-            history_kinds: kinds(batch, device),
+            history: self.history.load(device),
+            history_items: self.history_items.load(device).tensor(),
+            history_kinds: Tensor::from_data(kinds, device),
             told: batch.truth.as_ref().map(|truth| Told::new(truth, device)),
         }
     }
@@ -232,11 +253,11 @@ impl Told {
 }
 
 /// See [`Dense::history_kinds`].
-fn kinds(batch: &Batch, device: &Device) -> Tensor<3> {
+fn kinds(batch: &Batch) -> Vec<f32> {
     let mut kinds = vec![0.0f32; batch.history_items.len() * Behaviour::COUNT];
     let known = batch.history_items.iter().zip(&batch.history_behaviours).enumerate().filter(|(_, (item, _))| **item != NO_ROW);
     known.for_each(|(place, (_, &behaviour))| kinds[place * Behaviour::COUNT + behaviour as usize] = 1.0);
-    Tensor::from_data(TensorData::new(kinds, [batch.requests, batch.history, Behaviour::COUNT]), device)
+    kinds
 }
 
 /// Dropout of the enhancement vectors in training: 1, or 0 where all of a side are taken.
@@ -288,29 +309,11 @@ impl DeviceBatch {
     /// The ids that a model with such views reads.
     ///
     /// # Panics
-    /// Where the loader was not made for such views.
+    /// Where it was not planned for such views.
     pub fn fields(&self, views: &[&'static View]) -> &Fields {
         let found = self.fields.iter().find(|(names, _)| names.iter().copied().eq(views.iter().map(|view| view.name)));
-        &found.expect("the loader was made for these views").1
+        &found.expect("planned for these views").1
     }
-}
-
-/// A test batch on the device.
-pub struct TestBatch {
-    /// `[samples]` of item and category.
-    pub candidates: Ids,
-    /// `[requests]` of user, activity, profile, newest item, newest category.
-    pub requests: Ids,
-    /// The histories of those of the model's views that are scored, by name.
-    pub views: Vec<(&'static str, Ids)>,
-    /// `[requests]` users.
-    pub users: Ids,
-    /// `[samples]` items.
-    pub items: Ids,
-    /// Dense features.
-    pub dense: Dense,
-    /// `[requests, 1]`: 1 for low-active users.
-    pub low_active: Tensor<2>,
 }
 
 /// `[values, 1]`: 1 where true.
@@ -322,128 +325,4 @@ pub fn flags(values: impl Iterator<Item = bool>, device: &Device) -> Tensor<2> {
 
 fn floats(values: &[f32], device: &Device) -> Tensor<1> {
     Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
-}
-
-impl TestBatch {
-    /// Moves a batch to the device, to be scored.
-    pub fn new(layout: &Layout, views: &[&'static View], batch: &Batch, device: &Device) -> Self {
-        let scored = views.iter().filter(|view| view.is_scored);
-        // No view that is scored draws anything.
-        let ids = |view: &View| (view.ids)(layout, batch, Counter::new(0, Stream::Views));
-        let (candidates, requests) = (layout.candidates(&batch.item, &batch.category), layout.requests(batch));
-        let requests = Ids::new(Segment { ids: &requests, bags: layout.request_bags() }, device);
-        Self {
-            candidates: Ids::new(Segment { ids: &candidates, bags: layout.candidate_bags() }, device),
-            views: scored.map(|view| (view.name, Ids::new(Segment { ids: &ids(view), bags: (view.bags)(layout) }, device))).collect(),
-            users: Ids::single(&batch.user, device),
-            items: Ids::single(&batch.item, device),
-            dense: Dense::new(layout, batch, device),
-            low_active: flags(batch.low_active.iter().copied(), device),
-            requests,
-        }
-    }
-}
-
-/// Moves training batches to the device, once for all variants.
-pub struct Loader {
-    layout: Layout,
-    /// By model, those with the same views once.
-    views: Vec<Vec<&'static View>>,
-    fields: RowPlanner,
-    users: RowPlanner,
-    items: RowPlanner,
-    random: Counter,
-    dropout: Counter,
-    enhancement_dropout: f64,
-    batches: u64,
-    device: Device,
-}
-
-impl Loader {
-    /// Goes on after so many batches: what is drawn for one depends on how many came before.
-    pub(crate) fn go_on_after(&mut self, batches: u64) {
-        self.batches = batches;
-    }
-
-    /// A loader for models with such views each.
-    pub fn new<'a>(layout: Layout, wanted: impl Iterator<Item = &'a [&'static View]>, config: &Config, device: &Device) -> Self {
-        let mut views: Vec<Vec<&'static View>> = Vec::new();
-        for of_model in wanted {
-            if !views.iter().any(|known| names(known) == names(of_model)) {
-                views.push(of_model.to_vec());
-            }
-        }
-        let v = layout.vocabulary;
-        Self {
-            layout,
-            views,
-            fields: RowPlanner::new(layout.rows()),
-            users: RowPlanner::new(v.users as usize),
-            items: RowPlanner::new(v.items as usize),
-            random: Counter::new(config.seed, Stream::Views),
-            dropout: Counter::new(config.seed, Stream::Dropout),
-            enhancement_dropout: config.enhancement_dropout,
-            batches: 0,
-            device: device.clone(),
-        }
-    }
-
-    /// A batch to train on.
-    pub fn load(&mut self, batch: Arc<Batch>) -> DeviceBatch {
-        let device = self.device.clone();
-        let fields = self.views.clone().iter().map(|views| (names(views), self.fields(views, &batch))).collect();
-        self.batches += 1;
-        let consumed: Vec<u32> = batch.consumed().collect();
-        let positive: Vec<f32> = batch.consumed_labels().collect();
-        DeviceBatch {
-            users: rows(&mut self.users, &batch.user, &device),
-            items: rows(&mut self.items, &batch.item, &device),
-            consumed: rows(&mut self.items, &consumed, &device),
-            dense: Dense::new(&self.layout, &batch, &device),
-            labels: Tensor::from_data(TensorData::new(batch.labels.clone(), [TASKS, batch.samples(), 1]), &device),
-            clustered: floats(&batch.clustered, &device),
-            positive: floats(&positive, &device),
-            low_active: flags(batch.low_active.iter().copied(), &device),
-            kept: self.kept(&batch),
-            fields,
-            host: batch,
-        }
-    }
-
-    /// Draws from whom dropout takes the enhancement vectors of this batch.
-    fn kept(&self, batch: &Batch) -> Kept {
-        let side = |lane: usize| {
-            let draws = self.dropout.lane(2 * self.batches + lane as u64);
-            move |request: usize| draws.uniform(request as u64) >= self.enhancement_dropout
-        };
-        let (users, items) = (side(0), side(1));
-        Kept {
-            users: flags((0..batch.requests).map(users), &self.device),
-            items: flags((0..batch.samples()).map(|sample| items(sample / batch.candidates)), &self.device),
-        }
-    }
-
-    fn fields(&mut self, views: &[&'static View], batch: &Batch) -> Fields {
-        let (candidates, requests) = (self.layout.candidates(&batch.item, &batch.category), self.layout.requests(batch));
-        let random = self.random.lane(self.batches);
-        let of_views: Vec<(Vec<u32>, Bags)> =
-            views.iter().map(|view| ((view.ids)(&self.layout, batch, random), (view.bags)(&self.layout))).collect();
-        let mut segments = vec![
-            Segment { ids: &candidates, bags: self.layout.candidate_bags() },
-            Segment { ids: &requests, bags: self.layout.request_bags() },
-        ];
-        segments.extend(of_views.iter().map(|(ids, bags)| Segment { ids, bags: *bags }));
-        let ids = |segment: Segment<'_>| Ids::new(segment, &self.device);
-        let (candidates, requests) = (ids(segments[0]), ids(segments[1]));
-        let views = names(views).into_iter().zip(segments[2..].iter().map(|&segment| ids(segment))).collect();
-        Fields { candidates, requests, views, touched: Touched::new(&mut self.fields, &segments, &self.device) }
-    }
-}
-
-fn names(views: &[&'static View]) -> Vec<&'static str> {
-    views.iter().map(|view| view.name).collect()
-}
-
-fn rows(planner: &mut RowPlanner, ids: &[u32], device: &Device) -> Rows {
-    Rows { ids: Ids::new(Segment { ids, bags: SINGLE }, device), touched: Touched::single(planner, ids, device) }
 }

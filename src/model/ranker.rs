@@ -24,7 +24,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 pub use self::sizes::dense_parameters;
 pub use self::step::{Graph, StepGradients};
-use super::batch::{Layout, TestBatch, View};
+use super::batch::{Layout, TestBatch, TestPlanner, View};
 use super::component::{Building, Clustered, Component, Features, Found, Frozen, Kind, Leaves, Reads, SideFeatures, StepLoss};
 use super::components;
 use super::components::enhancement::EnhancementOf;
@@ -235,6 +235,11 @@ impl Ranker {
         Frozen::default()
     }
 
+    /// Moves a batch to the device, to be scored by this model.
+    pub fn test_batch(&self, batch: Arc<Batch>) -> TestBatch {
+        TestPlanner::new(self.layout, std::iter::once(self.views())).plan(batch).load(&self.device)
+    }
+
     /// Every item's centre, `[items, 2]`; none where an item's vector is not its own alone, and before the first fill.
     fn assign_items(&self, categories: &[u32]) -> Option<Tensor<2, Int>> {
         let memory = self.memory(Side::Items).filter(|memory| memory.is_filled())?;
@@ -249,17 +254,17 @@ impl Ranker {
     }
 
     /// Scores a test batch, with what [`Ranker::frozen`] or [`Ranker::live`] looked up.
-    pub fn score(&self, frozen: &Frozen, batch: &Batch) -> Scored {
-        let TestBatch { candidates, requests, views, users, items, dense, low_active } =
-            &TestBatch::new(&self.layout, &self.views, batch, &self.device);
+    pub fn score(&self, frozen: &Frozen, batch: &TestBatch) -> Scored {
+        let TestBatch { candidates, requests, views, users, items, dense, low_active, host } = batch;
+        let is_own = |name: &str| self.views.iter().any(|view| view.name == name);
         let leaves = Leaves {
             candidates: self.embeddings.pool(candidates),
             requests: self.embeddings.pool(requests),
-            views: views.iter().map(|(name, ids)| (*name, self.embeddings.pool(ids))).collect(),
+            views: views.iter().filter(|(name, _)| is_own(name)).map(|(name, ids)| (*name, self.embeddings.pool(ids))).collect(),
             own: self.own_rows(users, items),
         };
         let reads = Reads {
-            host: batch,
+            host,
             candidates,
             users,
             items,

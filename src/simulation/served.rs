@@ -151,11 +151,11 @@ struct Online {
 }
 
 impl Online {
-    async fn score(&mut self, batch: &Batch) -> Result<Vec<f32>, TrainError> {
+    async fn score(&mut self, batch: Arc<Batch>) -> Result<Vec<f32>, TrainError> {
         let ranker = &self.learner.rankers()[0];
         let frozen = self.frozen.get_or_insert_with(|| ranker.frozen(&self.categories));
         let mut readback = ReadBack::default();
-        let logits = readback.ask(ranker.score(frozen, batch).logits);
+        let logits = readback.ask(ranker.score(frozen, &ranker.test_batch(batch)).logits);
         let scores = readback.answers().await?.take(logits)?;
         self.watch.check()?;
         Ok(scores)
@@ -177,7 +177,7 @@ impl Arm for Served {
 
     async fn score(&mut self, batch: Arc<Batch>) -> Result<Vec<f32>, TrainError> {
         match &mut self.scorer {
-            Scorer::Model(model) => model.score(&batch).await,
+            Scorer::Model(model) => model.score(batch).await,
             Scorer::Rule { rule: Rule::Truth, visitors, .. } => Ok(batch
                 .item
                 .iter()
@@ -287,7 +287,7 @@ mod tests {
         let scores = block_on(arms[0].score(batch.clone())).unwrap();
         let model = model(&mut arms[0]);
         let ranker = &model.learner.rankers()[0];
-        let fresh = ranker.score(&ranker.frozen(&model.categories), &batch).logits;
+        let fresh = ranker.score(&ranker.frozen(&model.categories), &ranker.test_batch(batch.clone())).logits;
         assert_eq!(scores, block_on(fresh.into_data_async()).unwrap().try_into_vec::<f32>().unwrap());
     }
 

@@ -18,11 +18,12 @@ use super::portrait::{AskedPortrait, Sitter};
 use super::readback::ReadBack;
 use super::snapshot::AskedSnapshot;
 use crate::config::{Config, ConfigError, Negatives};
-use crate::data::protocol::{Batch, Dataset, Replay};
+use crate::data::protocol::{Ahead, Dataset};
 use crate::data::{Side, Source};
 use crate::footprint::{self, Shape};
 use crate::metrics::divergence::{self, Divergence};
 use crate::metrics::{Evaluation, Losses, TestKind};
+use crate::model::batch::{Planned, PlannedTest, TestBatch};
 use crate::model::components::loss_terms;
 use crate::model::layers::ghca::Reseeded;
 use crate::variants::{Rule, Variant, trained};
@@ -36,8 +37,11 @@ const TEST_CHUNK: usize = 16;
 /// Time between two words on how far training or a test is.
 pub(super) const TELL_EVERY: Duration = Duration::from_millis(200);
 
-/// Threads that build training batches while the device works.
-const BATCHES_AHEAD: usize = 1;
+/// Threads of the machine to each that builds and plans batches while the device works: one thread makes a million samples a second
+/// of Table 3's sizes, and a GPU trains on more.
+const THREADS_TO_ONE_AHEAD: usize = 4;
+/// Threads that do so at most.
+const MOST_AHEAD: usize = 4;
 
 /// A rate that evaluation and waiting do not count in.
 #[derive(Default)]
@@ -52,10 +56,11 @@ pub struct Comparison {
     dataset: Dataset,
     /// `[items]`: the category of each.
     categories: Arc<[u32]>,
-    replay: Replay,
+    /// Batches to train on; none once the test has begun.
+    training: Option<Ahead<Planned>>,
     learner: Learner,
     watch: Watch,
-    probe_set: Vec<Arc<Batch>>,
+    probe_set: Vec<TestBatch>,
     pace: Pace,
     /// Steps of training; a streaming test takes more.
     step: u64,
@@ -99,8 +104,8 @@ impl Comparison {
         let learner = learner.refreshing(categories.clone());
         Ok(Self {
             categories,
-            replay: dataset.replay().ahead(BATCHES_AHEAD),
-            probe_set: dataset.probe_set(config.probe_set).into_iter().map(Arc::new).collect(),
+            training: Some(planned_ahead(&dataset, &learner, 0)),
+            probe_set: probe_set(&dataset, &learner, config.probe_set),
             steps,
             learner,
             pace: Pace::default(),
@@ -119,7 +124,7 @@ impl Comparison {
         let mut report = self.dataset.report();
         report.notes.extend(self.notes.iter().cloned());
         sink(Event::Data(report));
-        let positives = self.probe_set.iter().map(|batch| batch.valid as u64).sum();
+        let positives = self.probe_set.iter().map(|batch| batch.host.valid as u64).sum();
         let variants = self.config.variants.0.clone();
         let losses = loss_terms(&variants);
         sink(Event::Ready { variants, steps: self.steps, probe_positives: positives, losses });
@@ -134,10 +139,10 @@ impl Comparison {
         if self.step >= self.steps {
             return Ok(false);
         }
-        let Some(batch) = self.replay.next_train() else { return Ok(false) };
+        let Some(batch) = self.training.as_mut().and_then(Iterator::next) else { return Ok(false) };
         self.pace.samples += batch.samples() as u64;
         self.step += 1;
-        self.learn(Arc::new(batch), sink).await?;
+        self.learn(batch, sink).await?;
         self.pace.time += begun.elapsed();
         if self.step.is_multiple_of(self.config.evaluate_every) || self.step == self.steps {
             self.evaluate_probe_set(sink).await?;
@@ -146,8 +151,8 @@ impl Comparison {
     }
 
     /// Trains every variant on a batch, and tells which centres were filled or re-seeded.
-    async fn learn(&mut self, batch: Arc<Batch>, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-        let kept = self.learner.learn(batch).await?;
+    async fn learn(&mut self, batch: Planned, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        let kept = self.learner.learn_planned(batch).await?;
         self.watch.check()?;
         for Upkeep { variant, side, reseeded: Reseeded { centres, children, first_fill } } in kept {
             sink(Event::Reseeded { variant, side, step: self.learner.steps(), centres, children, first_fill });
@@ -262,6 +267,18 @@ impl Comparison {
         self.watch.check()
     }
 
+    /// The batches of the whole test set, built and laid out on other threads.
+    fn test_batches(&self) -> Ahead<PlannedTest> {
+        Ahead::start(0..self.dataset.test_steps(), threads_ahead(), || {
+            let (dataset, planner) = (self.dataset.clone(), self.learner.test_planner());
+            move |step| planner.plan(Arc::new(dataset.test_batch(step)))
+        })
+    }
+
+    fn loaded(&self, planned: impl Iterator<Item = PlannedTest>) -> Vec<TestBatch> {
+        planned.map(|batch| self.learner.test_batch(batch)).collect()
+    }
+
     /// Steps that go through the training rows once.
     pub(super) fn steps_of_a_pass(&self) -> u64 {
         self.steps / u64::from(self.config.passes)
@@ -273,9 +290,12 @@ impl Comparison {
     /// A device that failed, or a model that diverged.
     pub(super) async fn area_of_first(&mut self) -> Result<f64, TrainError> {
         let mut test = Test::frozen(self.learner.rankers(), &self.categories, &self.dataset, &self.config);
-        let batches: Vec<u64> = (0..self.dataset.test_steps()).collect();
-        for chunk in batches.chunks(TEST_CHUNK) {
-            let chunk: Vec<Arc<Batch>> = chunk.iter().map(|&step| Arc::new(self.dataset.test_batch(step))).collect();
+        let mut batches = self.test_batches();
+        loop {
+            let chunk = self.loaded(batches.by_ref().take(TEST_CHUNK));
+            if chunk.is_empty() {
+                break;
+            }
             test.score(self.learner.rankers(), &chunk).await?;
         }
         self.require_none(test.diverged(), self.step)?;
@@ -303,6 +323,7 @@ impl Comparison {
     /// # Errors
     /// A device that failed, or a model that diverged.
     pub async fn evaluate_while(&mut self, wanted: &dyn Fn() -> bool, sink: &mut dyn FnMut(Event)) -> Result<bool, TrainError> {
+        self.training = None;
         let is_tested = self.evaluate_frozen(wanted, sink).await?;
         if is_tested && self.config.streaming_test {
             self.evaluate_streaming(wanted, sink).await?;
@@ -318,11 +339,12 @@ impl Comparison {
         sink(Event::Stage(Stage::FinalTest));
         let mut scored = self.scored_rows(TestKind::Whole);
         let mut test = Test::frozen(self.learner.rankers(), &self.categories, &self.dataset, &self.config);
+        let mut batches = self.test_batches();
         loop {
             if !wanted() {
                 return Ok(false);
             }
-            let chunk: Vec<Arc<Batch>> = std::iter::from_fn(|| self.replay.next_test()).take(TEST_CHUNK).map(Arc::new).collect();
+            let chunk = self.loaded(batches.by_ref().take(TEST_CHUNK));
             if chunk.is_empty() {
                 break;
             }
@@ -347,15 +369,18 @@ impl Comparison {
         let mut replay = self.dataset.replay();
         let mut scored = self.scored_rows(TestKind::Streaming);
         let mut test = Test::live(&self.dataset, &self.config);
+        let planner = self.learner.test_planner();
         while let Some(batch) = replay.next_streaming().map(Arc::new) {
             if !wanted() {
                 return Ok(());
             }
             test.follow(self.learner.rankers());
-            test.score(self.learner.rankers(), std::slice::from_ref(&batch)).await?;
-            scored.add(std::slice::from_ref(&batch), sink);
+            let to_score = [self.learner.test_batch(planner.plan(batch.clone()))];
+            test.score(self.learner.rankers(), &to_score).await?;
+            scored.add(&to_score, sink);
             // Nothing comes after the last batch, and only that one repeats rows to be full.
             if batch.valid == batch.requests {
+                let batch = self.learner.plan(batch);
                 self.learn(batch, sink).await?;
             }
             platform::breathe().await;
@@ -364,6 +389,25 @@ impl Comparison {
         test.report(self.step, TestKind::Streaming, sink);
         Ok(())
     }
+}
+
+/// Threads that plan batches ahead of the device on this machine.
+pub fn threads_ahead() -> usize {
+    (platform::threads() / THREADS_TO_ONE_AHEAD).clamp(1, MOST_AHEAD)
+}
+
+/// The batches from a step to the end of training, built and planned on other threads.
+fn planned_ahead(dataset: &Dataset, learner: &Learner, from: u64) -> Ahead<Planned> {
+    Ahead::start(from..dataset.train_steps(), threads_ahead(), || {
+        let (dataset, mut planner) = (dataset.clone(), learner.planner());
+        move |step| planner.plan(step, Arc::new(dataset.train_batch(step)))
+    })
+}
+
+/// The positives that are scored again and again, on the device for as long as the run goes.
+fn probe_set(dataset: &Dataset, learner: &Learner, positives: usize) -> Vec<TestBatch> {
+    let planner = learner.test_planner();
+    dataset.probe_set(positives).into_iter().map(|batch| learner.test_batch(planner.plan(Arc::new(batch)))).collect()
 }
 
 /// How far a test is, told a few times a second and at its end.
@@ -375,8 +419,8 @@ struct ScoredRows {
 }
 
 impl ScoredRows {
-    fn add(&mut self, scored: &[Arc<Batch>], sink: &mut dyn FnMut(Event)) {
-        self.rows += scored.iter().map(|batch| batch.valid as u64).sum::<u64>();
+    fn add(&mut self, scored: &[TestBatch], sink: &mut dyn FnMut(Event)) {
+        self.rows += scored.iter().map(|batch| batch.host.valid as u64).sum::<u64>();
         if self.rows >= self.of || self.told.elapsed() > TELL_EVERY {
             self.told = Instant::now();
             sink(Event::Tested { kind: self.kind, rows: self.rows, of: self.of });

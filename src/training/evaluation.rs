@@ -1,7 +1,5 @@
 //! The scores of all variants on test rows, by rankers that are frozen or that train on, and the health of their clusters.
 
-use std::sync::Arc;
-
 use burn::tensor::Int;
 
 use super::TrainError;
@@ -12,6 +10,7 @@ use crate::data::protocol::{Batch, Dataset};
 use crate::kernels::Levels;
 use crate::metrics::divergence::{self, Divergence};
 use crate::metrics::{ClusterHealth, ClusterTally, Evaluation, Positives, TestKind, TestRows, baseline_of};
+use crate::model::batch::TestBatch;
 use crate::model::component::{Clustered, Frozen};
 use crate::model::ranker::{Ranker, Scored};
 use crate::variants::{Rule, Variant};
@@ -83,14 +82,14 @@ impl Test {
     ///
     /// # Errors
     /// A device that failed.
-    pub async fn score(&mut self, rankers: &[Ranker], batches: &[Arc<Batch>]) -> Result<(), TrainError> {
+    pub async fn score(&mut self, rankers: &[Ranker], batches: &[TestBatch]) -> Result<(), TrainError> {
         let mut readback = ReadBack::default();
         let asked = self.ask(rankers, batches, &mut readback);
         self.take(asked, batches, &mut readback.answers().await?)
     }
 
     /// Asks for the scores of batches of test rows, to be [taken](Test::take) with the same batches.
-    pub fn ask(&self, rankers: &[Ranker], batches: &[Arc<Batch>], readback: &mut ReadBack) -> Vec<AskedScores> {
+    pub fn ask(&self, rankers: &[Ranker], batches: &[TestBatch], readback: &mut ReadBack) -> Vec<AskedScores> {
         let mut ask = |(ranker, frozen): (&Ranker, &Frozen)| {
             let filled = Side::BOTH.map(|side| ranker.memory(side).filter(|memory| self.has_clusters && memory.is_filled()));
             // The centres are frozen as well: they are read with the first batches.
@@ -115,7 +114,8 @@ impl Test {
     ///
     /// # Errors
     /// Answers that came short.
-    pub fn take(&mut self, asked: Vec<AskedScores>, batches: &[Arc<Batch>], answers: &mut Answers) -> Result<(), TrainError> {
+    pub fn take(&mut self, asked: Vec<AskedScores>, batches: &[TestBatch], answers: &mut Answers) -> Result<(), TrainError> {
+        let batches: Vec<&Batch> = batches.iter().map(|batch| &*batch.host).collect();
         batches.iter().for_each(|batch| self.rows.push(batch, &self.dataset));
         for (variant, predictions) in self.variants.iter().zip(&mut self.predictions) {
             if let Some(rule) = variant.rule() {
@@ -130,7 +130,7 @@ impl Test {
                 }
             }
             let at = self.variants.iter().position(|&other| other == variant);
-            for (batch, AskedBatch { logits, sides }) in batches.iter().zip(scored) {
+            for (&batch, AskedBatch { logits, sides }) in batches.iter().zip(scored) {
                 let logits = answers.take(logits)?;
                 if let Some(at) = at {
                     self.predictions[at].extend_from_slice(&logits[..batch.valid * batch.candidates]);

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::data::protocol::Batch;
 use crate::data::{Side, Vocabulary};
 use crate::metrics::Losses;
-use crate::model::batch::{DeviceBatch, Layout, Loader};
+use crate::model::batch::{DeviceBatch, Layout, Planned, PlannedTest, Planner, TestBatch, TestPlanner};
 use crate::model::layers::ghca::Reseeded;
 use crate::model::ranker::{Due, Observed, Ranker};
 use crate::platform;
@@ -34,7 +34,7 @@ pub struct Upkeep {
 /// Rankers in training on the same batches.
 pub struct Learner {
     rankers: Vec<Ranker>,
-    loader: Loader,
+    planner: Planner,
     layout: Layout,
     config: Config,
     device: Device,
@@ -43,6 +43,8 @@ pub struct Learner {
     planned: u64,
     /// `[items]`: the category of each, where the items' centres are refreshed on a clock.
     categories: Option<Arc<[u32]>>,
+    /// Batches moved to the device: what is drawn for one depends on how many came before.
+    loaded: u64,
 }
 
 impl Learner {
@@ -57,7 +59,7 @@ impl Learner {
     /// The same of fresh rankers that the caller built ([`Ranker::with`]), all with this layout and configuration on this device.
     pub fn of(rankers: Vec<Ranker>, layout: Layout, config: &Config, device: &Device, planned: u64) -> Self {
         Self {
-            loader: Loader::new(layout, rankers.iter().map(Ranker::views), config, device),
+            planner: Planner::new(layout, rankers.iter().map(Ranker::views), config),
             rankers,
             layout,
             config: config.clone(),
@@ -66,6 +68,7 @@ impl Learner {
             step: 0,
             planned,
             categories: None,
+            loaded: 0,
         }
     }
 
@@ -86,7 +89,7 @@ impl Learner {
     pub fn apart(self) -> impl Iterator<Item = Self> {
         let Self { rankers, layout, config, device, step, planned, categories, .. } = self;
         rankers.into_iter().map(move |ranker| Self {
-            loader: Loader::new(layout, std::iter::once(ranker.views()), &config, &device),
+            planner: Planner::new(layout, std::iter::once(ranker.views()), &config),
             rankers: vec![ranker],
             layout,
             config: config.clone(),
@@ -95,6 +98,7 @@ impl Learner {
             step,
             planned,
             categories: categories.clone(),
+            loaded: 0,
         })
     }
 
@@ -123,7 +127,16 @@ impl Learner {
     /// # Errors
     /// A device that failed.
     pub async fn learn(&mut self, batch: Arc<Batch>) -> Result<Vec<Upkeep>, TrainError> {
-        let batch = self.load(batch);
+        let batch = self.plan(batch);
+        self.learn_planned(batch).await
+    }
+
+    /// [`Learner::learn`] on a batch that a planner of this learner planned, after as many others as were learned from.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub async fn learn_planned(&mut self, batch: Planned) -> Result<Vec<Upkeep>, TrainError> {
+        let batch = self.load_planned(batch);
         self.learn_by(&batch, Ranker::step).await
     }
 
@@ -149,7 +162,33 @@ impl Learner {
 
     /// Moves a batch to the device, once for all rankers.
     pub fn load(&mut self, batch: Arc<Batch>) -> DeviceBatch {
-        self.loader.load(batch)
+        let batch = self.plan(batch);
+        self.load_planned(batch)
+    }
+
+    fn load_planned(&mut self, batch: Planned) -> DeviceBatch {
+        self.loaded += 1;
+        batch.load(&self.device)
+    }
+
+    /// Plans the next batch.
+    pub fn plan(&mut self, batch: Arc<Batch>) -> Planned {
+        self.planner.plan(self.loaded, batch)
+    }
+
+    /// What lays out test batches for all rankers, here or on another thread.
+    pub fn test_planner(&self) -> TestPlanner {
+        TestPlanner::new(self.layout, self.rankers.iter().map(Ranker::views))
+    }
+
+    /// Moves a test batch to the device, once for all rankers.
+    pub fn test_batch(&self, batch: PlannedTest) -> TestBatch {
+        batch.load(&self.device)
+    }
+
+    /// A planner for another thread.
+    pub fn planner(&self) -> Planner {
+        Planner::new(self.layout, self.rankers.iter().map(Ranker::views), &self.config)
     }
 
     /// Lets the ranker that weights are of go on from them.
@@ -192,7 +231,7 @@ impl Learner {
             ranker.resume(&state, pass)?;
         }
         self.step = checkpoint.header().step;
-        self.loader.go_on_after(self.step);
+        self.loaded = self.step;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use super::evaluation::score_by_rule;
 use super::readback::{Answers, Asked, ReadBack};
 use crate::data::protocol::{Batch, Candidate, Dataset, Past};
 use crate::data::{Behaviour, Side};
+use crate::model::batch::TestBatch;
 use crate::model::component::Clustered;
 use crate::model::ranker::{Ranker, Scored};
 use crate::variants::Variant;
@@ -38,8 +39,8 @@ pub(super) struct AskedPortrait {
 
 impl Sitter {
     /// The user that is asked for; `None` where nobody in the probe set has a history.
-    pub(super) fn find(probes: &[Arc<Batch>], dataset: &Dataset, sitting: Sitting) -> Option<Self> {
-        let all = || probes.iter().flat_map(|batch| (0..batch.valid).map(move |request| (&**batch, request)));
+    pub(super) fn find(probes: &[TestBatch], dataset: &Dataset, sitting: Sitting) -> Option<Self> {
+        let all = || probes.iter().flat_map(|TestBatch { host, .. }| (0..host.valid).map(move |request| (&**host, request)));
         let known = |least: u32, low: bool| {
             let fits = move |&(batch, request): &(&Batch, usize)| {
                 batch.has_history(request) && batch.user_rows[request] >= least && (batch.low_active[request] || !low)
@@ -123,8 +124,9 @@ impl AskedPortrait {
     /// Asks every ranker, as training sees it at present.
     pub(super) fn ask(sitter: Sitter, rankers: &[Ranker], readback: &mut ReadBack) -> Self {
         let (mut logits, mut clusters, mut vector) = (Vec::new(), None, None);
+        let batch = Arc::new(sitter.batch.clone());
         for ranker in rankers {
-            let Scored { logits: scored, clustered: [users, _] } = ranker.score(&ranker.live(), &sitter.batch);
+            let Scored { logits: scored, clustered: [users, _] } = ranker.score(&ranker.live(), &ranker.test_batch(batch.clone()));
             logits.push((ranker.variant(), readback.ask(scored)));
             if let (None, Some(Clustered { v, chosen })) = (&vector, users) {
                 vector = Some(readback.ask(v));

@@ -9,12 +9,13 @@ use duia::data::Side;
 use duia::data::generator::Generator;
 use duia::data::protocol::{Batch, Dataset, Replay, Truth};
 use duia::model::batch::DeviceBatch;
+use duia::model::component::Frozen;
 use duia::model::components::consumers::Consumers;
 use duia::model::components::enhancement::EnhancementOf;
 use duia::model::components::evidence::Evidence;
 use duia::model::components::uhse::Uhse;
 use duia::model::components::upbe::Upbe;
-use duia::model::ranker::Ranker;
+use duia::model::ranker::{Ranker, Scored};
 use duia::training::{Learner, Upkeep};
 use duia::variants::{Variant, Variants, trained};
 
@@ -127,6 +128,11 @@ impl Trained {
     pub fn test_batches(&self, count: usize) -> Vec<Batch> {
         let mut replay = self.dataset.replay();
         std::iter::from_fn(|| replay.next_test()).take(count).collect()
+    }
+
+    /// Scores a test batch.
+    pub fn score(&self, frozen: &Frozen, batch: &Batch) -> Scored {
+        self.ranker().score(frozen, &self.ranker().test_batch(Arc::new(batch.clone())))
     }
 
     /// The category of each item.

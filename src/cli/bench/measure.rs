@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use burn::tensor::Device;
 use duia::config::Config;
 use duia::data::generator::Generator;
-use duia::data::protocol::{Batch, Dataset};
+use duia::data::protocol::{Ahead, Batch, Dataset};
 use duia::metrics::Losses;
-use duia::model::batch::{DeviceBatch, Layout, Loader};
+use duia::model::batch::{DeviceBatch, Layout, Planner};
 use duia::model::ranker::{Due, Observed, Ranker};
 use duia::platform::block_on;
 use duia::training::readback::ReadBack;
-use duia::training::{Learner, TrainError};
+use duia::training::{Learner, TrainError, threads_ahead};
 use duia::variants::Variant;
 use serde::{Deserialize, Serialize};
 
@@ -84,9 +84,11 @@ pub struct Throughput {
     pub samples_per_second: f64,
     /// Milliseconds a step: the median round, and its quartiles.
     pub step_ms: [f64; 3],
-    /// Samples a second with loading each batch and the clocks of the memories: a run without its reader.
+    /// Samples a second with planning each batch on other threads, moving it, and the clocks of the memories: a run without its reader.
     pub run_samples_per_second: Option<f64>,
-    /// Milliseconds to plan a batch and move it to the device.
+    /// Milliseconds of a thread to plan a batch.
+    pub plan_ms: Option<f64>,
+    /// Milliseconds to move a planned batch to the device.
     pub load_ms: Option<f64>,
     /// Kernels launched in a step.
     pub dispatches: Option<f64>,
@@ -147,7 +149,9 @@ fn sync(device: &Device) -> Result<(), String> {
 /// A model in training on drawn batches.
 struct Subject {
     ranker: Ranker,
-    loader: Loader,
+    layout: Layout,
+    device: Device,
+    config: Config,
     /// Rows of a step by the memories' clocks.
     batch: u64,
     samples: u64,
@@ -157,12 +161,15 @@ impl Subject {
     fn new(config: &Config, model: Variant, device: &Device) -> Self {
         let layout = Layout::new(vocabulary(config), config);
         let ranker = Ranker::new(config, model, layout, device);
-        Self {
-            loader: Loader::new(layout, std::iter::once(ranker.views()), config, device),
-            ranker,
-            batch: config.batch as u64,
-            samples: 0,
-        }
+        Self { layout, device: device.clone(), config: config.clone(), ranker, batch: config.batch as u64, samples: 0 }
+    }
+
+    fn planner(&self) -> Planner {
+        Planner::new(self.layout, std::iter::once(self.ranker.views()), &self.config)
+    }
+
+    fn load(&self, batch: &Arc<Batch>) -> DeviceBatch {
+        self.planner().plan(0, batch.clone()).load(&self.device)
     }
 
     /// A step as training takes it, the memories' clocks included. They count samples and not steps, so that one model can be
@@ -253,7 +260,7 @@ fn at_batch(
 ) -> Result<Throughput, String> {
     let samples = host[0].samples() as f64;
     let begun = Instant::now();
-    let batches: Vec<DeviceBatch> = host.iter().map(|batch| subject.loader.load(batch.clone())).collect();
+    let batches: Vec<DeviceBatch> = host.iter().map(|batch| subject.load(batch)).collect();
     for step in 0..WARM_UP {
         subject.train(&batches[step as usize % batches.len()])?;
         sync(device)?;
@@ -266,19 +273,32 @@ fn at_batch(
         subject.ranker.step(&batches[at(n)]);
         Ok(())
     })?);
-    let run_ms = quartiles(&rounds(seconds / 2.0, device, |n| {
-        let batch = subject.loader.load(host[at(n)].clone());
-        subject.train(&batch)
+    let run_ms = {
+        let mut ahead = Ahead::start(0..u64::MAX, threads_ahead(), || {
+            let (mut planner, host) = (subject.planner(), host.to_vec());
+            move |step| planner.plan(step, host[step as usize % host.len()].clone())
+        });
+        let subject = &mut *subject;
+        quartiles(&rounds(seconds / 2.0, device, |_| {
+            let planned = ahead.next().expect("it has no end");
+            subject.train(&planned.load(device))
+        })?)[0]
+    };
+    let mut planner = subject.planner();
+    let plan_ms = quartiles(&rounds(seconds / 8.0, device, |n| {
+        let _planned = planner.plan(0, host[at(n)].clone());
+        Ok(())
     })?)[0];
     let load_ms = quartiles(&rounds(seconds / 4.0, device, |n| {
-        let _batch = subject.loader.load(host[at(n)].clone());
+        let _batch = planner.plan(0, host[at(n)].clone()).load(device);
         Ok(())
     })?)[0];
     let mut found = Throughput {
         samples_per_second: samples * 1e3 / step_ms[0],
         step_ms,
         run_samples_per_second: Some(samples * 1e3 / run_ms),
-        load_ms: Some(load_ms),
+        plan_ms: Some(plan_ms),
+        load_ms: Some((load_ms - plan_ms).max(0.0)),
         memory: device.memory_pool_usage().map(|usage| [usage.bytes_in_use, usage.bytes_reserved]),
         first_seconds: Some(first_seconds),
         ..Throughput::default()
@@ -370,7 +390,7 @@ fn graph(case: &Case, device: &Device, seconds: f64, tell: Tell<'_>) -> Result<(
     let mut subject = Subject::new(&config, model, device);
     let mut drawn = Batches::new(&config);
     for &batch in &case.batches {
-        let on_device = subject.loader.load(Arc::new(drawn.draw(batch)));
+        let on_device = subject.load(&Arc::new(drawn.draw(batch)));
         for _ in 0..WARM_UP {
             subject.train(&on_device)?;
         }

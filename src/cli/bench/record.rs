@@ -124,6 +124,7 @@ pub mod tests {
                 samples_per_second: samples_per_second * factor,
                 step_ms: [2.0, 1.9, 2.1],
                 run_samples_per_second: Some(samples_per_second * factor / 2.0),
+                plan_ms: Some(2.5),
                 load_ms: Some(1.5),
                 dispatches: Some(440.0),
                 device_ms: Some(1.0),

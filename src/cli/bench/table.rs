@@ -151,8 +151,9 @@ fn steps(out: &mut String, records: &[Record], sizes: &str) {
         return;
     }
     out.push_str(
-        "\nMilliseconds a step (quartiles), of which the kernels themselves; kernels launched; milliseconds to plan a batch and move it to the device; \
-         samples a second of a run, that is with loading and the memories' clocks, on one thread; the card's share of the time with a kernel \
+        "\nMilliseconds a step (quartiles), of which the kernels themselves; kernels launched; milliseconds of a thread to plan a \
+         batch; milliseconds to move it to the device; samples a second of a run, that is with batches planned ahead, moved, and the memories' \
+         clocks; the card's share of the time with a kernel \
          running, by the driver; memory in use and set aside, in GB; seconds until the first steps were done.\n\n",
     );
     head(
@@ -164,7 +165,8 @@ fn steps(out: &mut String, records: &[Record], sizes: &str) {
             "ms a step",
             "ms on the device",
             "dispatches",
-            "ms to load",
+            "ms to plan",
+            "ms to move",
             "run, samples/s",
             "busy",
             "GB",
@@ -183,6 +185,7 @@ fn steps(out: &mut String, records: &[Record], sizes: &str) {
                 format!("{median:.2} ({low:.2} to {high:.2})"),
                 optional(found.device_ms, 2),
                 optional(found.dispatches, 0),
+                optional(found.plan_ms, 2),
                 optional(found.load_ms, 2),
                 found.run_samples_per_second.map_or_else(|| NONE.into(), |rate| whole(rate as u64).to_string()),
                 measured.load.map_or_else(|| NONE.into(), |load| format!("{:.0} %", load.busy)),

@@ -30,14 +30,31 @@ pub struct Ids {
     bags: Bags,
 }
 
+/// Ids as the device takes them, still on the host.
+pub struct HostIds {
+    ids: Vec<i32>,
+    bags: Bags,
+}
+
+impl HostIds {
+    /// Those of a segment.
+    pub fn new(segment: Segment<'_>) -> Self {
+        // NO_ROW is u32::MAX, which is -1 here: padding.
+        Self { ids: segment.ids.iter().map(|&id| id as i32).collect(), bags: segment.bags }
+    }
+
+    /// Moves them to the device.
+    pub fn load(self, device: &Device) -> Ids {
+        let slots = self.bags.slots();
+        let shape = [self.ids.len() / slots, slots];
+        Ids { ids: integers(self.ids, device).reshape(shape), bags: self.bags }
+    }
+}
+
 impl Ids {
     /// Moves a segment's ids to the device.
     pub fn new(segment: Segment<'_>, device: &Device) -> Self {
-        let slots = segment.bags.slots();
-        // NO_ROW is u32::MAX, which is -1 here: padding.
-        let ids: Vec<i32> = segment.ids.iter().map(|&id| id as i32).collect();
-        let shape = [ids.len() / slots, slots];
-        Self { ids: integers(ids, device).reshape(shape), bags: segment.bags }
+        HostIds::new(segment).load(device)
     }
 
     /// One id a sample.
@@ -65,9 +82,16 @@ pub struct Touched {
     weights: Tensor<1>,
 }
 
-impl Touched {
-    /// Plans the ids of a batch and moves the plan to the device.
-    pub fn new(planner: &mut RowPlanner, segments: &[Segment<'_>], device: &Device) -> Self {
+/// The plan of [`Touched`] rows as the device takes it, still on the host.
+pub struct HostTouched {
+    plan: Vec<i32>,
+    positions: Vec<i32>,
+    weights: Vec<f32>,
+}
+
+impl HostTouched {
+    /// Plans the ids of a batch.
+    pub fn new(planner: &mut RowPlanner, segments: &[Segment<'_>]) -> Self {
         let RowPlan { rows, offsets, positions, weights } = planner.plan(segments);
         let padded = rows.len().next_multiple_of(PLAN_STEP);
         let end = positions.len() as i32;
@@ -80,16 +104,22 @@ impl Touched {
         let slots = segments.iter().map(|segment| segment.ids.len()).sum();
         positions.resize(slots, 0);
         weights.resize(slots, 0.0);
-        Self {
-            plan: integers(plan, device),
-            positions: integers(positions, device),
-            weights: Tensor::from_data(TensorData::new(weights, [slots]), device),
-        }
+        Self { plan, positions, weights }
     }
 
     /// One id a sample.
-    pub fn single(planner: &mut RowPlanner, ids: &[u32], device: &Device) -> Self {
-        Self::new(planner, &[Segment { ids, bags: SINGLE }], device)
+    pub fn single(planner: &mut RowPlanner, ids: &[u32]) -> Self {
+        Self::new(planner, &[Segment { ids, bags: SINGLE }])
+    }
+
+    /// Moves the plan to the device.
+    pub fn load(self, device: &Device) -> Touched {
+        let slots = self.weights.len();
+        Touched {
+            plan: integers(self.plan, device),
+            positions: integers(self.positions, device),
+            weights: Tensor::from_data(TensorData::new(self.weights, [slots]), device),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use web_time::Duration;
 
-use super::{BATCHES_AHEAD, Comparison};
+use super::{Comparison, planned_ahead};
 use crate::checkpoint::CheckpointError;
 use crate::checkpoint::run::{self, Checkpoint, Header, SaveError};
 use crate::metrics::{Evaluation, TestKind};
@@ -49,7 +49,7 @@ impl Comparison {
             return Err(CheckpointError::Rows { found: fingerprint, expected });
         }
         self.learner.resume(checkpoint)?;
-        self.replay = self.dataset.replay().from_step(step).ahead(BATCHES_AHEAD);
+        self.training = Some(planned_ahead(&self.dataset, &self.learner, step));
         (self.step, self.losses_told) = (step, step);
         self.pace.samples = samples;
         self.pace.time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
