@@ -7,8 +7,8 @@
 It writes <out>/<label>.json in the format of `duia bench`; `duia bench --table --out FOLDER` makes the table.
 
 The model is that of src/model: one embedding table with a row-sparse lazy Adam in the same form (a row is weights and both moments;
-the host finds the rows that a batch touches), PLE in the same stacked products, the auxiliary towers, UIE, UPBE and UHSE with their
-gates, norms, fits and shares, the centres' mean step, the memories and the item assignments, Adam on the dense parameters (PyTorch's
+the host finds the rows that a batch touches), target attention over the window, PLE in the same stacked products, the auxiliary towers,
+UIE, UPBE and UHSE with their gates, norms, fits and attention over centres, the centres' mean step, the memories and the item assignments, Adam on the dense parameters (PyTorch's
 fused one). Sizes, batches' shapes and distributions are the same.
 
 Four ways: eager, and torch.compile of the step's two halves (`compile`); and on a card each of them once more with the whole step as
@@ -65,8 +65,9 @@ def draw(s, batch, seed, device):
     # The leaves: item and category of a sample; user, activity, newest item and newest category of a request.
     has = place[:, 0]
     fields = np.concatenate([item, first_category + category, first_user + user, first_activity + activity, history[:, 0],
-                             first_category + of_item(history[:, 0])])
-    weight = np.concatenate([np.ones(2 * batch + 2 * n), has, has]).astype(np.float32)
+                             first_category + of_item(history[:, 0]), history.reshape(-1), first_category + of_item(history).reshape(-1)])
+    weight = np.concatenate([np.ones(2 * batch + 2 * n), has, has, place.reshape(-1), place.reshape(-1)]).astype(np.float32)
+    kinds = np.eye(COUNTS, dtype=np.float32)[r.integers(0, COUNTS, (n, HISTORY))] * place[..., None]
     rows, inverse = np.unique(fields[weight > 0], return_inverse=True)
     place_of = np.zeros(len(fields), np.int64)
     place_of[weight > 0] = inverse
@@ -82,7 +83,7 @@ def draw(s, batch, seed, device):
     return {
         "touched": t(touched), "place": t(place_of), "weight": t(weight)[:, None], "own": t(own), "of_user": t(of_user),
         "user": t(user), "consumed": t(item[::2].copy()), "history": t(history),
-        "history_categories": t(first_category + of_item(history)), "mask": t(place),
+        "mask": t(place), "kinds": t(kinds),
         "counts": t(r.random((n, COUNTS)), torch.float32), "labels": t(labels)[..., None],
         "clustered": t((r.random(n) < 0.3).astype(np.float32)), "kept": t((r.random((n, 1)) >= DROPOUT).astype(np.float32)),
     }
@@ -99,15 +100,18 @@ class Peer:
         self.table = self.row_table(rows, self.e, s["std"])
         self.dense = {}
         e, m, k = self.e, self.m, self.experts
-        request, candidate = 4 * e + COUNTS, 2 * e
+        request, candidate = 4 * e + COUNTS, 2 * e + 2 * e + 2
+        self.attention("history", 1, 2 * e)
         if duia:
+            self.attention("uhse", 2, m)
             self.personal = self.row_table(s["users"] + 1, m, 0.01)
             self.perceptron("user", 1, 4 * e + COUNTS, s["auxiliary"])
             self.perceptron("item", 1, 2 * e, s["auxiliary"])
             self.linear("gate.hidden", 4, 2 * m, m)
             self.linear("gate.out", 4, m, m, 0.01)
-            self.dense["scale"] = torch.full((6, 1, m + 1), 0.05, device=device)
-            request, candidate = request + 6 * m + 2, candidate + 6 + 2
+            self.dense["scale"] = torch.full((4, 1, m + 1), 0.05, device=device)
+            self.dense["item.scale"] = torch.full((2, 1, m), 0.05, device=device)
+            request, candidate = request + 4 * m + 2, candidate + 4 + 2 * m + 2
             self.user_centres, self.user_hits, self.user_mean = self.memory(s["centres"], s["children"])
             self.item_centres, self.item_hits, self.item_mean = self.memory(s["item_centres"], s["item_children"])
             self.behaviours = torch.zeros(s["users"] + 1, 2 * m + 1, device=device)
@@ -115,7 +119,8 @@ class Peer:
             self.assignments = torch.zeros(s["items"], 2, device=device)
             self.assignments[:, 1] = -1
             self.born = torch.zeros(s["item_centres"] * s["item_children"], device=device)
-            self.mean_enhanced, self.other_mean = torch.zeros(6, 1, m, device=device), torch.zeros(1, m, device=device)
+            self.mean_enhanced, self.other_mean = torch.zeros(4, 1, m, device=device), torch.zeros(1, m, device=device)
+            self.mean_plain = torch.zeros(2, 1, m, device=device)
         widths = s["expert"]
         joint = k * widths[0][0] + 3 * k
         for name, inputs in (("joint.request", request), ("joint.candidate", candidate)):
@@ -151,6 +156,14 @@ class Peer:
             self.linear(f"{name}.{depth}", stack, inputs, width)
             inputs = width
 
+    def attention(self, name, stack, width):
+        """Target attention: the query, and what the place and the kind of a behaviour add to its logit."""
+        near_identity = 16 * torch.eye(width, device=self.device) + self.normal((stack, width, width), 0.01)
+        self.dense[f"{name}.query.weight"] = near_identity
+        self.dense[f"{name}.query.bias"] = torch.zeros(stack, 1, width, device=self.device)
+        self.dense[f"{name}.places"] = torch.zeros(stack, 1, HISTORY, device=self.device)
+        self.dense[f"{name}.kinds"] = self.normal((stack, COUNTS, 1), 0.01)
+
     def memory(self, first, children):
         """Two levels of centres, found in random vectors: a filled memory."""
         rows = first * (1 + children)
@@ -167,6 +180,17 @@ class Peer:
             if activate_last or depth + 1 < depths:
                 x = F.relu(x)
         return x
+
+    def read(self, name, candidates, behaviours, mask, kinds):
+        """What candidates [stack, samples, d] read in windows [stack, n, slots, d]; nothing where a window is empty."""
+        stack, samples, d = candidates.shape
+        n = mask.shape[-2]
+        bias = (kinds[None] @ self.dense[f"{name}.kinds"][:, None])[..., 0] + self.dense[f"{name}.places"]
+        queries = self.apply_linear(f"{name}.query", candidates).view(stack, n, 2, d) * d ** -0.5
+        logits = torch.einsum("lncd,lnsd->lncs", queries, behaviours) + bias[:, :, None]
+        hidden = ~mask.expand(stack, n, HISTORY)[:, :, None]
+        weights = torch.softmax(logits.masked_fill(hidden, -1e9), 3).masked_fill(hidden, 0.0)
+        return torch.einsum("lncs,lnsd->lncd", weights, behaviours).reshape(stack, samples, d)
 
     def ple(self, request, candidate):
         (n, _), (samples, _), k = request.shape, candidate.shape, self.experts
@@ -193,9 +217,9 @@ class Peer:
         child = parent * children + torch.einsum("ncm,nm->nc", of_parent, seen).argmax(1)
         return parent, child
 
-    def pooled(self, ids, mask):
-        weights = mask.to(torch.float32)[..., None]
-        return (self.table[ids, :self.e] * weights).sum(1) / weights.sum(1).clamp_min(1)
+    def looked_at(self):
+        seen = self.item_centres - self.item_mean
+        return seen * torch.rsqrt((seen * seen).mean(1, keepdim=True) + 1e-12)
 
     def rms_norm(self, x):
         return x * torch.rsqrt((x * x).mean(-1, keepdim=True) + 1e-6)
@@ -205,7 +229,8 @@ class Peer:
         s, m = self.s, self.m
         item, category, user, activity = leaves[:4]
         with torch.no_grad():
-            history = torch.cat([self.pooled(b["history"], b["mask"]), self.pooled(b["history_categories"], b["mask"])], 1)
+            weights = b["mask"].to(torch.float32)[..., None]
+            history = (leaves[7].detach() * weights).sum(1) / weights.sum(1).clamp_min(1)
         of_user = torch.cat([user.detach(), activity.detach(), history, counts], 1)
         v_user = self.apply_perceptron("user", of_user[None], len(s["auxiliary"]), False)[0]
         v_item = self.apply_perceptron("item", torch.cat([item, category], 1).detach()[None], len(s["auxiliary"]), False)[0]
@@ -224,38 +249,45 @@ class Peer:
             recalled = own + (memory - own) * (touches / (touches + 1))
             entries = self.assignments[b["history"]]
             of_history = entries[..., 0].long()
-            valid = (b["mask"] & (entries[..., 1] >= self.born[of_history])).to(torch.float32)
-            known = valid.sum(1, keepdim=True)
-            share = (valid / known.clamp_min(1))[..., None]
-            plain = torch.stack([(self.item_centres[of_history // s["item_children"]] * share).sum(1),
-                                 (self.item_centres[s["item_centres"] + of_history] * share).sum(1)])
+            valid = b["mask"] & (entries[..., 1] >= self.born[of_history])
+            known = valid.any(1, keepdim=True)
+            looked = self.looked_at()
+            windows = looked[torch.stack([of_history // s["item_children"], s["item_centres"] + of_history])] * valid[..., None]
             item_parent, item_child = self.nearest(vi - self.item_mean, self.item_centres, self.item_mean, s["item_centres"],
                                                    s["item_children"])
-            same = lambda of, at: ((of[:, None] == at.view(n, 2)[..., None]) * valid[:, None]).sum(2).view(-1)
-            shares = torch.stack([same(of_history // s["item_children"], item_parent), same(of_history, item_child)], 1)
-            shares = shares / known.clamp_min(1).repeat_interleave(2, 0)
+            own_centres = looked[torch.stack([item_parent, s["item_centres"] + item_child])]
+        plain = self.read("uhse", own_centres, windows, valid, b["kinds"])
+        matches = (plain * own_centres).mean(2).T
         gated = torch.cat([weighted, recalled])
         z = torch.cat([gated, leaves[6].expand(4, -1, -1)], 2)
         delta = 2 * torch.sigmoid(self.apply_linear("gate.out", F.relu(self.apply_linear("gate.hidden", z))))
-        enhanced = torch.cat([delta * gated, plain])
+        enhanced = delta * gated
         with torch.no_grad():
+            kept = b["kept"].repeat_interleave(2, 0)
+            open_items = ((plain * plain).sum(2, keepdim=True) > 0).to(torch.float32)
             open_ = ((enhanced * enhanced).sum(2, keepdim=True) > 0).to(torch.float32)
             other = self.rms_norm(vi - self.other_mean)
         normed = self.rms_norm((enhanced - self.mean_enhanced) * (open_ * b["kept"]))
         fits = (normed.repeat_interleave(2, 1) * other).mean(2) * self.dense["scale"][:, :, m]
-        vectors = (normed * self.dense["scale"][:, :, :m]).transpose(0, 1).reshape(n, 6 * m)
-        request = torch.cat([vectors, stopped.to(torch.float32), (known > 0).to(torch.float32)], 1)
+        vectors = (normed * self.dense["scale"][:, :, :m]).transpose(0, 1).reshape(n, 4 * m)
+        request = torch.cat([vectors, stopped.to(torch.float32), known.to(torch.float32)], 1)
+        of_items = self.rms_norm((plain - self.mean_plain) * (open_items * kept)) * self.dense["item.scale"]
+        of_items = of_items.transpose(0, 1).reshape(2 * n, 2 * m)
         seen = dict(v_user=v_user, v_item=v_item, vu=vu, vi=vi, users=(parent, child), items=(item_parent, item_child), enhanced=enhanced.detach(),
-                    open=open_)
-        return request, torch.cat([fits.T, shares], 1), seen
+                    open=open_, plain=plain.detach(), open_items=open_items)
+        return request, torch.cat([fits.T, of_items, matches], 1), seen
 
     def loss(self, b, rows, personal):
         samples, n, e = b["labels"].shape[1], len(b["user"]), self.e
         pooled = rows[b["place"], :e] * b["weight"]
-        leaves = list(pooled.split([samples, samples, n, n, n, n]))
-        if self.duia:
-            leaves.append(personal[b["of_user"]])
+        parts = list(pooled.split([samples, samples, n, n, n, n, n * HISTORY, n * HISTORY]))
+        leaves, (items, categories) = parts[:6], parts[6:]
         request, candidate = torch.cat(leaves[2:6] + [b["counts"]], 1), torch.cat(leaves[:2], 1)
+        behaviours = torch.cat([items.view(n, HISTORY, e), categories.view(n, HISTORY, e)], 2)
+        read = self.read("history", candidate[None], behaviours[None], b["mask"], b["kinds"])[0]
+        candidate = torch.cat([candidate, read, (read * candidate).view(samples, 2, e).sum(2)], 1)
+        if self.duia:
+            leaves += [personal[b["of_user"]], behaviours]
         seen = None
         if self.duia:
             more_request, more_candidate, seen = self.features(b, leaves, b["counts"])
@@ -322,6 +354,9 @@ class Peer:
         count = seen["open"].sum(1, keepdim=True)
         of_batch = seen["enhanced"].sum(1, keepdim=True) / count.clamp_min(1)
         self.mean_enhanced += (of_batch - self.mean_enhanced) * count.clamp_max(1) * 0.05
+        count = seen["open_items"].sum(1, keepdim=True)
+        of_batch = seen["plain"].sum(1, keepdim=True) / count.clamp_min(1)
+        self.mean_plain += (of_batch - self.mean_plain) * count.clamp_max(1) * 0.05
         self.other_mean += (seen["vi"].mean(0, keepdim=True) - self.other_mean) * 0.05
 
     def gradients(self, b):
