@@ -8,7 +8,7 @@ use duia::variants::Variant;
 use duia::wire::{DeviceReport, Event, Stage};
 
 use super::log::Log;
-use super::meter::{Meter, Unit};
+use super::meter::{Meter, Unit, Wait};
 use super::text::{figure, percent, warn, whole};
 
 /// Models whose areas fit on a line of progress.
@@ -20,6 +20,8 @@ pub struct Console {
     quiet: bool,
     log: Option<Log>,
     meter: Option<Meter>,
+    /// What goes on without a measure.
+    wait: Option<Wait>,
     /// The test that the meter is of; none while it is of training.
     testing: Option<TestKind>,
     variants: Vec<Variant>,
@@ -53,20 +55,35 @@ impl Console {
                 if matches!(stage, Stage::FinalTest | Stage::StreamingTest) {
                     self.close();
                 }
-                self.line(stage_text(*stage));
+                self.wait(stage_text(*stage));
             }
-            Event::Device(device) => self.line(&device_text(device)),
-            Event::Data(data) => data_text(data).iter().for_each(|line| self.line(line)),
+            Event::Device(device) => {
+                self.wait = None;
+                self.line(&device_text(device));
+            }
+            Event::Data(data) => {
+                self.wait = None;
+                data_text(data).iter().for_each(|line| self.line(line));
+            }
             Event::Ready { variants, steps, probe_positives, .. } => self.begin(variants, *steps, *probe_positives),
             Event::Progress { step, samples_per_second, .. } => self.progress(*step, *samples_per_second),
             Event::Tested { kind, rows, of } => self.tested(*kind, *rows, *of),
             Event::Evaluation(evaluation) if evaluation.kind == TestKind::ProbeSet => self.areas = areas_text(&self.variants, evaluation),
+            Event::Evaluation(_) => self.wait = None,
             _ => {}
         }
     }
 
+    /// Says what goes on until the next event that says anything.
+    fn wait(&mut self, what: &str) {
+        // The line of what was waited for before ends first.
+        self.wait = None;
+        self.wait = Some(Wait::new(what));
+    }
+
     /// Takes the bar away; what follows is the closing table or an error.
     pub fn close(&mut self) {
+        self.wait = None;
         if let Some(meter) = self.meter.take() {
             meter.close();
         }
@@ -93,9 +110,10 @@ impl Console {
     /// A line on standard error that is said even where quiet, and in the log.
     pub fn warn(&mut self, text: &str) {
         self.log.iter_mut().for_each(|log| log.note(text));
-        match &self.meter {
-            Some(meter) => meter.line(text),
-            None => warn(text),
+        match (&self.meter, &self.wait) {
+            (Some(meter), _) => meter.line(text),
+            (None, Some(wait)) => wait.line(text),
+            (None, None) => warn(text),
         }
     }
 
@@ -104,9 +122,10 @@ impl Console {
         if self.quiet {
             return;
         }
-        match &self.meter {
-            Some(meter) => meter.line(text),
-            None => warn(text),
+        match (&self.meter, &self.wait) {
+            (Some(meter), _) => meter.line(text),
+            (None, Some(wait)) => wait.line(text),
+            (None, None) => warn(text),
         }
     }
 
@@ -134,6 +153,11 @@ impl Console {
             TestKind::Streaming => ("test row", "scored and then trained on"),
         };
         self.meter.get_or_insert_with(|| Meter::new(of, Unit::Each(unit))).show(rows, state.into());
+        if rows >= of && kind != TestKind::ProbeSet {
+            // Of twenty million rows they take a minute.
+            self.close();
+            self.wait("Computing the figures of the test …");
+        }
     }
 
     fn progress(&mut self, step: u64, samples_per_second: f64) {

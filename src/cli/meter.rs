@@ -1,6 +1,8 @@
 //! How far something is: a bar on a terminal, and a line now and then where standard error is a file or a pipe.
 
 use std::io::{IsTerminal, stderr};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
@@ -11,6 +13,9 @@ const TENTHS: u64 = 10;
 
 /// Longest silence between two lines.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// Time between two lines on something of unknown length.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The bar is drawn again so often, with the time that is left, though nothing new was told.
 const REDRAW: Duration = Duration::from_millis(250);
@@ -72,6 +77,54 @@ impl Meter {
     pub fn close(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
+        }
+    }
+}
+
+/// Something that takes an unknown time: on a terminal a line that counts the seconds, and where there is none a line now and then.
+#[derive(Debug)]
+pub struct Wait {
+    bar: Option<ProgressBar>,
+    /// Dropped, it ends the thread that says how long it has been.
+    _end: Option<Sender<()>>,
+}
+
+impl Wait {
+    /// Says `what` now, and for how long it has been going on from then on.
+    pub fn new(what: &str) -> Self {
+        if stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let bar = ProgressBar::new_spinner().with_style(style).with_message(what.to_owned());
+            bar.enable_steady_tick(REDRAW);
+            return Self { bar: Some(bar), _end: None };
+        }
+        warn(what);
+        let (end, ended) = channel::<()>();
+        let (what, began) = (what.to_owned(), Instant::now());
+        let say = move || {
+            while ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                warn(&format!("{what} {}", duration(began.elapsed().as_secs_f64())));
+            }
+        };
+        // Where no thread can be started, it is silent.
+        let _ = thread::Builder::new().name("wait".into()).spawn(say);
+        Self { bar: None, _end: Some(end) }
+    }
+
+    /// A line above it.
+    pub fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => warn(text),
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            // What was done stays to be read.
+            bar.finish();
         }
     }
 }
