@@ -293,6 +293,34 @@ describe("the device", { timeout: 4 * PATIENCE }, () => {
     });
   }
 
+  test("a graphics adapter that cannot time its kernels gives way to the CPU, and the card says so", async () => {
+    const untimed = `
+      const { get } = Object.getOwnPropertyDescriptor(GPUAdapter.prototype, "features");
+      const without = (features) => new Set([...features].filter((name) => name !== "timestamp-query"));
+      Object.defineProperty(GPUAdapter.prototype, "features", { get() { return without(get.call(this)); } });`;
+    const reader = await withGpu.open(SHORT, { prepare: inWorker(untimed) });
+    await reader.plays();
+    await reader.part("device-badge").hover();
+    assert.match(await reader.text("device-card"), /timestamp/);
+    assert.deepEqual(reader.wrong, []);
+    await reader.close();
+  });
+
+  test("an adapter with the least limits agrees with the CPU and trains", async () => {
+    const least = `
+      const { get } = Object.getOwnPropertyDescriptor(GPUAdapter.prototype, "limits");
+      const low = { maxStorageBuffersPerShaderStage: 8, maxComputeWorkgroupStorageSize: 16384, maxComputeInvocationsPerWorkgroup: 256,
+        maxStorageBufferBindingSize: 134217728, maxBufferSize: 268435456 };
+      const limits = (all) => new Proxy(all, { get: (_, name) => low[name] ?? Reflect.get(all, name, all) });
+      Object.defineProperty(GPUAdapter.prototype, "limits", { get() { return limits(get.call(this)); } });`;
+    const reader = await withGpu.open(`${SHORT}&device=gpu`, { prepare: inWorker(least) });
+    await reader.plays();
+    assert.match(await reader.text("device-badge"), /WebGPU/);
+    await reader.part("device-badge").hover();
+    assert.match(await reader.text("device-card"), /Self-test/);
+    await reader.close();
+  });
+
   test("a GPU that is asked for and is not there: one press trains on the CPU", () =>
     onPage(`${SHORT}&device=gpu`, async (reader) => {
       await reader.failure();
