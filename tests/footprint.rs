@@ -9,7 +9,7 @@ use duia::config::Config;
 use duia::data::generator::Generator;
 use duia::footprint::{Footprint, Shape};
 use duia::platform::block_on;
-use duia::wire::DeviceChoice;
+use duia::wire::{DeviceChoice, Event};
 
 /// The program's own allocator: what it keeps of freed memory counts.
 #[global_allocator]
@@ -50,9 +50,55 @@ fn a_measured_run() {
     let config = config(&std::env::var(RUN).unwrap());
     let source = Arc::new(Generator::new(&config));
     block_on(duia::training::run(config, source, DeviceChoice::Cpu, |_| {})).unwrap();
+    println!("taken {}", of_status("VmHWM:"));
+}
+
+/// Growth of the memory that a run may have once it is under way.
+const FLAT: f64 = 1.02;
+
+/// `DUIA_SOAK=100000 cargo test --release --test footprint flat` takes so many steps.
+#[test]
+fn memory_stays_flat_step_after_step() {
+    let steps: u64 = std::env::var("DUIA_SOAK").map_or(3_000, |steps| steps.parse().unwrap());
+    // 250 steps a pass.
+    let passes = steps.div_ceil(250);
+    let run = format!("#users=300&items=1500&categories=40&rows=20000&batch=128&passes={passes}&evaluate_every=100&probe_set=256");
+    let output = Command::new(std::env::current_exe().unwrap())
+        .env(RUN, format!("{run}&variants=ple,duia-items,duia-plus"))
+        .args(["--exact", "a_long_run", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let held: Vec<f64> = text.lines().filter_map(|line| line.split_once("held ")?.1.trim().parse().ok()).collect();
+    assert!(held.len() >= 10, "{text}");
+    let most = |part: &[f64]| part.iter().copied().fold(0.0, f64::max);
+    // The first third is warm-up: centres are filled, buffers grow to what they need.
+    let (_, under_way) = held.split_at(held.len() / 3);
+    let (before, after) = under_way.split_at(under_way.len() / 2);
+    let growth = most(after) / most(before);
+    eprintln!("{steps} steps: {:.1} MB, then {:.1} MB at most", most(before) / 1e6, most(after) / 1e6);
+    assert!(growth <= FLAT, "memory grew by {:.1} %: {held:?}", 100.0 * (growth - 1.0));
+}
+
+/// The run that the environment names, in a process of its own, and what it held each time it was evaluated.
+#[test]
+#[ignore = "a part of the test above"]
+fn a_long_run() {
+    let config = config(&std::env::var(RUN).unwrap());
+    let source = Arc::new(Generator::new(&config));
+    let tell = |event: Event| {
+        if let Event::Evaluation(_) = event {
+            println!("held {}", of_status("VmRSS:"));
+        }
+    };
+    block_on(duia::training::run(config, source, DeviceChoice::Cpu, tell)).unwrap();
+}
+
+/// Bytes that the system says of this process.
+fn of_status(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    println!("taken {}", 1024 * peak.split_whitespace().next().unwrap().parse::<u64>().unwrap());
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+    1024 * line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
 }
 
 fn config(link: &str) -> Config {
