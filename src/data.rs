@@ -7,6 +7,7 @@ pub mod csv;
 mod gather;
 pub mod generator;
 mod ids;
+mod names;
 mod order;
 pub mod output;
 pub mod own;
@@ -14,6 +15,7 @@ pub mod own;
 pub mod parquet;
 pub mod protocol;
 mod report;
+pub mod requests;
 pub mod rows;
 pub mod sample;
 pub mod schema;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use names::Names;
 pub use report::{DataReport, GroupInterest, Interest, Origin};
 
 /// What a user did, in the order of the dense count features; then what may come of an item that was shown and not taken

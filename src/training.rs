@@ -12,6 +12,7 @@ mod portrait;
 pub mod readback;
 pub mod recording;
 mod run;
+mod scoring;
 mod snapshot;
 pub mod trace;
 
@@ -20,3 +21,4 @@ pub use error::TrainError;
 pub use evaluation::score_by_rule;
 pub use learner::{Learner, Upkeep};
 pub use run::{Keeper, Moment, RunOptions, run, run_with};
+pub use scoring::{Scorer, Trained};

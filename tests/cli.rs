@@ -653,6 +653,146 @@ fn the_page_of_a_run_asks_nobody_and_has_its_tables_and_charts() {
     }
 }
 
+/// Exposures with labels, in time order, each a second after the one before: who likes what follows from both.
+fn exposures(rows: u64) -> Vec<String> {
+    let row = |n: u64| {
+        let (user, item) = (n * 7 % 41, n * n % 211);
+        let likes = (user + item).is_multiple_of(3) || n.is_multiple_of(11);
+        format!("u-{user},\"item, {item}\",{},{}", 1_600_000_000 + n, u8::from(likes))
+    };
+    (0..rows).map(row).collect()
+}
+
+/// The chance that a positive stands before a negative, one pair at a time.
+fn area(scores: &[(f64, bool)]) -> f64 {
+    let of = |wanted: bool| scores.iter().filter(move |(_, label)| *label == wanted).map(|(score, _)| *score);
+    let won = |a: f64, b: f64| if a > b { 1.0 } else { f64::from(u8::from(a == b)) / 2.0 };
+    let all: f64 = of(true).map(|a| of(false).map(|b| won(a, b)).sum::<f64>()).sum();
+    all / (of(true).count() * of(false).count()) as f64
+}
+
+#[test]
+fn rows_are_scored_as_the_evaluation_of_the_run_scored_them() {
+    let folder = tempdir().unwrap();
+    let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let rows = exposures(6_000);
+    write("shown.csv", format!("who,what,when,clicked\n{}\n", rows.join("\n")));
+    let columns = "user=who,item=what,time=when,label=clicked";
+    let train = ["train", "--data", "shown.csv", "--columns", columns, "--set", "negatives=none", "--set", "batch=64", "--device", "cpu"];
+    let more = ["--out", "run", "--checkpoint-every", "30", "--weights-out", "weights", "--quiet"];
+    let trained = duia(folder.path(), [&train[..], &more].concat());
+    assert!(trained.status.success(), "{}", text(&trained.stderr));
+
+    // The other way round: scores follow the file, not time.
+    let backwards: Vec<&str> = rows.iter().rev().map(String::as_str).collect();
+    write("backwards.csv", format!("who,what,when,clicked\n{}\n", backwards.join("\n")));
+    let score = |file: &str, checkpoint: &str, out: &str, more: &[&str]| {
+        duia(folder.path(), [&["score", file, "--checkpoint", checkpoint, "--out", out, "--device", "cpu"], more].concat())
+    };
+    let scored = score("backwards.csv", "run", "scores.csv", &[]);
+    assert!(scored.status.success() && text(&scored.stderr).contains("Scoring backwards.csv with PLE; DUIA"), "{}", text(&scored.stderr));
+    assert!(text(&scored.stdout).contains("Scored 6,000 of 6,000 rows: scores.csv."), "{}", text(&scored.stdout));
+    let scores = read("scores.csv");
+    let mut lines = scores.lines();
+    assert_eq!(lines.next(), Some("who,what,when,ple_a,ple_b,duia_a,duia_b"));
+    let lines: Vec<&str> = lines.collect();
+    assert_eq!(lines.len(), rows.len());
+    let report: Value = serde_json::from_str(&read("run/report.json")).unwrap();
+    for (model, column) in [(0, 4), (1, 2)] {
+        let of = |(row, line): (&&str, &&str)| {
+            let (ids, label) = row.rsplit_once(',').unwrap();
+            assert!(line.starts_with(&format!("{ids},")), "{line} is not of {row}");
+            (line.rsplit(',').nth(column - 1).unwrap().parse::<f64>().unwrap(), label == "1")
+        };
+        // The newest fifth is the test.
+        let test: Vec<(f64, bool)> = backwards.iter().zip(&lines).take(rows.len() / 5).map(of).collect();
+        let expected = report["models"][model]["score"]["auc"]["all"]["value"].as_f64().unwrap();
+        assert!((area(&test) - expected).abs() < 1e-12, "{} and {expected}", area(&test));
+    }
+
+    // Weights give the same scores as the checkpoint, and want to be told the rows.
+    let told = ["--columns", columns, "--data", "shown.csv", "--quiet"];
+    let alone = score("backwards.csv", "weights/duia.safetensors", "alone.csv", &told);
+    assert!(alone.status.success() && alone.stderr.is_empty(), "{}", text(&alone.stderr));
+    let last =
+        |text: String| text.lines().map(|line| line.rsplitn(3, ',').take(2).map(str::to_owned).collect()).collect::<Vec<Vec<String>>>();
+    assert_eq!(last(read("alone.csv")), last(scores.clone()));
+
+    // Candidates that are no rows, some of nobody and nothing that the run knows: a header of their own, times as dates, a tab between.
+    let candidates = "sku\tcustomer\tat\nitem, 1\tu-5\t2021-01-01T00:00:00Z\nitem, 4\tu-5\t2021-01-01\nitem, 4\tnobody\t2021-01-01\n\
+        nothing\tu-5\t2021-01-01\nitem, 4\tu-5\tlater\n";
+    write("candidates.tsv", candidates.into());
+    let form = ["--columns", "user=customer,item=sku,time=at", "--delimiter", "tab"];
+    let some = score("candidates.tsv", "run", "some.csv", &form);
+    let said = text(&some.stdout);
+    assert!(said.contains("Scored 2 of 5 rows: some.csv."), "{said}{}", text(&some.stderr));
+    for part in ["1 of a user that", "1 of an item that", "1 without a time that can be read"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let some = read("some.csv");
+    let some: Vec<&str> = some.lines().collect();
+    assert_eq!(some[0], "customer,sku,at,ple_a,ple_b,duia_a,duia_b");
+    assert!(some[1].starts_with("u-5,\"item, 1\",2021-01-01T00:00:00Z,") && some[3] == "nobody,\"item, 4\",2021-01-01,,,,");
+
+    let none = ["--columns", "user=sku,item=customer,time=at", "--delimiter", "tab"];
+    let arguments = ["score", "candidates.tsv", "--checkpoint", "run", "--device", "cpu", "--quiet", "--out", "x.csv"];
+    refused(&folder, &[&arguments[..], &none].concat(), &["5 rows, and none can be scored", "5 of a user", "--columns"]);
+}
+
+#[test]
+fn what_cannot_be_scored_with_is_refused_with_a_sentence() {
+    let folder = tempdir().unwrap();
+    let (run, rows) = (folder.path().join("run"), folder.path().join("rows.csv"));
+    let small =
+        [&TINY[..], &["--set", "rows=6000", "--out", "run", "--checkpoint-every", "5", "--weights-out", "weights", "--quiet"]].concat();
+    assert!(duia(folder.path(), &small).status.success());
+    fs::write(&rows, "user_id,item_id,timestamp\n3,7,1511600000\n4,8,1511600000\n").unwrap();
+    let score = |checkpoint: &str| {
+        ["score", "rows.csv", "--out", "s.csv", "--device", "cpu", "--quiet", "--checkpoint", checkpoint].map(str::to_owned)
+    };
+    let refused = |arguments: &[String], parts: &[&str]| {
+        refused(&folder, &arguments.iter().map(String::as_str).collect::<Vec<_>>(), parts);
+    };
+    let good = duia(folder.path(), score("run"));
+    assert!(good.status.success(), "{}", text(&good.stderr));
+    let first = fs::read(folder.path().join("s.csv")).unwrap();
+    let again = duia(folder.path(), score("run"));
+    assert!(again.status.success() && fs::read(folder.path().join("s.csv")).unwrap() == first);
+    fs::remove_file(folder.path().join("s.csv")).unwrap();
+
+    refused(&score("nowhere"), &["nowhere cannot be used"]);
+    refused(&score("weights"), &["weights cannot be used: it holds no checkpoint", "--checkpoint-every 500"]);
+    refused(&score("rows.csv"), &["rows.csv cannot be used"]);
+    let mut other = score("run");
+    other[3] = "s.xlsx".into();
+    refused(&other, &["s.xlsx cannot be used: its ending tells no format", ".csv"]);
+    other[3] = "rows.csv".into();
+    refused(&other, &["it is the file that is to be scored"]);
+    let generate = ["generate", "--rows", "3000", "--out", "other.csv"];
+    assert!(duia(folder.path(), generate).status.success());
+    refused(&[&score("run")[..], &["--data", "other.csv"].map(str::to_owned)].concat(), &["of other rows", "--data"]);
+    fs::write(folder.path().join("lacks.csv"), "who,item_id\n3,7\n").unwrap();
+    let mut lacks = score("run");
+    lacks[1] = "lacks.csv".into();
+    refused(&lacks, &["lacks.csv cannot be understood", "--columns"]);
+
+    // The newest is cut off: the one before it is taken, and said so; then none is left.
+    let mut kept: Vec<_> = fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    kept.sort();
+    let cut = |path: &std::path::PathBuf| {
+        let bytes = fs::read(path).unwrap();
+        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    };
+    cut(kept.last().unwrap());
+    let older = duia(folder.path(), score("run"));
+    assert!(older.status.success() && text(&older.stderr).contains("it was cut off"), "{}", text(&older.stderr));
+    fs::remove_file(folder.path().join("s.csv")).unwrap();
+    refused(&score(kept.last().unwrap().to_str().unwrap()), &["the checkpoint is damaged", "it was cut off", "Name another checkpoint"]);
+    kept[..kept.len() - 1].iter().for_each(cut);
+    refused(&score("run"), &["cannot be used: the checkpoint is damaged", "train again"]);
+}
+
 /// A pipe that never ends: there is nothing to keep yet.
 #[cfg(unix)]
 #[test]

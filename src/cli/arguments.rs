@@ -50,6 +50,11 @@ pub enum Command {
     /// Each model serves simulated users with known preferences, who look, take and come back, and keeps learning. Nothing
     /// here measures real people.
     Simulate(Simulate),
+    /// What would the models of a run make of my rows? Writes a file of rows once more, with the score of each by every model.
+    ///
+    /// A row is a user, an item and a time; the other columns do not matter. It is scored with what the run's own rows tell of both before
+    /// that time. The scores are logits, of task A and of task B.
+    Score(Score),
     /// What do the columns of your file mean? Guesses, shows how the first rows are read and which rows would be refused and why,
     /// and writes a schema for `--schema`.
     Inspect(Inspect),
@@ -157,6 +162,30 @@ pub struct Record {
     /// Where to write it. The page reads the default place.
     #[arg(long, value_name = "FILE", default_value = "assets/recorded.bin")]
     pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Score {
+    /// The rows: CSV with any delimiter, also packed, or `-` for a pipe. Without --columns or --schema they are read in the form of the run's
+    /// own rows, or their columns are guessed where that is UserBehavior.csv's.
+    pub file: PathBuf,
+    /// The folder of a run, one of its checkpoints, or weights that --weights-out wrote.
+    #[arg(long, value_name = "RUN_FOLDER|FILE")]
+    pub checkpoint: PathBuf,
+    /// Where to write them: `.csv`, or `.parquet` in a build with it.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub form: Form,
+    /// The rows that the run was trained on, where they are elsewhere now, or the checkpoint is weights: they have the histories.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Where to compute. Default: the best device available.
+    #[arg(long, value_enum)]
+    pub device: Option<Device>,
+    /// Print no progress.
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 #[derive(Debug, Args)]

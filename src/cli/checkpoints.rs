@@ -186,7 +186,7 @@ impl Keeper for Checkpoints<'_> {
 }
 
 /// The checkpoints of a folder, the newest first.
-fn all(folder: &Path) -> Vec<PathBuf> {
+pub fn all(folder: &Path) -> Vec<PathBuf> {
     let step = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix(NAME.0)?.strip_suffix(NAME.1)?.parse::<u64>().ok();
     let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut all: Vec<(u64, PathBuf)> = paths.filter_map(|path| Some((step(&path)?, path))).collect();
@@ -248,7 +248,8 @@ impl Found {
     }
 }
 
-fn open(path: &Path, quiet: bool) -> Result<(Checkpoint, Note), CheckpointError> {
+/// A checkpoint and how its run began, every byte checked.
+pub fn open(path: &Path, quiet: bool) -> Result<(Checkpoint, Note), CheckpointError> {
     let unreadable = |error: io::Error| CheckpointError::Unreadable { detail: error.to_string() };
     let file = File::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();

@@ -8,6 +8,10 @@ use duia::wire::DeviceChoice;
 /// Where the page looks for a subset of real rows, and `duia sample` writes it.
 pub const DEFAULT_SAMPLE: &str = "assets/sample.bin";
 
+/// What to do about a file of no format that can be written.
+pub const FORMATS: &str =
+    if cfg!(feature = "parquet") { "Name it .csv or .parquet" } else { "Name it .csv, or .parquet in a build with `--features parquet`" };
+
 /// The models by their keys: what `variants` may hold.
 pub fn models_help() -> String {
     let lines = Variant::ALL.map(|variant| format!("  {:<16} {:<16} {}", variant.key(), variant.name(), variant.about()));

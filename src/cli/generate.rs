@@ -12,15 +12,12 @@ use duia::platform::available_memory;
 use indicatif::HumanBytes;
 
 use super::arguments::Generate;
+use super::choices::FORMATS;
 use super::files::Whole;
 use super::meter::{Meter, Unit};
 use super::refusal::Refusal;
 use super::settings::Settings;
 use super::text::{say, warn, whole};
-
-/// What to do about a file of no format that can be written.
-const FORMATS: &str =
-    if cfg!(feature = "parquet") { "Name it .csv or .parquet" } else { "Name it .csv, or .parquet in a build with `--features parquet`" };
 
 /// Writes the stream, all of it or nothing.
 pub fn generate(arguments: &Generate) -> Result<(), Refusal> {

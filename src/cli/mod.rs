@@ -28,6 +28,7 @@ mod report;
 mod rows;
 mod run_folder;
 mod sample;
+mod score;
 mod series;
 mod settings;
 mod summary;
@@ -57,6 +58,7 @@ pub fn main() -> ExitCode {
         Some(Command::Inspect(inspect)) => inspect::inspect(&inspect),
         Some(Command::Generate(generate)) => generate::generate(&generate),
         Some(Command::Sample(sample)) => sample::sample(&sample),
+        Some(Command::Score(asked)) => score::score(&asked),
         Some(Command::Trace(trace)) => trace::trace(&trace),
         Some(Command::Record(record)) => recording::record(&record),
         Some(Command::Bench(bench)) => bench::bench(&bench),

@@ -17,14 +17,14 @@ use duia::data::own::{self, Understood};
 use duia::data::parquet;
 use duia::data::schema::Schema;
 use duia::data::sniff::Kind;
-use duia::data::{DataError, Source, sample};
+use duia::data::{DataError, Names, Source, sample};
 use duia::footprint::{self, Shape};
 use duia::platform::available_memory;
 use indicatif::HumanBytes;
 
 use super::cache::Cache;
 use super::form::Form;
-use super::input::{Input, unreadable};
+use super::input::{Input, PIPE, unreadable};
 use super::log::Log;
 use super::meter::{Meter, Unit};
 use super::refusal::Refusal;
@@ -57,12 +57,39 @@ pub fn open(data: Option<&Path>, form: &Form, config: &Config, told: Told<'_>) -
         return Ok(Arc::new(Generator::new(config)));
     };
     let mut input = Input::open(path)?;
-    if !form.is_given() && (input.kind == Kind::Sample || path.extension() == Some(OsStr::new("bin"))) {
+    if is_sample(&input, path, form) {
         let mut bytes = Vec::new();
         input.reader.read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
         return Ok(Arc::new(sample::read(&bytes, &input.name)?));
     }
     Ok(Arc::new(read_as(input, form, told)?))
+}
+
+/// [`open`], with what the rows call their users and items. A file is read itself: what is kept beside it has no names.
+pub fn open_named(data: Option<&Path>, form: &Form, config: &Config, told: Told<'_>) -> Result<(Arc<dyn Source>, Names), Refusal> {
+    let is_numbered = |path: &Path| Input::open(path).map(|input| is_sample(&input, path, form));
+    if data.map_or(Ok(true), is_numbered)? {
+        let source = open(data, form, config, told)?;
+        let names = Names::numbers(source.vocabulary());
+        return Ok((source, names));
+    }
+    let input = Input::open(data.unwrap_or(Path::new(PIPE)))?;
+    let mut names = None;
+    let rows = match form.resolve(&input)? {
+        #[cfg(feature = "parquet")]
+        Some(schema) if input.table().is_some() => {
+            table(input, told, |open, name, watch| parquet::read_named(open, name, &schema, watch, &mut names))
+        }
+        Some(schema) => watched(input, told, |reader, name, watch| own::read_named(reader, name, &schema, watch, &mut names)),
+        None => watched(input, told, |reader, name, watch| Rows::read_named(reader, name, watch, &mut names)),
+    }?;
+    let names = names.unwrap_or_else(|| Names::numbers(rows.vocabulary()));
+    Ok((Arc::new(rows), names))
+}
+
+/// Whether it is a subset that `duia sample` wrote.
+fn is_sample(input: &Input, path: &Path, form: &Form) -> bool {
+    !form.is_given() && (input.kind == Kind::Sample || path.extension() == Some(OsStr::new("bin")))
 }
 
 /// Reads a UserBehavior.csv or your own file.
@@ -90,21 +117,32 @@ fn read_as(input: Input, form: &Form, told: Told<'_>) -> Result<Rows, Refusal> {
 /// Reads it all under a schema, and shows the first rows as they are understood.
 pub fn read_own(input: Input, schema: &Schema, told: Told<'_>, first: &mut Vec<Understood>) -> Result<Rows, Refusal> {
     #[cfg(feature = "parquet")]
-    if let Some(path) = input.table().map(Path::to_owned) {
-        let open = || File::open(&path);
-        let (size, rows, read) = (input.size.unwrap_or(0), parquet::rows(open, &input.name)?, input.read.clone());
-        return watched(input, told, |_, name, watch| {
-            let watch = &mut |progress| {
-                if let Progress::Lines(lines) = progress {
-                    // Bytes are read in many places; rows tell how far it is.
-                    read.store((size as f64 * lines as f64 / rows.max(1) as f64) as u64, Relaxed);
-                }
-                watch(progress);
-            };
-            parquet::read_shown(open, name, schema, watch, first)
-        });
+    if input.table().is_some() {
+        return table(input, told, |open, name, watch| parquet::read_shown(open, name, schema, watch, first));
     }
     watched(input, told, |reader, name, watch| own::read_shown(reader, name, schema, watch, first))
+}
+
+/// Reads all of a table, which is opened in many places at once. Unless quiet, says so and how far it is.
+#[cfg(feature = "parquet")]
+fn table(
+    input: Input,
+    told: Told<'_>,
+    read: impl FnOnce(&(dyn Fn() -> std::io::Result<File> + Sync), &str, &mut dyn FnMut(Progress)) -> Result<Rows, DataError>,
+) -> Result<Rows, Refusal> {
+    let path = input.table().unwrap_or(Path::new("")).to_owned();
+    let open = || File::open(&path);
+    let (size, rows, bytes) = (input.size.unwrap_or(0), parquet::rows(open, &input.name)?, input.read.clone());
+    watched(input, told, |_, name, watch| {
+        let watch = &mut |progress| {
+            if let Progress::Lines(lines) = progress {
+                // Bytes are read in many places; rows tell how far it is.
+                bytes.store((size as f64 * lines as f64 / rows.max(1) as f64) as u64, Relaxed);
+            }
+            watch(progress);
+        };
+        read(&open, name, watch)
+    })
 }
 
 /// Reads it all. Unless quiet, says so and how far it is.

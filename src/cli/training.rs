@@ -142,8 +142,8 @@ impl Start {
     }
 }
 
-/// The arguments that began a run, and over them those that it goes on with.
-fn gone_on_with(asked: &Train, note: &Note) -> Result<Train, Refusal> {
+/// The arguments that began a run, its paths as they are from here.
+pub fn command_of(note: &Note) -> Result<Train, Refusal> {
     let began = Arguments::try_parse_from(std::iter::once("duia").chain(note.command.iter().map(String::as_str)));
     let began =
         began.map_err(|_| Refusal::input("the checkpoint was begun by a command that this program does not know", "Begin a new run"))?;
@@ -152,9 +152,21 @@ fn gone_on_with(asked: &Train, note: &Note) -> Result<Train, Refusal> {
         _ => began.train,
     };
     let there = |path: PathBuf| if path.as_os_str() == PIPE { path } else { note.folder.join(path) };
+    Ok(Train {
+        data: began.data.map(there),
+        form: Form { schema: began.form.schema.map(there), ..began.form },
+        weights_out: began.weights_out.map(there),
+        tensorboard: began.tensorboard.map(|folder| folder.map(there)),
+        ..began
+    })
+}
+
+/// The arguments that began a run, and over them those that it goes on with.
+fn gone_on_with(asked: &Train, note: &Note) -> Result<Train, Refusal> {
+    let began = command_of(note)?;
     let (data, form) = match &asked.data {
         Some(data) => (Some(data.clone()), asked.form.clone()),
-        None => (began.data.map(there), Form { schema: began.form.schema.map(there), ..began.form }),
+        None => (began.data, began.form),
     };
     if asked.data.is_none() && data.as_deref().is_some_and(|data| data.as_os_str() == PIPE) {
         return Err(Refusal::input("the run began with rows from a pipe, which are gone", "Give them once more by --data"));
@@ -164,8 +176,8 @@ fn gone_on_with(asked: &Train, note: &Note) -> Result<Train, Refusal> {
         form,
         device: asked.device.or(began.device),
         weights_in: began.weights_in,
-        weights_out: asked.weights_out.clone().or(began.weights_out.map(there)),
-        tensorboard: asked.tensorboard.clone().or(began.tensorboard.map(|folder| folder.map(there))),
+        weights_out: asked.weights_out.clone().or(began.weights_out),
+        tensorboard: asked.tensorboard.clone().or(began.tensorboard),
         ..asked.clone()
     })
 }

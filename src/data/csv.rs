@@ -10,6 +10,7 @@ use std::io::Read;
 
 use super::blocks::{Block, Blocks};
 use super::gather::{Columns, Form, Gathered, Parsed, noted, require_two};
+use super::names::Names;
 use super::{DataError, shown, sniff};
 use crate::platform::threads;
 use line::{Layout, Said, examine, is_blank, is_inside, of_cut_line};
@@ -46,6 +47,29 @@ impl Rows {
     /// # Errors
     /// As [`Rows::read`].
     pub fn read_on(threads: usize, reader: impl Read + Send, name: &str, watch: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
+        Self::read_all(threads, reader, name, watch, None)
+    }
+
+    /// [`Rows::read_watched`], keeping what the file calls its users and items.
+    ///
+    /// # Errors
+    /// As [`Rows::read`].
+    pub fn read_named(
+        reader: impl Read + Send,
+        name: &str,
+        watch: &mut dyn FnMut(Progress),
+        names: &mut Option<Names>,
+    ) -> Result<Self, DataError> {
+        Self::read_all(threads(), reader, name, watch, Some(names))
+    }
+
+    fn read_all(
+        threads: usize,
+        reader: impl Read + Send,
+        name: &str,
+        watch: &mut dyn FnMut(Progress),
+        names: Option<&mut Option<Names>>,
+    ) -> Result<Self, DataError> {
         let unreadable = |detail: String| DataError::Unreadable { name: name.into(), detail };
         let (kind, reader) = sniff::peek(reader).map_err(|error| unreadable(error.to_string()))?;
         if let Some(refusal) = kind.refusal(name, reader.get_ref().0.get_ref()) {
@@ -66,7 +90,7 @@ impl Rows {
         watch(Progress::Sorting(gathered.rows()));
         form.require_enough(&gathered, &counts)?;
         let refused = (counts.outside > 0).then(|| (OUTSIDE.to_owned(), counts.outside)).into_iter().collect();
-        Ok(gathered.finish(name, refused, form.notes(&counts)))
+        Ok(gathered.finish(name, refused, form.notes(&counts), names))
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::ids::{Ids, Keys};
+use super::names::Names;
 use super::order::{Chunk, in_order};
 use super::stored::{MOST_IDS, Packed, Progress, Rows};
 use super::{Behaviour, DataError, Origin, Vocabulary};
@@ -241,12 +242,15 @@ impl Gathered {
     }
 
     /// The rows of a file in order of time, repetitions left out. Adds what is told of rows of any form: `refused` holds what was refused
-    /// before, and `notes` what was put right.
-    pub fn finish(self, name: &str, mut refused: Vec<(String, u64)>, mut notes: Vec<String>) -> Rows {
+    /// before, and `notes` what was put right. What the file calls its users and items goes to `names`, where somebody wants it.
+    pub fn finish(self, name: &str, mut refused: Vec<(String, u64)>, mut notes: Vec<String>, names: Option<&mut Option<Names>>) -> Rows {
         let Self { users, items, categories, item_category, other_category, chunks, threads, .. } = self;
         let vocabulary = Vocabulary { users: users.len(), items: items.len(), categories: categories.len().max(1) };
-        // Their memory is wanted for sorting.
-        drop((users, items, categories));
+        match names {
+            Some(names) => *names = Some(Names::of(users, items)),
+            // Their memory is wanted for sorting.
+            None => drop((users, items, categories)),
+        }
         let ordered = in_order(chunks, threads);
         refused.extend((ordered.repeated > 0).then(|| (REPEATED.into(), ordered.repeated)));
         notes.extend([noted(ordered.unsorted, UNSORTED), noted(other_category, OTHER_CATEGORY)].into_iter().flatten());

@@ -55,6 +55,14 @@ impl Ids {
         self.numbers.len + self.texts.len() as u32
     }
 
+    /// The id of a value that came, a number or text.
+    pub fn find(&self, value: &[u8]) -> Option<u32> {
+        match shortest(value) {
+            Some(number) => self.numbers.find(number),
+            None => self.texts.get(value).copied(),
+        }
+    }
+
     /// The id of a number.
     pub fn of(&mut self, number: u64) -> u32 {
         let next = self.len();
@@ -95,6 +103,11 @@ impl Numbers {
             self.len += 1;
         }
         place.1 - 1
+    }
+
+    fn find(&self, number: u64) -> Option<u32> {
+        let place = self.places.get(if self.places.is_empty() { 0 } else { self.place(number) })?;
+        place.1.checked_sub(1)
     }
 
     /// Where a number is, or would be.
@@ -151,6 +164,12 @@ mod tests {
             assert_eq!(*known.entry(value).or_insert(next), got, "{value}");
         }
         assert_eq!(ids.len() as usize, known.len());
+        assert!(known.iter().all(|(value, id)| ids.find(value.as_bytes()) == Some(*id)));
+        assert!(
+            ["item-900", "9999", "x", ""]
+                .iter()
+                .all(|value| ids.find(value.as_bytes()).is_none() && Ids::default().find(value.as_bytes()).is_none())
+        );
         assert!(known.contains_key("007") && known.contains_key("0") == values.iter().any(|value| value == "0"));
     }
 

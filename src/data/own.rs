@@ -11,6 +11,7 @@ use csv::ByteRecord;
 use super::blocks::{Block, Blocks};
 use super::csv::{Progress, Rows, too_long};
 use super::gather::{Form, Gathered, Parsed, require_two};
+use super::names::Names;
 use super::schema::{Columns, Schema, seconds};
 use super::{Behaviour, DataError, gather, shown, sniff};
 use crate::platform::threads;
@@ -56,6 +57,31 @@ pub fn read_shown(
     watch: &mut dyn FnMut(Progress),
     first: &mut Vec<Understood>,
 ) -> Result<Rows, DataError> {
+    read_all(reader, name, schema, watch, first, None)
+}
+
+/// [`read`], keeping what the file calls its users and items.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_named(
+    reader: impl Read + Send,
+    name: &str,
+    schema: &Schema,
+    watch: &mut dyn FnMut(Progress),
+    names: &mut Option<Names>,
+) -> Result<Rows, DataError> {
+    read_all(reader, name, schema, watch, &mut Vec::new(), Some(names))
+}
+
+fn read_all(
+    reader: impl Read + Send,
+    name: &str,
+    schema: &Schema,
+    watch: &mut dyn FnMut(Progress),
+    first: &mut Vec<Understood>,
+    names: Option<&mut Option<Names>>,
+) -> Result<Rows, DataError> {
     let unreadable = |detail: String| DataError::Unreadable { name: name.into(), detail };
     let (kind, reader) = sniff::peek(reader).map_err(|error| unreadable(error.to_string()))?;
     if let Some(refusal) = kind.refusal(name, reader.get_ref().0.get_ref()) {
@@ -78,7 +104,7 @@ pub fn read_shown(
     let mut refusals = Refusals::default();
     gathered.gather(&lines, begun.into_iter().chain(blocks), name, watch, &mut |tally| refusals.add(tally, first))?;
     watch(Progress::Sorting(gathered.rows()));
-    refusals.finish(gathered, name, "line")
+    refusals.finish(gathered, name, "line", names)
 }
 
 fn delimiter(schema: &Schema) -> u8 {
@@ -120,7 +146,7 @@ impl Refusals {
     }
 
     /// The rows that are left, of lines or of rows of a table.
-    pub fn finish(self, gathered: Gathered, name: &str, unit: &str) -> Result<Rows, DataError> {
+    pub fn finish(self, gathered: Gathered, name: &str, unit: &str, names: Option<&mut Option<Names>>) -> Result<Rows, DataError> {
         let told = |Refused { reason, rows, first: (line, value) }| (format!("{reason}, first in {unit} {line}: \"{value}\""), rows);
         let refused: Vec<(String, u64)> = self.0.into_iter().map(told).collect();
         if gathered.rows() == 0 {
@@ -130,7 +156,7 @@ impl Refusals {
             return Err(DataError::TooLittle { name: name.into(), problem: format!("has no row left: {why}"), advice });
         }
         require_two(name, gathered.named())?;
-        Ok(gathered.finish(name, refused, Vec::new()))
+        Ok(gathered.finish(name, refused, Vec::new(), names))
     }
 }
 

@@ -31,6 +31,7 @@
 //! threads work on them before they are asked for.
 
 mod ahead;
+mod asked;
 mod batch;
 mod counts;
 mod index;
@@ -43,6 +44,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use ahead::Ahead;
+pub use asked::{Asked, Timeline};
 pub use batch::{ACTIVITY_BUCKETS, Batch, Candidate, Histories, NO_ROW, Past, TASKS, Truth, activity_bucket};
 pub use replay::Replay;
 

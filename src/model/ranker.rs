@@ -255,6 +255,21 @@ impl Ranker {
 
     /// Scores a test batch, with what [`Ranker::frozen`] or [`Ranker::live`] looked up.
     pub fn score(&self, frozen: &Frozen, batch: &TestBatch) -> Scored {
+        let (found, logits) = self.look_at(frozen, batch);
+        let [_, samples, _] = logits.dims();
+        let clustered = Side::BOTH.map(|side| found.clustered(side));
+        Scored { logits: logits.slice([0..1]).reshape([samples]), clustered }
+    }
+
+    /// The logits of every task for a test batch, `[tasks, samples]`.
+    pub fn score_tasks(&self, frozen: &Frozen, batch: &TestBatch) -> Tensor<2> {
+        let (_, logits) = self.look_at(frozen, batch);
+        let [tasks, samples, _] = logits.dims();
+        logits.reshape([tasks, samples])
+    }
+
+    /// What the components find for a test batch, and the logits.
+    fn look_at(&self, frozen: &Frozen, batch: &TestBatch) -> (Found, Tensor<3>) {
         let TestBatch { candidates, requests, views, users, items, dense, low_active, host } = batch;
         let is_own = |name: &str| self.views.iter().any(|view| view.name == name);
         let leaves = Leaves {
@@ -277,10 +292,7 @@ impl Ranker {
             embeddings: &self.embeddings,
             whole: OnceCell::new(),
         };
-        let (found, logits) = self.forward(&reads);
-        let [_, samples, _] = logits.dims();
-        let clustered = Side::BOTH.map(|side| found.clustered(side));
-        Scored { logits: logits.slice([0..1]).reshape([samples]), clustered }
+        self.forward(&reads)
     }
 
     /// Rows of the components' own tables.

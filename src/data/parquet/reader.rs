@@ -16,6 +16,7 @@ use ::parquet::schema::types::ColumnDescriptor;
 
 use crate::data::gather::{Columns as Gathering, Form, Gathered, Parsed};
 use crate::data::ids::Keys;
+use crate::data::names::Names;
 use crate::data::own::{Refusals, Tally, Understood, Why, Words, kept_time, labelled};
 use crate::data::schema::{Columns, Schema, seconds, unit_of};
 use crate::data::stored::{Progress, Rows};
@@ -50,6 +51,31 @@ pub fn read_shown<R: ChunkReader + 'static>(
     watch: &mut dyn FnMut(Progress),
     first: &mut Vec<Understood>,
 ) -> Result<Rows, DataError> {
+    read_all(open, name, schema, watch, first, None)
+}
+
+/// [`read`], keeping what the table calls its users and items.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_named<R: ChunkReader + 'static>(
+    open: impl Fn() -> io::Result<R> + Sync,
+    name: &str,
+    schema: &Schema,
+    watch: &mut dyn FnMut(Progress),
+    names: &mut Option<Names>,
+) -> Result<Rows, DataError> {
+    read_all(open, name, schema, watch, &mut Vec::new(), Some(names))
+}
+
+fn read_all<R: ChunkReader + 'static>(
+    open: impl Fn() -> io::Result<R> + Sync,
+    name: &str,
+    schema: &Schema,
+    watch: &mut dyn FnMut(Progress),
+    first: &mut Vec<Understood>,
+    known: Option<&mut Option<Names>>,
+) -> Result<Rows, DataError> {
     let about = metadata(&open, name)?;
     let names = names(&about);
     let places = schema.places(&names).map_err(|problem| table(name, problem))?;
@@ -72,7 +98,7 @@ pub fn read_shown<R: ChunkReader + 'static>(
     let form = Table { open, about: &about, name, schema, places };
     gathered.gather(&form, blocks, name, watch, &mut |tally| refusals.add(tally, first))?;
     watch(Progress::Sorting(gathered.rows()));
-    refusals.finish(gathered, name, "row")
+    refusals.finish(gathered, name, "row", known)
 }
 
 /// Rows of a table, as it says itself.

@@ -70,7 +70,7 @@ fn column<T: DataType, W: Write + Send>(group: &mut SerializedRowGroupWriter<'_,
 }
 
 /// What the system said, where it was the system.
-fn io_error(error: ParquetError) -> io::Error {
+pub(super) fn io_error(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(source) => match source.downcast::<io::Error>() {
             Ok(error) => *error,

@@ -169,6 +169,30 @@ impl Index {
         Moment { user: self.user(row), row, end: self.place[row as usize] }
     }
 
+    /// A user before any row of the stream, `rows_by_place` being that of [`Index::rows_by_place`].
+    pub(super) fn at(&self, user: u32, row: u32, rows_by_place: &[u32]) -> Moment {
+        let [start, end] = self.span(user);
+        let known = rows_by_place[start as usize..end as usize].partition_point(|&own| own < row) as u32;
+        Moment { user, row, end: start + known }
+    }
+
+    /// The first of a user's rows from one row to another that took an item.
+    pub(super) fn row_between(&self, [user, item]: [u32; 2], [from, to]: [u32; 2], rows_by_place: &[u32]) -> Option<u32> {
+        let [start, end] = self.span(user);
+        let own = &rows_by_place[start as usize..end as usize];
+        let first = own.partition_point(|&row| row < from);
+        let between = own[first..].iter().zip(&self.items[start as usize + first..]).take_while(|(row, _)| **row < to);
+        between.filter(|(_, other)| **other == item).map(|(row, _)| *row).next()
+    }
+
+    /// `[behaviours]`: the row that lies at each place.
+    pub(super) fn rows_by_place(&self) -> Vec<u32> {
+        let mut rows = vec![0; self.items.len()];
+        let taken = (0..self.rows()).filter(|&row| self.shown.is_none() || self.behaviour(row).is_taken());
+        taken.for_each(|row| rows[self.place[row as usize] as usize] = row);
+        rows
+    }
+
     /// Items of the user's rows so far, oldest first.
     pub(super) fn history(&self, moment: Moment) -> &[u32] {
         &self.items[self.start(moment.user)..moment.end as usize]
