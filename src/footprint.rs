@@ -11,6 +11,7 @@ use crate::model::component::{Kind, Takes};
 use crate::model::components;
 use crate::model::layers::table::WITH_MOMENTS;
 use crate::model::ranker::sizes::{adds, base, inputs};
+use crate::platform;
 use crate::variants::{Variant, trained};
 
 const FLOAT: u64 = 4;
@@ -35,9 +36,11 @@ const INDEX_OF_ROW: u64 = 26;
 const SAMPLE_OF_ROW: u64 = 5;
 /// Under E1 what it showed and what became of it, taken or not, and whether.
 const SHOWN_OF_ROW: u64 = 11;
-/// Activity, planners' stamps and counts, for as long as the run goes.
-const PROTOCOL_OF_USER: u64 = 2 + 2 * 8 + 4;
-const PROTOCOL_OF_ITEM: u64 = 1 + 2 * 8 + 4 + 8;
+/// Activity and counts, for as long as the run goes.
+const PROTOCOL_OF_USER: u64 = 2 + 4;
+const PROTOCOL_OF_ITEM: u64 = 1 + 4 + 8;
+/// A planner's stamps of a user or of an item, of whom the embedding table has a row and another table has one.
+const PLANNER: u64 = 2 * 8;
 /// Counts before the first batch.
 const COUNTS_OF_USER: u64 = 20;
 const COUNTS_OF_ITEM: u64 = 12;
@@ -163,7 +166,8 @@ fn protocol(config: &Config, shape: Shape) -> u64 {
     let row = INDEX_OF_ROW + of_protocol;
     let pass = if shape.is_synthetic { PASS_OF_USER * users } else { 0 };
     let counting = COUNTS_OF_USER * users + COUNTS_OF_ITEM * items;
-    PROTOCOL_OF_USER * users + PROTOCOL_OF_ITEM * items + row * shape.rows + pass.max(counting)
+    let planners = platform::threads_ahead() as u64 * PLANNER * (users + items);
+    planners + PROTOCOL_OF_USER * users + PROTOCOL_OF_ITEM * items + row * shape.rows + pass.max(counting)
 }
 
 /// Embeddings, and the personal vectors of a side whose vectors pass a gate.

@@ -6,6 +6,17 @@ use std::task::Poll;
 #[cfg(not(target_family = "wasm"))]
 mod memory;
 
+/// Threads of the machine to each that builds and plans batches while the device works: one makes a million samples a second of Table
+/// 3's sizes, and a GPU trains on more.
+const THREADS_TO_ONE_AHEAD: usize = 4;
+/// Threads that do so at most.
+const MOST_AHEAD: usize = 4;
+
+/// Threads that plan batches ahead of the device here, at least one; a browser has none to start.
+pub fn threads_ahead() -> usize {
+    (threads() / THREADS_TO_ONE_AHEAD).clamp(1, MOST_AHEAD)
+}
+
 /// Runs `work` to its end, unless `stop` ends first: then `work` is dropped where it waits, and there is `None`.
 pub async fn unless<T>(work: impl Future<Output = T>, stop: impl Future<Output = ()>) -> Option<T> {
     let (mut work, mut stop) = (pin!(work), pin!(stop));

@@ -16,7 +16,7 @@ mod scoring;
 mod snapshot;
 pub mod trace;
 
-pub use comparison::{Comparison, threads_ahead};
+pub use comparison::Comparison;
 pub use error::TrainError;
 pub use evaluation::score_by_rule;
 pub use learner::{Learner, Upkeep};

@@ -37,12 +37,6 @@ const TEST_CHUNK: usize = 16;
 /// Time between two words on how far training or a test is.
 pub(super) const TELL_EVERY: Duration = Duration::from_millis(200);
 
-/// Threads of the machine to each that builds and plans batches while the device works: one thread makes a million samples a second
-/// of Table 3's sizes, and a GPU trains on more.
-const THREADS_TO_ONE_AHEAD: usize = 4;
-/// Threads that do so at most.
-const MOST_AHEAD: usize = 4;
-
 /// A rate that evaluation and waiting do not count in.
 #[derive(Default)]
 struct Pace {
@@ -269,7 +263,7 @@ impl Comparison {
 
     /// The batches of the whole test set, built and laid out on other threads.
     fn test_batches(&self) -> Ahead<PlannedTest> {
-        Ahead::start(0..self.dataset.test_steps(), threads_ahead(), || {
+        Ahead::start(0..self.dataset.test_steps(), platform::threads_ahead(), || {
             let (dataset, planner) = (self.dataset.clone(), self.learner.test_planner());
             move |step| planner.plan(Arc::new(dataset.test_batch(step)))
         })
@@ -391,14 +385,9 @@ impl Comparison {
     }
 }
 
-/// Threads that plan batches ahead of the device on this machine.
-pub fn threads_ahead() -> usize {
-    (platform::threads() / THREADS_TO_ONE_AHEAD).clamp(1, MOST_AHEAD)
-}
-
 /// The batches from a step to the end of training, built and planned on other threads.
 fn planned_ahead(dataset: &Dataset, learner: &Learner, from: u64) -> Ahead<Planned> {
-    Ahead::start(from..dataset.train_steps(), threads_ahead(), || {
+    Ahead::start(from..dataset.train_steps(), platform::threads_ahead(), || {
         let (dataset, mut planner) = (dataset.clone(), learner.planner());
         move |step| planner.plan(step, Arc::new(dataset.train_batch(step)))
     })

@@ -86,12 +86,13 @@ describe("before the trainer has come", { timeout: 2 * PATIENCE }, () => {
     assert.ok(await reader.part("look-back").isDisabled(), "there is no past yet");
     await reader.walk(22);
     await reader.until("the verdict of step 20", async () => /at step 20/.test(await reader.text("why")));
-    const [verdict, picture] = [await reader.text("lift-low"), await reader.picture("field")];
+    const [verdict, losses, picture] = [await reader.text("lift-low"), await reader.text("loss-ranking"), await reader.picture("field")];
     await reader.part("look-back").fill("12");
     await reader.until("the verdict of step 10", async () => /at step 10/.test(await reader.text("why")));
     assert.equal(await reader.text("shown-step"), "as it stood at step 12");
     assert.match(await reader.text("lift-low"), /probe set at step 10/);
     assert.equal(await reader.step(), 22, "the run itself stays where it is");
+    assert.notEqual(await reader.text("loss-ranking"), losses, "the losses are those of step 12");
     await reader.until("the field of then", async () => (await reader.picture("field")) !== picture);
     // Before the first evaluation and before there were centres there was nothing.
     await reader.part("look-back").fill("1");

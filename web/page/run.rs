@@ -430,13 +430,19 @@ impl Run {
         self.clusters.set(Some(clusters));
     }
 
-    /// The state of the clusters on show, oldest first.
-    pub fn with_health<T>(self, read: impl FnOnce(&Series<ClusterHealth>) -> T) -> T {
-        let shown = self.shown_clusters();
+    /// The state of the clusters on show, oldest first, until the step that is on show.
+    pub fn with_health<T>(self, read: impl FnOnce(&[ClusterHealth]) -> T) -> T {
+        let (shown, past) = (self.shown_clusters(), self.past.get());
         self.health.with(|all| match all.iter().find(|(clusters, _)| Some(*clusters) == shown) {
-            Some((_, series)) => read(series),
-            None => read(&Series::default()),
+            Some((_, series)) => read(series.before(past, |health| health.step)),
+            None => read(&[]),
         })
+    }
+
+    /// The losses, oldest first, until the step that is on show.
+    pub fn with_losses<T>(self, read: impl FnOnce(&[LossPoint]) -> T) -> T {
+        let past = self.past.get();
+        self.losses.with(|series| read(series.before(past, |(step, _)| *step)))
     }
 
     /// All clusters' states, for a file.

@@ -35,6 +35,12 @@ impl<T, const MOST: usize> Series<T, MOST> {
         self.points.iter().rfind(|point| step.is_none_or(|step| step_of(point) <= step))
     }
 
+    /// The points of a step and before it, or all of them; oldest first.
+    pub fn before(&self, step: Option<u64>, step_of: impl Fn(&T) -> u64) -> &[T] {
+        let end = step.map_or(self.points.len(), |step| self.points.partition_point(|point| step_of(point) <= step));
+        &self.points[..end]
+    }
+
     /// The newest point.
     pub fn last(&self) -> Option<&T> {
         self.points.last()

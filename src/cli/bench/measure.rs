@@ -10,9 +10,9 @@ use duia::data::protocol::{Ahead, Batch, Dataset};
 use duia::metrics::Losses;
 use duia::model::batch::{DeviceBatch, Layout, Planner};
 use duia::model::ranker::{Due, Observed, Ranker};
-use duia::platform::block_on;
+use duia::platform::{block_on, threads_ahead};
 use duia::training::readback::ReadBack;
-use duia::training::{Learner, TrainError, threads_ahead};
+use duia::training::{Learner, TrainError};
 use duia::variants::Variant;
 use serde::{Deserialize, Serialize};
 

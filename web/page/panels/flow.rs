@@ -141,7 +141,7 @@ fn loss(run: Run, word: &str) -> Option<String> {
     let at = run.roles().iter().position(|(_, role)| *role == Role::Rival)?;
     let terms = run.terms.get();
     let term = terms.iter().find(|term| term.title.to_lowercase().contains(word))?;
-    let value = run.losses.with(|series| series.last().and_then(|(_, all)| term.value(all.get(at)?)))?;
+    let value = run.with_losses(|series| series.last().and_then(|(_, all)| term.value(all.get(at)?)))?;
     Some(format!("loss {value:.4}"))
 }
 

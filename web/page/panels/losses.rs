@@ -44,7 +44,7 @@ fn LossCard(run: Run, term: LossTerm) -> impl IntoView {
         let line = |at: usize, role: Role| {
             let (look, name) = (style(role, Ink::Hit), run.variants.with(|all| all.get(at).map_or("", |variant| variant.name())));
             let point = |(step, all): &(u64, Vec<Losses>)| Some((*step as f64, f64::from(value(all, at)?)));
-            run.losses.with(|series| Line::plain(look, name, series.iter().filter_map(point)))
+            run.with_losses(|series| Line::plain(look, name, series.iter().filter_map(point)))
         };
         let models = shown.get().into_iter().map(|(at, _, role)| (at, role));
         Figure {
@@ -56,7 +56,7 @@ fn LossCard(run: Run, term: LossTerm) -> impl IntoView {
             unit: Unit::Decimals(2),
         }
     });
-    let newest = move |at: usize| run.losses.with(|series| text::loss(series.last().and_then(|(_, all)| value(all, at))));
+    let newest = move |at: usize| run.with_losses(|series| text::loss(series.last().and_then(|(_, all)| value(all, at))));
     let keys = move || {
         let key = |(at, variant, role): (usize, Variant, Role)| {
             view! { <Key name=variant.name() style=style(role, Ink::Hit) value=move || newest(at) /> }
@@ -104,7 +104,7 @@ fn loss_table(run: Run) -> impl IntoView {
             </tr>
         }
     };
-    let rows = run.losses.with(|series| series.iter().rev().take(TABLE_ROWS).map(row).collect::<Vec<_>>());
+    let rows = run.with_losses(|series| series.iter().rev().take(TABLE_ROWS).map(row).collect::<Vec<_>>());
     by_step("Losses, newest first", heads.into_any(), rows.into_any())
 }
 
