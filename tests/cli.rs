@@ -468,6 +468,7 @@ fn a_run_is_told_in_json_lines() {
     for stage in ["training", "test"] {
         let progress = of("progress").into_iter().filter(|line| line["stage"] == stage).collect::<Vec<_>>();
         assert!(progress.last().is_some_and(|line| line["done"] == line["of"] && line["left"] == 0.0), "{stage}: {progress:?}");
+        assert!(progress.windows(2).all(|pair| pair[0]["done"].as_u64() < pair[1]["done"].as_u64()), "{stage}: {progress:?}");
     }
     let evaluations = of("evaluation");
     let series = fs::read_to_string(folder.path().join("run/series.csv")).unwrap();

@@ -42,7 +42,8 @@ pub struct Log {
     stage: Option<(&'static str, Instant)>,
     /// What was done when the stage was first told of: a run that goes on has done some before.
     first: Option<u64>,
-    told: Option<Instant>,
+    /// When it was last told how far the stage is, and what was done by then.
+    told: Option<(Instant, u64)>,
     models: Vec<Variant>,
     steps: u64,
     /// A reader that has gone away, a disk that is full: said once.
@@ -151,10 +152,11 @@ impl Log {
     fn progress(&mut self, done: u64, of: Option<u64>, unit: &str, samples_per_second: Option<f64>) {
         let Some((stage, entered)) = self.stage else { return };
         let first = *self.first.get_or_insert(done);
-        if of.is_none_or(|of| done < of) && self.told.is_some_and(|told| told.elapsed() < SILENCE) {
+        let is_over = of.is_some_and(|of| done >= of);
+        if self.told.is_some_and(|(told, last)| last == done || !is_over && told.elapsed() < SILENCE) {
             return;
         }
-        self.told = Some(Instant::now());
+        self.told = Some((Instant::now(), done));
         let left = of.filter(|&of| done > first || done >= of).map(|of| {
             let each = entered.elapsed().as_secs_f64() / (done - first).max(1) as f64;
             each * of.saturating_sub(done) as f64
