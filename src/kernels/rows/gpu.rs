@@ -4,14 +4,16 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
-use super::super::gpu::{add_lanes, dims, launch, launch_cubes, output, writable};
+use super::super::gpu::{add_lanes, dims, launch, launch_cubes, most_units, output, writable};
 use super::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, PRIOR_TOUCHES, RowKernels, RowRule};
 
-/// Units that share the walk over a row's contributions. At Table 3's sizes the most frequent category has tens of thousands in a batch
-/// of 16,384: one unit's walk took a quarter of PLE's step on an H200.
+/// Units that share the walk over a row's contributions on a large card. At Table 3's sizes the most frequent category has tens of
+/// thousands in a batch of 16,384: one unit's walk took 2.7 ms on an H200.
 const LANES: usize = 8;
-/// Columns that a cube steps side by side at most: with the lanes, as many units as a browser's cube may have.
+/// Columns that a cube steps side by side at most.
 const COLUMNS: usize = 32;
+/// Units of a cube by which a large card is known. A browser allows 256; an adapter made of software waits long where units meet.
+const LARGE: usize = 1_024;
 
 impl RowKernels for CubeBackend {
     fn pool_rows(table: FloatTensor<Self>, ids: IntTensor<Self>, bags: Bags, width: usize) -> FloatTensor<Self> {
@@ -32,9 +34,13 @@ impl RowKernels for CubeBackend {
         let ([_, columns], [plan_len]): ([usize; 2], [usize; 1]) = (dims(&table), dims(&plan));
         let (width, rows) = (columns / 3, plan_len / 2);
         let AdamStep { learning_rate, correction_1, correction_2 } = step;
+        if most_units(&grad) < LARGE {
+            return launch!(adam_rows_kernel(grad, plan, positions, weights) -> writable(table);
+                rows * width, learning_rate, correction_1, correction_2, width);
+        }
         let across = COLUMNS.min(width.next_power_of_two());
         let blocks = width.div_ceil(across);
-        launch_cubes!(adam_rows_kernel(grad, plan, positions, weights) -> writable(table);
+        launch_cubes!(adam_long_rows_kernel(grad, plan, positions, weights) -> writable(table);
             rows * blocks, across * LANES, rows, blocks, learning_rate, correction_1, correction_2, width, across, LANES)
     }
 
@@ -109,8 +115,51 @@ fn pool_rows_kernel(
     }
 }
 
+/// Adam on one number of a row, at `at` of the table, from its gradient.
+#[cube]
+fn adam(table: &mut Tensor<f32>, at: usize, g: f32, learning_rate: f32, correction_1: f32, correction_2: f32, #[comptime] width: usize) {
+    let m = BETA_1 * table[at + width] + (1.0f32 - BETA_1) * g;
+    let v = BETA_2 * table[at + 2 * width] + (1.0f32 - BETA_2) * g * g;
+    let denominator = (v * correction_2).sqrt() + EPSILON;
+    table[at] -= learning_rate * (m * correction_1) / denominator;
+    table[at + width] = m;
+    table[at + 2 * width] = v;
+}
+
 #[cube(launch_unchecked)]
 fn adam_rows_kernel(
+    grad: &Tensor<f32>,
+    plan: &Tensor<i32>,
+    positions: &Tensor<i32>,
+    weights: &Tensor<f32>,
+    table: &mut Tensor<f32>,
+    units: usize,
+    learning_rate: f32,
+    correction_1: f32,
+    correction_2: f32,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let rows = units / width;
+    let index = ABSOLUTE_POS / width;
+    let column = ABSOLUTE_POS % width;
+    let row = plan[index];
+    if row >= 0 {
+        let mut g = 0.0f32;
+        let start = usize::cast_from(plan[rows + index]);
+        let end = usize::cast_from(plan[rows + index + 1]);
+        for c in start..end {
+            g += weights[c] * grad[usize::cast_from(positions[c]) * width + column];
+        }
+        adam(table, usize::cast_from(row) * (3 * width) + column, g, learning_rate, correction_1, correction_2, width);
+    }
+}
+
+/// The same, a row's contributions shared among the units of a cube.
+#[cube(launch_unchecked)]
+fn adam_long_rows_kernel(
     grad: &Tensor<f32>,
     plan: &Tensor<i32>,
     positions: &Tensor<i32>,
@@ -142,14 +191,8 @@ fn adam_rows_kernel(
     found[unit] = sum;
     add_lanes(&mut found, across, lanes);
     if is_inside && lane == 0 && plan[index] >= 0 {
-        let g = found[unit];
         let at = usize::cast_from(plan[index]) * (3 * width) + column;
-        let m = BETA_1 * table[at + width] + (1.0f32 - BETA_1) * g;
-        let v = BETA_2 * table[at + 2 * width] + (1.0f32 - BETA_2) * g * g;
-        let denominator = (v * correction_2).sqrt() + EPSILON;
-        table[at] -= learning_rate * (m * correction_1) / denominator;
-        table[at + width] = m;
-        table[at + 2 * width] = v;
+        adam(table, at, found[unit], learning_rate, correction_1, correction_2, width);
     }
 }
 
