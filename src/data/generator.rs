@@ -20,7 +20,7 @@
 //! - *newcomers* and *activity spread*: users who come on the way, and how unequal users are.
 //! - *profile*: fields of a user that tell of their group, missing more often the less active they are (`generator/profile.rs`).
 //!
-//! Under protocol E1 (`Negatives::None`) the rows are exposures with two labels instead: [`exposures`].
+//! Under protocol E1 (`Negatives::None`) the rows are exposures with two labels instead: `generator/exposures.rs`.
 //!
 //! Memory grows with users and items, never with rows. Only `libm` and IEEE arithmetic are used: a browser and a server
 //! see the same bytes.
