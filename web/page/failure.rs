@@ -1,7 +1,7 @@
 //! What the page says when something breaks: what happened, what is still there and the button for the next thing to do.
 
 use duia::data::Origin;
-use duia::wire::{Failure, Remedy};
+use duia::wire::{DeviceChoice, Failure, Remedy};
 use leptos::prelude::*;
 
 use crate::session::{Session, Silence};
@@ -95,7 +95,9 @@ pub fn Banners() -> impl IntoView {
 
 /// The next steps after a failure, the likeliest first: none that would change nothing.
 fn next_steps(session: Session, likeliest: Remedy) -> Vec<Remedy> {
-    let on_cpu = session.run.device.with(|device| device.as_ref().is_some_and(|device| device.backend == "CPU"));
+    // The device on show is that of the run before, where this one asked for a GPU and found none.
+    let asked_for_gpu = session.address.with(|address| address.device == DeviceChoice::Gpu);
+    let on_cpu = !asked_for_gpu && session.run.device.with(|device| device.as_ref().is_some_and(|device| device.backend == "CPU"));
     let on_sample = session.run.data.with(|data| data.as_ref().is_some_and(|data| data.origin == Origin::Sample));
     let is_default = session.address.with(|address| address.is_default());
     let mut steps = vec![likeliest, Remedy::StartAgain];
