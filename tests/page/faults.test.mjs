@@ -330,6 +330,19 @@ describe("the device", { timeout: 4 * PATIENCE }, () => {
       assert.equal(await reader.part("failure").count(), 0);
     }));
 
+  test("asked for after a run on the CPU, it still offers the CPU", () =>
+    onPage(SHORT, async (reader) => {
+      await reader.plays();
+      await reader.press("device-badge");
+      await reader.part("device").selectOption("gpu");
+      await reader.failure();
+      // The card lies over the button.
+      await reader.page.keyboard.press("Escape");
+      await reader.press("use-cpu");
+      await reader.plays();
+      assert.match(reader.page.url(), /device=cpu/);
+    }));
+
   test("it is a control on the page, and Back takes the change back", () =>
     onPage(SHORT, async (reader) => {
       await reader.plays();
