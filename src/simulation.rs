@@ -225,7 +225,7 @@ impl Simulation {
             ));
         }
         let visitors = Visitors::new(known.generator().clone(), run.seed, config);
-        let (requests, start) = (run.batch / 2, Start::of(known, run.history));
+        let (requests, start) = (run.requests(), Start::of(known, run.history));
         Ok(Self { config, requests, history: run.history, visitors, dataset: dataset.clone(), start })
     }
 

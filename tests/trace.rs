@@ -698,7 +698,7 @@ fn trained(config: &Config) -> (Learner, Vec<Batch>, Vec<u32>) {
     let mut replay = dataset.replay();
     let mut learner = fresh(config);
     (0..6).for_each(|_| drop(block_on(learner.learn(Arc::new(replay.next_train().unwrap()))).unwrap()));
-    let categories = (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect();
+    let categories = dataset.categories().to_vec();
     (learner, dataset.probe_set(64), categories)
 }
 

@@ -433,6 +433,11 @@ impl UserState {
         self.recent[(usize::from(self.next) + RECENT - age) % RECENT]
     }
 
+    /// Whether an item is among the recent ones.
+    fn has(&self, item: u32) -> bool {
+        (1..=usize::from(self.filled)).any(|age| self.recent(age) == item)
+    }
+
     /// A new item takes the place of the oldest one.
     fn remember(&mut self, item: u32, again: bool) {
         self.last = item;
@@ -495,7 +500,7 @@ impl Events {
         let place = self.place(user);
         let state = &mut self.users[place];
         if behaviour.is_taken() {
-            let again = (1..=usize::from(state.filled)).any(|age| state.recent(age) == shown.item);
+            let again = state.has(shown.item);
             state.remember(shown.item, again);
         }
         let category = self.generator.item_category[shown.item as usize];

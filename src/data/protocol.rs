@@ -284,6 +284,11 @@ impl Dataset {
         self.inner.source.category(item)
     }
 
+    /// `[items]`: the category of each.
+    pub fn categories(&self) -> Arc<[u32]> {
+        (0..self.vocabulary().items).map(|item| self.category(item)).collect()
+    }
+
     /// The generator's own probability of an item as a user's next row at `row` of the stream ([`Source::probability`]); none on real
     /// rows.
     pub fn probability(&self, row: u32, user: u32, item: u32, history: &[u32]) -> Option<f64> {

@@ -100,7 +100,7 @@ async fn train(
 ) -> Result<Learner, TrainError> {
     let (variants, steps) = (trained(&run.variants.0).collect::<Vec<_>>(), dataset.train_steps());
     let mut learner = Learner::new(run, &variants, dataset.vocabulary(), device, steps).in_parallel(watch.is_cpu());
-    learner = learner.refreshing((0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect());
+    learner = learner.refreshing(dataset.categories());
     let mut replay = dataset.replay();
     for step in 1..=if variants.is_empty() { 0 } else { steps } {
         let Some(batch) = replay.next_train() else { break };
@@ -113,7 +113,7 @@ async fn train(
 
 /// The arms of the run's variants, in their order.
 fn arms(run: &Config, dataset: &Dataset, visitors: &Visitors, learner: Learner, watch: &Watch) -> Vec<Served> {
-    let categories: Arc<[u32]> = (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect();
+    let categories = dataset.categories();
     let mut learners = learner.apart();
     let mut scorer = |variant: Variant| match variant.rule() {
         Some(rule) => Some(Scorer::Rule { rule, dataset: dataset.clone(), visitors: visitors.clone() }),

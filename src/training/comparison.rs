@@ -94,7 +94,7 @@ impl Comparison {
         sink(Event::Stage(Stage::Models));
         let (variants, steps) = (trained(&config.variants.0).collect::<Vec<_>>(), dataset.train_steps());
         let learner = Learner::new(&config, &variants, dataset.vocabulary(), device, steps).in_parallel(watch.is_cpu());
-        let categories: Arc<[u32]> = (0..dataset.vocabulary().items).map(|item| dataset.category(item)).collect();
+        let categories = dataset.categories();
         let learner = learner.refreshing(categories.clone());
         Ok(Self {
             categories,

@@ -111,7 +111,7 @@ impl Scorer {
             }
             Trained::Weights(state) => drop(learner.restore(state)?),
         }
-        let categories: Vec<u32> = (0..vocabulary.items).map(|item| dataset.category(item)).collect();
+        let categories = dataset.categories();
         let frozen = learner.rankers().iter().map(|ranker| ranker.frozen(&categories)).collect();
         Ok(Self { timeline: Timeline::new(&dataset), learner, frozen, watch: opened.watch })
     }

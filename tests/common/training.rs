@@ -137,7 +137,7 @@ impl Trained {
 
     /// The category of each item.
     pub fn categories(&self) -> Vec<u32> {
-        (0..self.dataset.vocabulary().items).map(|item| self.dataset.category(item)).collect()
+        self.dataset.categories().to_vec()
     }
 
     /// A batch with a third candidate a request, which nobody wanted.

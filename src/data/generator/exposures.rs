@@ -72,14 +72,13 @@ impl Generator {
     fn odds(&self, user: u32, group: u32, state: &UserState, item: u32) -> f64 {
         let taste = self.taste_of(user, group, item);
         let stays = state.filled > 0 && self.item_category[state.last as usize] == self.item_category[item as usize];
-        let again = (1..=usize::from(state.filled)).any(|age| state.recent(age) == item);
         let if_so = |is_so: bool, odds: f64| if is_so { odds } else { 0.0 };
         ODDS + THEME * taste.theme
             + if_so(taste.style, STYLE)
             + FAVOURITE * taste.favourite
             + POPULARITY * taste.popularity
             + if_so(stays, SAME_CATEGORY)
-            + if_so(again, AGAIN)
+            + if_so(state.has(item), AGAIN)
     }
 
     /// The chance that a user takes an item that is shown to them at a row, over the interests that they mix and the places on the
@@ -138,7 +137,7 @@ impl Events {
         };
         let passed = generator.passed(self.row);
         let first = pick(0);
-        (0..ATTEMPTS).map(pick).find(|&item| generator.item_arrival(item) <= passed).unwrap_or(first)
+        std::iter::once(first).chain((1..ATTEMPTS).map(pick)).find(|&item| generator.item_arrival(item) <= passed).unwrap_or(first)
     }
 
     /// What becomes of it.
