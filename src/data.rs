@@ -19,6 +19,7 @@ pub mod requests;
 pub mod rows;
 pub mod sample;
 pub mod schema;
+mod share;
 pub mod sniff;
 mod stored;
 
@@ -250,6 +251,13 @@ pub enum DataError {
         /// What to do.
         advice: String,
     },
+    /// The columns of a file are not those that were said, or no row has in them what it should.
+    Columns {
+        /// The file.
+        name: String,
+        /// What is wrong, to be read right after the name.
+        problem: String,
+    },
     /// A table's columns are not those that are needed.
     Table {
         /// The file.
@@ -291,6 +299,7 @@ impl DataError {
             Self::Unreadable { name, detail } => format!("{name} cannot be read: {detail}"),
             Self::Foreign { name, what, .. } => format!("{name} is {what}, not rows"),
             Self::Line { name, line, problem, value, .. } => format!("{name}, line {line}: {problem}, found \"{value}\""),
+            Self::Columns { name, problem } => format!("{name}{problem}"),
             Self::Table { name, problem } => format!("{name} cannot be understood: {problem}"),
             Self::Sample { name, problem } => format!("{name} is not a usable subset: {problem}"),
             Self::TooMany { name, rows, most } => format!("{name} has {rows} rows, more than the {most} that one run can go through"),
@@ -302,6 +311,7 @@ impl DataError {
     pub fn advice(&self) -> &str {
         match self {
             Self::Unreadable { .. } => "Check that the file is there, whole and readable, then try again",
+            Self::Columns { .. } => "`duia inspect` shows what can be guessed; --columns and --behaviors say it otherwise",
             Self::Table { .. } => "Say with --columns which column is which, like user=user_id,item=item_id,time=timestamp",
             Self::Sample { .. } => "Make it again with `duia sample`",
             Self::TooMany { .. } => "Use a part of them",

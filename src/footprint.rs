@@ -16,6 +16,12 @@ use crate::variants::{Variant, trained};
 
 const FLOAT: u64 = 4;
 
+/// A row that is read into memory and stays there, and once more while rows are sorted; an item's category.
+const READ_ROW: u64 = 12;
+const READ_ITEM: u64 = 4;
+/// While a file is read, what it calls a user or an item: in a table that grows, or as a text of some length.
+const READ_ID: u64 = 120;
+
 /// The program itself and the buffers of its reports.
 const PROGRAM: u64 = 35_000_000;
 /// Each model that trains has a thread of its own, whose heap keeps what it freed; from the third on they share most of it (measured on
@@ -270,6 +276,15 @@ pub fn require(config: &Config, shape: Shape, available: Option<u64>) -> Result<
     }
 }
 
+/// Whether rows fit that are read from a file into the memory that the run is in: while they are read, and with the run.
+pub fn fits_read(config: &Config, shape: Shape, available: Option<u64>) -> bool {
+    let Vocabulary { users, items, .. } = shape.vocabulary;
+    let kept = READ_ROW * shape.rows + READ_ITEM * u64::from(items);
+    let reading = PROGRAM + 2 * kept + READ_ID * (u64::from(users) + u64::from(items));
+    let training = kept + Footprint::new(config, shape).total();
+    available.is_none_or(|available| reading.max(training) <= available)
+}
+
 fn refusal(config: &Config, shape: Shape, needed: Footprint, available: u64) -> ConfigError {
     let (what, bytes) = needed.largest();
     let [total, bytes, available_words] = [needed.total(), bytes, available].map(in_words);
@@ -392,6 +407,26 @@ mod tests {
             let with = |value: u64| total(&config.with(key, &value.to_string()).unwrap().unwrap(), shape);
             assert!(with(most) <= available && with((2 * most).min(huge.parse().unwrap())) > available, "{said}");
         }
+    }
+
+    /// More of anything takes more memory, so a reader can find what fits by leaving out; and a run that fits by itself may not fit
+    /// beside its rows.
+    #[test]
+    fn rows_that_are_read_fit_less_the_more_there_are() {
+        let config = Config::default();
+        let shape = |users: u32, items: u32, rows: u64| Shape {
+            vocabulary: Vocabulary { users, items, categories: 100 },
+            rows,
+            is_synthetic: false,
+        };
+        let least = |shape: Shape| (0..4_000).find(|&tens| fits_read(&config, shape, Some(tens * 10_000_000))).unwrap();
+        let some = least(shape(20_000, 80_000, 2_000_000));
+        for more in [shape(2_000_000, 80_000, 2_000_000), shape(20_000, 8_000_000, 2_000_000), shape(20_000, 80_000, 20_000_000)] {
+            assert!(least(more) > some, "{more:?}");
+        }
+        let alone = Footprint::new(&config, shape(20_000, 80_000, 2_000_000)).total();
+        assert!(some * 10_000_000 >= alone + 24_000_000, "{some} against {alone}");
+        assert!(fits_read(&config, shape(1 << 29, 1 << 29, 1 << 32), None));
     }
 
     #[test]

@@ -73,6 +73,9 @@ fn tell(schema: &Schema, doubts: &[String], is_table: bool) {
         say(&format!("Behaviours: {}.", words.join(", ")));
     }
     doubts.iter().for_each(|doubt| say(&format!("Check: {doubt}.")));
+    if !doubts.is_empty() {
+        say("What is wrong you can say with --columns, and what words mean with --behaviors.");
+    }
 }
 
 fn name(behaviour: Behaviour) -> &'static str {

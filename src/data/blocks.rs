@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::{DataError, shown};
 
 /// Bytes of a block, but for a line that is longer.
-const BLOCK: usize = 1 << 20;
+pub(super) const BLOCK: usize = 1 << 20;
 
 /// UTF-8's mark at the beginning of a file.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -61,6 +61,11 @@ impl<'n, R: Read> Blocks<'n, R> {
     /// Whether there are no more.
     pub fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// Where the bytes come from.
+    pub fn reader(&mut self) -> &mut R {
+        &mut self.reader
     }
 
     /// Reads until there are whole lines; returns them, or nothing at the end. A line longer than a block comes as it is, cut off, and
@@ -129,7 +134,7 @@ impl<R: Read> Iterator for Blocks<'_, R> {
 
 /// Where the last record ends whose line feed is not within quotes; quotes open a value at its beginning only, and a pair of them within
 /// it is one (RFC 4180).
-fn end_of_records(text: &[u8], delimiter: u8) -> usize {
+pub(super) fn end_of_records(text: &[u8], delimiter: u8) -> usize {
     #[derive(Clone, Copy)]
     enum State {
         Beginning,

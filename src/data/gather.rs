@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use super::ids::{Ids, Keys};
 use super::names::Names;
 use super::order::{Chunk, in_order};
+use super::share::{Share, lot_of_number, lot_of_text};
 use super::stored::{MOST_IDS, Packed, Progress, Rows};
 use super::{Behaviour, DataError, Origin, Vocabulary};
 use crate::platform::for_each;
@@ -231,6 +232,44 @@ impl Gathered {
         }
     }
 
+    /// Forgets the rows of users who are not in the share, and what only those named: as if they had never come, but for the categories
+    /// of items that they were the first to name.
+    pub fn keep(&mut self, share: Share) {
+        let stays = self.users.each(|number| share.has(|| lot_of_number(number)), |text| share.has(|| lot_of_text(text)));
+        let (mut users, mut items) = (Renumbered::of(self.users.len()), Renumbered::of(self.items.len()));
+        let mut categories = Renumbered::of(self.categories.len());
+        let mut item_category = Vec::new();
+        let all = &self.item_category;
+        for chunk in &mut self.chunks {
+            chunk.filter_map(|row| {
+                stays[row.user as usize].then(|| {
+                    let (user, item) = (users.get(row.user), items.get(row.item()));
+                    if item as usize == item_category.len() {
+                        let category = all[row.item() as usize];
+                        // Without a column of categories all items are of one that no value names.
+                        item_category.push(if categories.is_empty() { category } else { categories.get(category) });
+                    }
+                    row.renamed(user, item)
+                })
+            });
+        }
+        self.rows = self.chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        self.item_category = item_category;
+        for (ids, new) in [(&mut self.users, users), (&mut self.items, items), (&mut self.categories, categories)] {
+            *ids = std::mem::take(ids).renumbered(&new.new);
+        }
+    }
+
+    /// How many of each id there are so far.
+    pub fn vocabulary(&self) -> Vocabulary {
+        Vocabulary { users: self.users.len(), items: self.items.len(), categories: self.categories.len().max(1) }
+    }
+
+    /// Lines so far.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
     /// Users and items that were named.
     pub fn named(&self) -> (u32, u32) {
         (self.users.len(), self.items.len())
@@ -255,6 +294,29 @@ impl Gathered {
         refused.extend((ordered.repeated > 0).then(|| (REPEATED.into(), ordered.repeated)));
         notes.extend([noted(ordered.unsorted, UNSORTED), noted(other_category, OTHER_CATEGORY)].into_iter().flatten());
         Rows { name: name.into(), origin: Origin::File, rows: ordered.rows, item_category, vocabulary, refused, notes }
+    }
+}
+
+/// New ids for old ones, in the order in which they are asked for.
+struct Renumbered {
+    new: Vec<Option<u32>>,
+    next: u32,
+}
+
+impl Renumbered {
+    fn of(ids: u32) -> Self {
+        Self { new: vec![None; ids as usize], next: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.new.is_empty()
+    }
+
+    fn get(&mut self, old: u32) -> u32 {
+        *self.new[old as usize].get_or_insert_with(|| {
+            self.next += 1;
+            self.next - 1
+        })
     }
 }
 

@@ -30,7 +30,7 @@ impl Keys {
 }
 
 /// The number that a text is the shortest form of.
-fn shortest(text: &[u8]) -> Option<u64> {
+pub(super) fn shortest(text: &[u8]) -> Option<u64> {
     match text {
         [b'0'] => Some(0),
         // Nineteen digits always fit.
@@ -61,6 +61,26 @@ impl Ids {
             Some(number) => self.numbers.find(number),
             None => self.texts.get(value).copied(),
         }
+    }
+
+    /// `[ids]`: of each id, what `of_number` or `of_text` says of its value.
+    pub fn each<T: Copy + Default>(&self, of_number: impl Fn(u64) -> T, of_text: impl Fn(&[u8]) -> T) -> Vec<T> {
+        let mut each = vec![T::default(); self.len() as usize];
+        self.numbers.iter().for_each(|(number, id)| each[id as usize] = of_number(number));
+        self.texts.iter().for_each(|(text, id)| each[*id as usize] = of_text(text));
+        each
+    }
+
+    /// The values with other ids, `[ids]`; those with none are forgotten.
+    pub fn renumbered(self, new: &[Option<u32>]) -> Self {
+        let mut numbers = Numbers::default();
+        for (number, id) in self.numbers.iter() {
+            if let Some(id) = new[id as usize] {
+                numbers.of(number, id);
+            }
+        }
+        let texts = self.texts.into_iter().filter_map(|(text, id)| Some((text, new[id as usize]?))).collect();
+        Self { numbers, texts }
     }
 
     /// The id of a number.
@@ -103,6 +123,11 @@ impl Numbers {
             self.len += 1;
         }
         place.1 - 1
+    }
+
+    /// All numbers with their ids, in no order.
+    fn iter(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.places.iter().filter(|place| place.1 > 0).map(|&(number, id)| (number, id - 1))
     }
 
     fn find(&self, number: u64) -> Option<u32> {

@@ -20,6 +20,16 @@ impl Chunk {
         let unsorted = rows.windows(2).filter(|pair| pair[0].seconds > pair[1].seconds).count() as u64;
         Self { rows, unsorted }
     }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rows that `change` keeps, as it changes them.
+    pub fn filter_map(&mut self, change: impl FnMut(Packed) -> Option<Packed>) {
+        *self = Self::of(std::mem::take(&mut self.rows).into_iter().filter_map(change).collect());
+    }
 }
 
 /// Rows in order, and what was done for it.

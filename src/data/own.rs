@@ -4,6 +4,9 @@
 //! The form of UserBehavior.csv is one that its publisher promises, so [`super::csv`] stops at the first line that breaks it. Nobody
 //! promises the form of these: a row that cannot be read is refused and counted by its reason, with the first line as an example.
 
+mod preview;
+mod reading;
+
 use std::io::Read;
 
 use csv::ByteRecord;
@@ -13,8 +16,12 @@ use super::csv::{Progress, Rows, too_long};
 use super::gather::{Form, Gathered, Parsed, require_two};
 use super::names::Names;
 use super::schema::{Columns, Schema, seconds};
+use super::share::{Share, lot_of_value};
 use super::{Behaviour, DataError, gather, shown, sniff};
 use crate::platform::threads;
+
+pub use preview::{Column, Preview, columns, in_short, preview};
+pub use reading::{Counts, Fits, Reading};
 
 /// A longer line than this is no row.
 const LONGEST_LINE: usize = 1 << 16;
@@ -90,10 +97,7 @@ fn read_all(
     let mut blocks = Blocks::new(reader, name, Some(delimiter(schema)));
     let mut begun = Vec::new();
     let lines = loop {
-        let Some(block) = blocks.next().transpose()? else {
-            let (problem, advice) = ("is empty".into(), "Give a file with rows".into());
-            return Err(DataError::TooLittle { name: name.into(), problem, advice });
-        };
+        let Some(block) = blocks.next().transpose()? else { return Err(empty(name)) };
         let lines = Lines::of(schema, &block, name)?;
         begun.push(Ok(block));
         if let Some(lines) = lines {
@@ -105,6 +109,10 @@ fn read_all(
     gathered.gather(&lines, begun.into_iter().chain(blocks), name, watch, &mut |tally| refusals.add(tally, first))?;
     watch(Progress::Sorting(gathered.rows()));
     refusals.finish(gathered, name, "line", names)
+}
+
+fn empty(name: &str) -> DataError {
+    DataError::TooLittle { name: name.into(), problem: "is empty".into(), advice: "Give a file with rows".into() }
 }
 
 fn delimiter(schema: &Schema) -> u8 {
@@ -145,15 +153,24 @@ impl Refusals {
         self.count(Refused { reason, rows: 1, first: (line, shown(value)) });
     }
 
+    /// How many rows there are.
+    fn rows(&self) -> u64 {
+        self.0.iter().map(|refused| refused.rows).sum()
+    }
+
+    /// Reasons with the first line, or the first row of a table, that has each, and how many have.
+    fn told(self, unit: &str) -> Vec<(String, u64)> {
+        let told = |Refused { reason, rows, first: (line, value) }| (format!("{reason}, first in {unit} {line}: \"{value}\""), rows);
+        self.0.into_iter().map(told).collect()
+    }
+
     /// The rows that are left, of lines or of rows of a table.
     pub fn finish(self, gathered: Gathered, name: &str, unit: &str, names: Option<&mut Option<Names>>) -> Result<Rows, DataError> {
-        let told = |Refused { reason, rows, first: (line, value) }| (format!("{reason}, first in {unit} {line}: \"{value}\""), rows);
-        let refused: Vec<(String, u64)> = self.0.into_iter().map(told).collect();
+        let refused = self.told(unit);
         if gathered.rows() == 0 {
             let why =
                 refused.first().map_or(format!("it has no {unit} with values"), |(reason, rows)| format!("{rows} rows have {reason}"));
-            let advice = format!("`duia inspect {name}` shows what can be guessed; --columns and --behaviors say it otherwise");
-            return Err(DataError::TooLittle { name: name.into(), problem: format!("has no row left: {why}"), advice });
+            return Err(DataError::Columns { name: name.into(), problem: format!(" has no row left: {why}") });
         }
         require_two(name, gathered.named())?;
         Ok(gathered.finish(name, refused, Vec::new(), names))
@@ -164,6 +181,8 @@ impl Refusals {
 #[derive(Default)]
 pub(super) struct Tally {
     pub refusals: Refusals,
+    /// Rows of users who are not in the share.
+    left_out: u64,
     /// The first rows of the file.
     first: Vec<Understood>,
 }
@@ -194,6 +213,8 @@ struct Lines<'a> {
     width: usize,
     /// The line of the first record.
     first: u64,
+    /// The users whose rows are read.
+    share: Share,
 }
 
 /// What a row says.
@@ -216,14 +237,11 @@ impl<'a> Lines<'a> {
         }
         let first = line_of(&record, block);
         let cells: Vec<String> = record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
-        let places = schema.places(&cells).map_err(|problem| DataError::Line {
-            name: name.into(),
-            line: first,
-            problem,
-            value: shown(&record.iter().collect::<Vec<_>>().join(&delimiter(schema))),
-            advice: format!("Say with --columns which column is which; `duia inspect {name}` shows what can be guessed"),
+        let places = schema.places(&cells).map_err(|problem| {
+            let value = shown(&record.iter().collect::<Vec<_>>().join(&delimiter(schema)));
+            DataError::Columns { name: name.into(), problem: format!(", line {first}: {problem}, found \"{value}\"") }
         })?;
-        Ok(Some(Self { name, schema, places, least: schema.columns.least(), width: record.len(), first }))
+        Ok(Some(Self { name, schema, places, least: schema.columns.least(), width: record.len(), first, share: Share::default() }))
     }
 
     fn add(&self, fields: &[&[u8]], line: u64, words: &mut Words, parsed: &mut Parsed<Tally>, shows: bool) {
@@ -236,6 +254,7 @@ impl<'a> Lines<'a> {
             parsed.tally.show(line, shown);
         }
         match said {
+            Ok(Said { ids: [user, ..], .. }) if !self.share.has(|| lot_of_value(user)) => parsed.tally.left_out += 1,
             Ok(Said { ids: [user, item, category], behaviour, time }) => {
                 let columns = &mut parsed.columns;
                 columns.users.push_any(user);

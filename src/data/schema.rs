@@ -199,12 +199,19 @@ pub fn behaviours(text: &str) -> Result<BTreeMap<String, Behaviour>, String> {
 }
 
 /// A schema that was guessed, and what it was guessed from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Guess {
     /// The schema.
     pub schema: Schema,
     /// What a person should check, in sentences without their full stop.
     pub doubts: Vec<String>,
+}
+
+impl Default for Schema {
+    /// Commas, no header, and no column.
+    fn default() -> Self {
+        Self { delimiter: ',', header: false, columns: Columns::default(), behaviors: BTreeMap::new() }
+    }
 }
 
 impl Schema {
@@ -213,18 +220,26 @@ impl Schema {
     /// # Errors
     /// A sentence where no column can be the user, the item or the time.
     pub fn guess(first: &[u8]) -> Result<Guess, String> {
+        let (guess, lack) = Self::sketch(first);
+        lack.map_or(Ok(guess), Err)
+    }
+
+    /// [`Self::guess`], for a person to complete: what no column can be has an empty name, and a sentence says what is lacking.
+    pub fn sketch(first: &[u8]) -> (Guess, Option<String>) {
         let text = String::from_utf8_lossy(first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first));
         let lines: Vec<&str> =
             text.lines().map(|line| line.trim_end_matches('\r')).filter(|line| !line.trim().is_empty()).take(LINES).collect();
         let lines = if text.ends_with('\n') || lines.len() < 3 { &lines[..] } else { &lines[..lines.len() - 1] };
-        let Some(head) = lines.first() else { return Err("the file is empty".into()) };
+        let Some(head) = lines.first() else { return (Guess::default(), Some("the file is empty".into())) };
         let delimiter = guess_delimiter(lines);
         let cells: Vec<Vec<&str>> = lines.iter().map(|line| split(line, delimiter)).collect();
         let header = cells.len() > 1 && cells[0].iter().all(|cell| is_name(cell)) && cells[1].iter().any(|cell| !is_name(cell));
         let body = if header { &cells[1..] } else { &cells[..] };
         let width = cells[0].len();
         if width < 3 {
-            return Err(format!("a line has {width} columns, and a user, an item and a time are needed (\"{}\")", shown(head.as_bytes())));
+            let lack =
+                format!("a line has {}, and a user, an item and a time are needed (\"{}\")", columns_of(width), shown(head.as_bytes()));
+            return (Guess { schema: Self { delimiter, header, ..Self::default() }, doubts: Vec::new() }, Some(lack));
         }
         let column = |at: usize| body.iter().filter_map(move |row| row.get(at).copied()).filter(|cell| !cell.is_empty());
         let mut places: [Option<usize>; 7] = [None; 7];
@@ -267,7 +282,11 @@ impl Schema {
             doubts.extend(places[2].map(|at| format!("Column {} is taken for the category by its place", at + 1)));
         }
         let name = |at: usize| if header { unquoted(cells[0][at].trim()).to_owned() } else { (at + 1).to_string() };
-        let columns = Columns::of(places.map(|place| place.map(name)))?;
+        let named = places.map(|place| place.map(name));
+        let lack = Columns::of(named.clone()).err();
+        let [user, item, category, behavior, time, label, label2] = named;
+        let [user, item, time] = [user, item, time].map(Option::unwrap_or_default);
+        let columns = Columns { user, item, category, behavior, time, label, label2 };
         let mut behaviors = BTreeMap::new();
         let mut unknown = Vec::new();
         for cell in places[3].into_iter().flat_map(column) {
@@ -280,7 +299,7 @@ impl Schema {
             }
         }
         if !unknown.is_empty() {
-            doubts.push(format!("It is not known what {} mean; say so with --behaviors, or their rows are refused", unknown.join(", ")));
+            doubts.push(format!("It is not known what {} mean: unless you say so, their rows are refused", unknown.join(", ")));
         }
         if places[3].is_none() && !is_labelled {
             doubts.push("No column is the behaviour: every row is taken for a look".into());
@@ -288,7 +307,7 @@ impl Schema {
         if places[2].is_none() {
             doubts.push("No column is the category: all items are taken to be of one".into());
         }
-        Ok(Guess { schema: Self { delimiter, header, columns, behaviors }, doubts })
+        (Guess { schema: Self { delimiter, header, columns, behaviors }, doubts }, lack)
     }
 
     /// What a word of the behaviour's column means.
@@ -355,6 +374,10 @@ fn unquoted(cell: &str) -> &str {
     cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"')).unwrap_or(cell)
 }
 
+fn columns_of(width: usize) -> String {
+    if width == 1 { "one column".into() } else { format!("{width} columns") }
+}
+
 fn letters(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
@@ -364,7 +387,8 @@ fn is_name(cell: &str) -> bool {
     cell.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-fn word(cell: &str) -> Option<Behaviour> {
+/// What a word of a behaviour's column usually means.
+pub fn word(cell: &str) -> Option<Behaviour> {
     let cell = letters(cell);
     WORDS.iter().find(|(words, _)| words.contains(&&*cell)).map(|(_, behaviour)| *behaviour)
 }
@@ -503,11 +527,15 @@ mod tests {
             "event_time\tevent_type\tproduct_id\tcategory_id\tcategory_code\tuser_id\n2019-10-01 00:00:00 UTC\tview\t44600062\t2103807459595387724\t\t541312140\n2019-10-01 00:00:01 UTC\tremove_from_cart\t3900821\t2053013552326770905\tappliances\t554748717\n",
         );
         assert_eq!(events.schema.columns, columns("user=user_id,item=product_id,category=category_id,behavior=event_type,time=event_time"));
-        assert!(events.doubts[0].contains("remove_from_cart") && events.doubts[0].contains("--behaviors"), "{:?}", events.doubts);
+        assert!(events.doubts[0].contains("remove_from_cart") && events.doubts[0].contains("refused"), "{:?}", events.doubts);
 
         for text in ["", "1,2\n3,4\n", "a,b,c\nd,e,f\n"] {
             assert!(Schema::guess(text.as_bytes()).is_err(), "{text}");
         }
+        let (sketch, lack) = Schema::sketch(b"who,what,when\nada,tea,monday\nbob,oil,friday\n");
+        assert_eq!((lack.as_deref(), &*sketch.schema.columns.user, &*sketch.schema.columns.time), (Some("no column is the time"), "1", ""));
+        let (sketch, lack) = Schema::sketch(b"one\ntwo\nthree\n");
+        assert!(lack.unwrap().starts_with("a line has one column") && sketch.schema.columns == Columns::default());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, Chain, Cursor, Read};
 use super::{DataError, shown};
 
 /// Bytes that are looked at: a tar names itself at byte 257, a page after blank lines and comments.
-const LOOK: u64 = 4_096;
+pub(super) const LOOK: u64 = 4_096;
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +128,10 @@ impl Kind {
         let again = || "Download the file again; open this one in a browser or an editor to see what it says".to_owned();
         let (what, advice) = match self {
             Self::Text => return None,
-            Self::Sample => ("a subset that `duia sample` made", "Train on it as it is, with `--data`".into()),
+            Self::Sample => (
+                "a subset that `duia sample` made",
+                "Train on it as it is, with `duia train --data`, or put it beside a page as assets/sample.bin".into(),
+            ),
             Self::Safetensors => ("a file of weights", "Give it to `--weights-in`, and rows to `--data`".into()),
             Self::Gzip => ("a gzip archive", unpack("gunzip")),
             Self::Zstandard => ("a Zstandard archive", unpack("unzstd")),

@@ -52,6 +52,11 @@ impl Packed {
         Self { seconds, user, done }
     }
 
+    /// The same row of a user and an item with other ids.
+    pub fn renamed(self, user: u32, item: u32) -> Self {
+        Self { user, done: item << 3 | self.done & 7, ..self }
+    }
+
     /// The item times 8 plus the behaviour.
     pub fn done(self) -> u32 {
         self.done
