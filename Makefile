@@ -11,7 +11,8 @@ WEB := --target wasm32-unknown-unknown --no-default-features --features
 ADDRESS := 127.0.0.1
 PORT := 8080
 
-# Tools run for seconds and are compiled once: with trunk's own settings (fat LTO) that once took ten minutes.
+# Tools run for seconds and are compiled once: with trunk's own settings (fat LTO) that once took ten minutes. The second OPT_LEVEL of
+# a line counts: wasm-bindgen reads forty megabytes, for which it takes half a minute without any optimisation.
 QUICKLY := CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0
 
 export PATH := $(TOOLS)/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
@@ -108,13 +109,14 @@ wasm:
 
 # What puts a page together.
 bundler: wasm
+	@# Neither TLS nor a look for newer versions: what it would download is there.
 	@trunk --version 2>/dev/null | grep -qx "trunk $(TRUNK)" || { \
 	  echo "Compiling trunk $(TRUNK), which builds and serves the page (three minutes) …"; \
-	  $(QUICKLY) cargo install trunk --version $(TRUNK) --locked; }
+	  $(QUICKLY) cargo install trunk --version $(TRUNK) --locked --no-default-features; }
 	@# Not --locked: the lock file of this version names a crate that the registry no longer serves.
 	@wasm-bindgen --version 2>/dev/null | grep -qx "wasm-bindgen $(WASM_BINDGEN)" || { \
 	  echo "Compiling wasm-bindgen $(WASM_BINDGEN), the version of Cargo.lock (one minute) …"; \
-	  $(QUICKLY) cargo install wasm-bindgen-cli --version $(WASM_BINDGEN); }
+	  $(QUICKLY) CARGO_PROFILE_RELEASE_OPT_LEVEL=1 cargo install wasm-bindgen-cli --version $(WASM_BINDGEN); }
 
 # And makes it small.
 tools: bundler
@@ -123,5 +125,7 @@ tools: bundler
 	  mkdir -p $(TOOLS); npm install --silent --no-audit --no-fund --prefix $(TOOLS) binaryen@$(BINARYEN); }
 
 browser-tools:
-	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
-	  echo "Installing Debian's chromium and chromium-driver (a minute) …"; apt-get update -qq && apt-get install -y -qq chromium chromium-driver; }
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && command -v firefox-esr >/dev/null \
+	  && command -v WebKitWebDriver >/dev/null && command -v xvfb-run >/dev/null || { \
+	  echo "Installing Debian's chromium, chromium-driver, firefox-esr, webkit2gtk-driver and xvfb (two minutes) …"; \
+	  apt-get update -qq && apt-get install -y -qq chromium chromium-driver firefox-esr webkit2gtk-driver xvfb; }

@@ -48,7 +48,7 @@ export const UNENDED = { begin: true };
  */
 export async function host(base = "/", answer = () => {}) {
   await access(join(dist, "index.html")).catch(() => {
-    throw new Error(`no built page in ${dist}: run "trunk build --release" first, or set DUIA_DIST`);
+    throw new Error(`no built page in ${dist}: run "make page" first, or set DUIA_DIST`);
   });
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, "http://host").pathname;

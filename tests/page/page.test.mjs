@@ -1,4 +1,4 @@
-// The page with the real trainer, in a real Chromium.
+// The page with the real trainer, in Chromium.
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";

@@ -1,0 +1,92 @@
+// Firefox and WebKit train on the CPU, double clicks and a lesson included, and come to Chromium's figures to the last digit.
+
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { FOREIGN, Visitor } from "./foreign.mjs";
+import { PATIENCE, host, launch, open, shots } from "./helpers.mjs";
+
+const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256";
+const HERE = "device=cpu&sample=off";
+const PAUSED = `${SMALL}&${HERE}&autoplay=off`;
+const LESSON = `# A lesson
+
+For a test.
+
+## First
+set: ${SMALL}
+ask: Do quiet users gain?
+- gain: yes
+- loss: no, they lose
+- open: nobody can say
+run: step 10
+answer: quiet-gain
+explain: That is what these rows say.
+highlight: race
+`;
+const STEPS = 20;
+
+for (const { name, packages, here, open: visit } of FOREIGN) {
+  describe(name, { timeout: 4 * PATIENCE, skip: !here && `it is not installed: apt-get install ${packages}` }, () => {
+    let site;
+    before(async () => {
+      site = await host("/", (file, reply) => {
+        if (file === "lessons/short.md") Object.assign(reply, { status: 200, body: LESSON, headers: { "content-type": "text/markdown" } });
+      });
+    });
+    after(() => site.close());
+    /** Opens the page, lets `act` work it, and asks that nothing went wrong. */
+    const visiting = async (hash, act) => {
+      const browser = await visit(`${site.url}#${hash}`);
+      try {
+        const visitor = new Visitor(browser);
+        await visitor.until("the page", async () => (await visitor.text("phase")) !== "");
+        await act(visitor);
+        assert.equal(await visitor.text("failure"), "");
+        assert.deepEqual(browser.wrong, []);
+      } finally {
+        await browser.close();
+      }
+    };
+
+    test("it trains on the CPU, draws, and goes on after a double click on Reset", () =>
+      visiting(`${SMALL}&${HERE}`, async (visitor) => {
+        await visitor.steps(20);
+        assert.match(await visitor.text("device-badge"), /CPU/);
+        await visitor.until("a headline", async () => /Quiet users: [+−]\.\d{3}/.test(await visitor.text("headline")));
+        await visitor.until("a picture of the field", async () => (await visitor.colours("field")) > 5);
+        if (shots) await writeFile(join(shots, `${name}.png`), await visitor.browser.picture());
+        await visitor.press("reset");
+        await visitor.press("reset");
+        await visitor.until("it begins anew", async () => (await visitor.step()) < 20);
+        await visitor.steps(20);
+      }));
+
+    test("a lesson asks, runs and answers", () =>
+      visiting(`lesson=short&${HERE}`, async (visitor) => {
+        await visitor.until("the question", async () => /Do quiet users gain\?/.test(await visitor.text("lesson")));
+        await visitor.press("answer-gain");
+        await visitor.until("the answer", async () => /The run says: /.test(await visitor.text("lesson-result")));
+      }));
+
+    test("its figures are Chromium's", () =>
+      visiting(PAUSED, async (visitor) => {
+        const chromium = await launch();
+        const reader = await open(chromium, site, PAUSED);
+        const figures = ["auc-table", "loss-ranking", "loss-auxiliary", "loss-clustering"];
+        const of = (page) => Promise.all(figures.map((id) => page.text(id)));
+        for (const page of [visitor, reader]) {
+          await page.phase("Paused");
+          for (let step = (await page.step()) + 1; step <= STEPS; step += 1) {
+            await page.press("step");
+            await page.until(`step ${step}`, async () => (await page.step()) === step);
+          }
+        }
+        const squeezed = (texts) => texts.map((text) => text.replace(/\s+/g, " ").trim());
+        await visitor.until("figures of that step", async () => /PLE/.test(await visitor.text("auc-table")));
+        assert.deepEqual(squeezed(await of(visitor)), squeezed(await of(reader)));
+        await chromium.close();
+      }));
+  });
+}
