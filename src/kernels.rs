@@ -36,4 +36,4 @@ pub use dense::{linear, mean, product, scaled, sum_samples};
 pub use dots::dots;
 pub use enhancement::{fit, gated, rms_norm};
 pub use experts::{Mix, mix};
-pub use rows::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, RowRule, adam_rows, pool_rows, recall, write_rows};
+pub use rows::{AdamStep, BETA_1, BETA_2, Bags, EPSILON, PRIOR_TOUCHES, RowRule, adam_rows, pool_rows, recall, write_rows};

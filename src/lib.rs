@@ -58,6 +58,8 @@ pub mod kernels;
 #[cfg(feature = "train")]
 pub mod model;
 #[cfg(feature = "train")]
+pub mod onnx;
+#[cfg(feature = "train")]
 pub mod training;
 
 pub use config::Config;

@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`takes`] | the memory that a part takes |
+//! | [`export`] | what nodes of an ONNX graph read and find |
 //! | [`layers`] | what components are made of: PLE, centres, the generalization layer, row tables, dense layers |
 //! | [`batch`] | ids and features on the device |
 //! | [`component`] | what a component is, and the blackboards on which components meet |
@@ -12,6 +13,7 @@
 pub mod batch;
 pub mod component;
 pub mod components;
+pub mod export;
 pub mod layers;
 pub mod ranker;
 pub mod takes;

@@ -21,4 +21,4 @@ pub use error::TrainError;
 pub use evaluation::score_by_rule;
 pub use learner::{Learner, Upkeep};
 pub use run::{Keeper, Moment, RunOptions, run, run_with};
-pub use scoring::{Scorer, Trained};
+pub use scoring::{Exported, Scorer, Trained};

@@ -55,6 +55,11 @@ pub enum Command {
     /// A row is a user, an item and a time; the other columns do not matter. It is scored with what the run's own rows tell of both before
     /// that time. The scores are logits, of task A and of task B.
     Score(Score),
+    /// Serve a model of a run elsewhere: writes it as an ONNX graph, for onnxruntime and others.
+    ///
+    /// Memories, centres and tables are in it, frozen as in the evaluation. Beside it stand two files with the number of each user and item.
+    /// docs/export.md has the inputs, and a server in a few lines of Python.
+    Export(Export),
     /// What do the columns of your file mean? Guesses, shows how the first rows are read and which rows would be refused and why,
     /// and writes a schema for `--schema`.
     Inspect(Inspect),
@@ -183,6 +188,34 @@ pub struct Score {
     /// Where to compute. Default: the best device available.
     #[arg(long, value_enum)]
     pub device: Option<Device>,
+    /// Print no progress.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The folder of a run, one of its checkpoints, or weights that --weights-out wrote.
+    #[arg(long, value_name = "RUN_FOLDER|FILE")]
+    pub checkpoint: PathBuf,
+    /// Which model of the run. Default: the only one that it has.
+    #[arg(long, value_name = "KEY", value_parser = |text: &str| Variant::try_from(text.to_owned()))]
+    pub model: Option<Variant>,
+    /// Where to write it. `<name>.users.csv` and `<name>.items.csv` are written beside it.
+    #[arg(long, value_name = "FILE.onnx")]
+    pub out: PathBuf,
+    /// Write the numbers into `<name>.onnx.data`, which a runtime can map into memory. A model of 2 GiB or more is always written so.
+    #[arg(long)]
+    pub external_data: bool,
+    /// Also write so many samples of the test, with their inputs and their logits as this program computes them, into
+    /// `<name>.examples.safetensors`: to hold a server to.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub examples: usize,
+    #[command(flatten)]
+    pub form: Form,
+    /// The rows that the run was trained on, where they are elsewhere now, or the checkpoint is weights: they have the ids.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
     /// Print no progress.
     #[arg(long)]
     pub quiet: bool,

@@ -11,6 +11,7 @@ mod drawing;
 mod evidence;
 #[cfg(test)]
 mod example;
+mod export;
 mod files;
 mod form;
 mod generate;
@@ -59,6 +60,7 @@ pub fn main() -> ExitCode {
         Some(Command::Generate(generate)) => generate::generate(&generate),
         Some(Command::Sample(sample)) => sample::sample(&sample),
         Some(Command::Score(asked)) => score::score(&asked),
+        Some(Command::Export(asked)) => export::export(&asked),
         Some(Command::Trace(trace)) => trace::trace(&trace),
         Some(Command::Record(record)) => recording::record(&record),
         Some(Command::Bench(bench)) => bench::bench(&bench),

@@ -54,7 +54,7 @@ pub fn score(arguments: &Score) -> Result<(), Refusal> {
     // A place that cannot be written is known at once.
     drop(Whole::create(out).map_err(unwritable)?);
     let Kept { trained, note, place } = Kept::find(&arguments.checkpoint, arguments.quiet)?;
-    let (data, form) = own_rows(arguments, &trained, note.as_ref())?;
+    let (data, form) = own_rows(arguments.data.as_deref(), &arguments.form, &trained, note.as_ref())?;
 
     let input = Input::open(file)?;
     let (size, read, name) = (input.size, input.read.clone(), input.name.clone());
@@ -109,17 +109,18 @@ pub fn score(arguments: &Score) -> Result<(), Refusal> {
 }
 
 /// What was kept of a run.
-struct Kept {
-    trained: Trained,
+pub struct Kept {
+    /// Its models.
+    pub trained: Trained,
     /// How the run began, where that was kept.
-    note: Option<Note>,
+    pub note: Option<Note>,
     /// The file.
-    place: PathBuf,
+    pub place: PathBuf,
 }
 
 impl Kept {
     /// The newest whole checkpoint of a run's folder, or the checkpoint or the weights that are named.
-    fn find(asked: &Path, quiet: bool) -> Result<Self, Refusal> {
+    pub fn find(asked: &Path, quiet: bool) -> Result<Self, Refusal> {
         if !asked.is_dir() {
             return Self::open(asked, quiet)
                 .map_err(|error| Refusal::file(asked, error, "Name another checkpoint, or the folder of a run"));
@@ -157,10 +158,10 @@ fn weights(path: &Path) -> Result<checkpoint::State, CheckpointError> {
 }
 
 /// The rows that the run was trained on, and their form; no path where they are the synthetic stream.
-fn own_rows(arguments: &Score, trained: &Trained, note: Option<&Note>) -> Result<(Option<PathBuf>, Form), Refusal> {
+pub fn own_rows(data: Option<&Path>, form: &Form, trained: &Trained, note: Option<&Note>) -> Result<(Option<PathBuf>, Form), Refusal> {
     let began = note.map(command_of).transpose()?;
-    let form = began.as_ref().map_or_else(|| arguments.form.clone(), |began| began.form.clone());
-    let data = arguments.data.clone().or(began.and_then(|began| began.data));
+    let form = began.as_ref().map_or_else(|| form.clone(), |began| began.form.clone());
+    let data = data.map(Path::to_owned).or(began.and_then(|began| began.data));
     let is_synthetic = || is_stream(trained.config(), trained.data());
     match data {
         Some(data) if data.as_os_str() == PIPE => {

@@ -83,6 +83,14 @@ impl Ids {
         Self { numbers, texts }
     }
 
+    /// The values by their ids.
+    pub fn values(&self) -> Vec<Box<[u8]>> {
+        let mut values = vec![Box::default(); self.len() as usize];
+        self.numbers.iter().for_each(|(number, id)| values[id as usize] = number.to_string().into_bytes().into());
+        self.texts.iter().for_each(|(text, id)| values[*id as usize] = text.clone());
+        values
+    }
+
     /// The id of a number.
     pub fn of(&mut self, number: u64) -> u32 {
         let next = self.len();
@@ -190,6 +198,8 @@ mod tests {
         }
         assert_eq!(ids.len() as usize, known.len());
         assert!(known.iter().all(|(value, id)| ids.find(value.as_bytes()) == Some(*id)));
+        let all = ids.values();
+        assert!(all.len() == known.len() && known.iter().all(|(value, id)| *all[*id as usize] == *value.as_bytes()));
         assert!(
             ["item-900", "9999", "x", ""]
                 .iter()

@@ -23,6 +23,22 @@ impl Names {
         Self(Kind::Numbers(vocabulary))
     }
 
+    /// What users are called, by their ids.
+    pub fn users(&self) -> Vec<Box<[u8]>> {
+        match &self.0 {
+            Kind::Own { users, .. } => users.values(),
+            Kind::Numbers(vocabulary) => numbers(vocabulary.users),
+        }
+    }
+
+    /// What items are called, by their ids.
+    pub fn items(&self) -> Vec<Box<[u8]>> {
+        match &self.0 {
+            Kind::Own { items, .. } => items.values(),
+            Kind::Numbers(vocabulary) => numbers(vocabulary.items),
+        }
+    }
+
     /// The user with a name; none where the run knows no such user.
     pub fn user(&self, name: &[u8]) -> Option<u32> {
         match &self.0 {
@@ -38,6 +54,10 @@ impl Names {
             Kind::Numbers(vocabulary) => number(name, vocabulary.items),
         }
     }
+}
+
+fn numbers(end: u32) -> Vec<Box<[u8]>> {
+    (0..end).map(|id| id.to_string().into_bytes().into()).collect()
 }
 
 fn number(name: &[u8], end: u32) -> Option<u32> {

@@ -45,7 +45,7 @@ use std::sync::Arc;
 
 pub use ahead::Ahead;
 pub use asked::{Asked, Timeline};
-pub use batch::{ACTIVITY_BUCKETS, Batch, Candidate, Histories, NO_ROW, Past, TASKS, Truth, activity_bucket};
+pub use batch::{ACTIVITY_BUCKETS, Batch, COUNT_SCALE, Candidate, Histories, NO_ROW, Past, TASKS, Truth, activity_bucket};
 pub use replay::Replay;
 
 use self::counts::Counts;
@@ -235,11 +235,16 @@ impl Dataset {
     /// Which rows these are, whatever they are called and wherever they came from.
     pub fn fingerprint(&self) -> String {
         let Vocabulary { users, items, categories } = self.inner.vocabulary;
-        let (rows, fields) = (self.inner.index.rows(), self.inner.source.profile_fields());
-        let profile_of = |user: u32| (0..fields).map(move |field| self.inner.source.profile(user, field).unwrap_or(NO_ROW));
-        let profiles: Vec<u32> = (0..if fields > 0 { users } else { 0 }).flat_map(profile_of).collect();
+        let (rows, (profiles, _)) = (self.inner.index.rows(), self.profiles());
         let sum = crc32c::crc32c_append(self.inner.index.checksum(), bytemuck::cast_slice(&profiles));
         format!("{rows} rows, {users} users, {items} items, {categories} categories, sum {sum:08x}")
+    }
+
+    /// `[users, fields]`: the values of all users' profiles, [`NO_ROW`] where one is missing; and how many fields there are.
+    pub fn profiles(&self) -> (Vec<u32>, usize) {
+        let fields = self.inner.source.profile_fields();
+        let profile_of = |user: u32| (0..fields).map(move |field| self.inner.source.profile(user, field).unwrap_or(NO_ROW));
+        ((0..if fields > 0 { self.inner.vocabulary.users } else { 0 }).flat_map(profile_of).collect(), fields as usize)
     }
 
     /// How many of each id there are.

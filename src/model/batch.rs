@@ -52,6 +52,11 @@ impl Layout {
         EmbeddingRows { items: 0, categories, users, activity, end }
     }
 
+    /// Fields of a user's profile.
+    pub fn profile_fields(&self) -> usize {
+        self.profile_fields
+    }
+
     /// Rows of the embedding table.
     pub fn rows(&self) -> usize {
         self.embeddings().end as usize

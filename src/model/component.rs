@@ -12,6 +12,7 @@ use burn::tensor::kind::Basic;
 use burn::tensor::{Device, Gradients, Int, Tensor};
 
 use super::batch::{CANDIDATE_FIELDS, Dense, DeviceBatch, Kept, View, WHOLE};
+use super::export::{self, NoNodes};
 use super::layers::assignments::FrozenAssignments;
 use super::layers::dense::Init;
 use super::layers::enhancement::Entered;
@@ -26,6 +27,7 @@ use crate::config::Config;
 use crate::data::protocol::Batch;
 use crate::data::{Side, Vocabulary};
 use crate::metrics::Term;
+use crate::onnx::Graph;
 use crate::variants::Variant;
 
 /// Levels of every memory.
@@ -208,6 +210,20 @@ pub trait Component: Any + Send {
 
     /// What it computes of a batch, from the memories as the step before left them: a row never sees its own update (A15).
     fn forward(&self, _reads: &Reads<'_>, _found: &mut Found, _features: &mut Features) {}
+
+    /// The same outside training as nodes of an ONNX graph ([`export`](super::export)).
+    ///
+    /// # Errors
+    /// Why it has none.
+    fn export(
+        &self,
+        _graph: &mut Graph,
+        _reads: &export::Reads,
+        _found: &mut export::Found,
+        _features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        Err(NoNodes("nobody has said its nodes yet: write its `Component::export`"))
+    }
 
     /// Its losses on the graph, once the ranker has its logits.
     fn losses(&self, _reads: &Reads<'_>, _found: &Found, _batch: &DeviceBatch) -> Vec<GraphLoss> {

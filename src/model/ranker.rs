@@ -12,6 +12,7 @@
 //! | memories of behaviours | - | - | - | x | - |
 //! | item centres | - | - | - | - | x |
 
+mod export;
 pub(crate) mod sizes;
 mod snapshot;
 mod step;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
 
+pub use self::export::ExportError;
 pub use self::sizes::dense_parameters;
 pub use self::step::{Graph, StepGradients};
 use super::batch::{Layout, TestBatch, TestPlanner, View};
@@ -90,6 +92,8 @@ pub struct Ranker {
     embeddings: RowTable,
     ple: Weights<Ple>,
     components: Vec<Box<dyn Component>>,
+    /// What they are called.
+    names: Vec<&'static str>,
     views: Vec<&'static View>,
     steps: u64,
     pass: u32,
@@ -114,8 +118,12 @@ impl Ranker {
         let (base, adds) = (sizes::base(config), sizes::adds(config, &kinds));
         let building = Building { config, init: &init, device, vocabulary: layout.vocabulary(), base };
         let mut components: Vec<Box<dyn Component>> = kinds.iter().map(|kind| (kind.build)(&building)).collect();
+        let mut names: Vec<&'static str> = kinds.iter().map(|kind| kind.name).collect();
         for (side, vectors) in Side::BOTH.into_iter().zip(adds.sides) {
-            components.extend(EnhancementOf::new(&building, side, vectors).map(|enhancement| Box::new(enhancement) as Box<dyn Component>));
+            if let Some(enhancement) = EnhancementOf::new(&building, side, vectors) {
+                names.push(enhancement.name());
+                components.push(Box::new(enhancement));
+            }
         }
         let embeddings = Counter::new(config.seed, Stream::Embeddings);
         let starting = |i: u64| (config.embedding_std * embeddings.normal(i)) as f32;
@@ -127,6 +135,7 @@ impl Ranker {
             ),
             views: kinds.iter().filter_map(|kind| kind.view).collect(),
             components,
+            names,
             variant,
             config: run.clone(),
             layout,

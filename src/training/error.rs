@@ -6,6 +6,7 @@ use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
 use crate::data::DataError;
 use crate::metrics::divergence::Divergence;
+use crate::model::ranker::ExportError;
 use crate::wire::{Failure, Remedy};
 
 /// What stops a run.
@@ -26,6 +27,9 @@ pub enum TrainError {
     /// A checkpoint that does not fit.
     #[error("{0}")]
     Checkpoint(CheckpointError),
+    /// A model that cannot be a graph.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// No device as asked for.
     #[error("{0}")]
     NoDevice(String),
@@ -62,6 +66,7 @@ impl From<&TrainError> for Failure {
                 ("The run cannot go on from its checkpoint.", "Nothing was changed: the checkpoint is there as it was.")
             }
             TrainError::Device(_) => ("The device stopped.", "Start again; choose the CPU if it happens again."),
+            TrainError::Export(_) => ("The model cannot be exported.", "Name another model of the run by --model."),
             TrainError::NoDevice(_) => ("There is no such device here.", "Choose the CPU, or let the device be chosen automatically."),
             TrainError::Diverged { advice, .. } => ("Training diverged.", advice.as_str()),
         };
@@ -74,7 +79,7 @@ impl From<&TrainError> for Remedy {
         match error {
             TrainError::Config(_) => Self::Defaults,
             TrainError::Data(_) => Self::UseSynthetic,
-            TrainError::Weights(_) | TrainError::Checkpoint(_) => Self::StartAgain,
+            TrainError::Weights(_) | TrainError::Checkpoint(_) | TrainError::Export(_) => Self::StartAgain,
             TrainError::Device(_) | TrainError::NoDevice(_) => Self::UseCpu,
             TrainError::Diverged { .. } => Self::LowerLearningRate,
         }

@@ -1,7 +1,10 @@
 //! Scores of any user and item at any time, by the models of a run that was kept.
 
+mod export;
+
 use std::sync::Arc;
 
+pub use self::export::Exported;
 use super::device::{self, Watch};
 use super::readback::ReadBack;
 use super::{Learner, TrainError};
@@ -114,6 +117,11 @@ impl Scorer {
         let categories = dataset.categories();
         let frozen = learner.rankers().iter().map(|ranker| ranker.frozen(&categories)).collect();
         Ok(Self { timeline: Timeline::new(&dataset), learner, frozen, watch: opened.watch })
+    }
+
+    /// Its models.
+    pub fn models(&self) -> Vec<Variant> {
+        self.learner.rankers().iter().map(|ranker| ranker.variant()).collect()
     }
 
     /// Rows of a batch.

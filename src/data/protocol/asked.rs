@@ -30,6 +30,11 @@ impl Timeline {
         Self { dataset: dataset.clone(), seconds, rows_by_place: inner.index.rows_by_place() }
     }
 
+    /// The data set.
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
     /// Requests of a batch.
     pub fn requests(&self) -> usize {
         self.dataset.inner.requests

@@ -14,7 +14,7 @@ pub const TASKS: usize = 2;
 pub const ACTIVITY_BUCKETS: u32 = 16;
 
 /// Counts enter features as `ln(1 + n)` over this, which keeps them near 0 to 2.
-const COUNT_SCALE: f64 = 5.0;
+pub const COUNT_SCALE: f64 = 5.0;
 
 /// Requests of one user each, with the same number of candidates for all. Samples are request-major: sample
 /// `request * candidates + candidate`. All arrays are row-major.

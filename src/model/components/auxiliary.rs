@@ -10,9 +10,11 @@ use crate::kernels::{dots, mean};
 use crate::metrics::Term;
 use crate::model::batch::DeviceBatch;
 use crate::model::component::{Base, Component, Features, Found, GraphLoss, Kind, Reads, Takes, Towers, with_history};
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::dense::{Init, Mlp};
 use crate::model::layers::graph::off_graph;
 use crate::model::layers::weights::{Parameters, Weights};
+use crate::onnx::Graph;
 
 /// The logit of Eq. 1 is clamped to +-15 (A17), where its sigmoid is 3e-7 from 0 or 1.
 const LOGIT_BOUND: f32 = 15.0;
@@ -129,6 +131,23 @@ impl Component for AuxiliaryModel {
         found.side_mut(Side::Users).v = Some(off_graph(towers.v_user.clone()));
         found.side_mut(Side::Items).v = Some(off_graph(towers.v_item.clone()));
         found.towers = Some(towers);
+    }
+
+    fn export(
+        &self,
+        graph: &mut Graph,
+        reads: &export::Reads,
+        found: &mut export::Found,
+        _features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        let (auxiliary, path) = (self.weights.module(), self.weights.path());
+        let of_user = reads.with_history(graph, &reads.whole);
+        let mut of_item = vec![reads.candidates.clone()];
+        of_item.extend(self.sees_count.then(|| reads.item_count.clone()));
+        let of_item = graph.concat(&of_item);
+        found.side(Side::Users).v = Some(auxiliary.user.export(graph, &format!("{path}.user"), 0, of_user, &[]));
+        found.side(Side::Items).v = Some(auxiliary.item.export(graph, &format!("{path}.item"), 0, of_item, &[]));
+        Ok(())
     }
 
     fn losses(&self, _reads: &Reads<'_>, found: &Found, batch: &DeviceBatch) -> Vec<GraphLoss> {

@@ -8,7 +8,9 @@ use crate::data::Side;
 use crate::metrics::Term;
 use crate::model::batch::DeviceBatch;
 use crate::model::component::{Building, Chosen, Component, Features, Found, GraphLoss, Kind, LEVELS, Reads, Restoring, Step, StepLoss};
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::ghca::{Memory, Observation, Reseeded, UserCentres};
+use crate::onnx::Graph;
 
 /// The losses of the user centres.
 const CLUSTERING: Term = Term {
@@ -49,6 +51,18 @@ impl Component for Memory {
         let found = found.side_mut(self.side());
         found.has_centres = true;
         found.chosen = found.v.as_ref().filter(|_| self.is_filled()).map(|v| Chosen::nearest(self, v));
+    }
+
+    fn export(
+        &self,
+        graph: &mut Graph,
+        _reads: &export::Reads,
+        found: &mut export::Found,
+        _features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        let found = found.side(self.side());
+        found.chosen = found.v.as_ref().filter(|_| self.is_filled()).map(|v| self.export_nearest(graph, name(self), v));
+        Ok(())
     }
 
     fn losses(&self, _reads: &Reads<'_>, found: &Found, _batch: &DeviceBatch) -> Vec<GraphLoss> {

@@ -8,9 +8,11 @@ use crate::checkpoint::{CheckpointError, Gathering};
 use crate::data::Side;
 use crate::kernels::Levels;
 use crate::model::component::{Adds, Component, Features, Found, Kind, LEVELS, Reads, Restoring, Step, StepLoss, Takes, Vectors};
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::assignments::{Assignments, FrozenAssignments, PLACE};
 use crate::model::layers::ghca::{Centres, Reseeded};
 use crate::model::layers::table::Ids;
+use crate::onnx::Graph;
 
 /// The consumers of an item: how well each candidate matches the user.
 pub static KINDS: [Kind; 1] = [Kind {
@@ -24,6 +26,8 @@ pub static KINDS: [Kind; 1] = [Kind {
     })
 }];
 
+/// What its tensors are called.
+const CONSUMERS: &str = "item_consumers";
 /// Consumers that chance counts for.
 const PRIOR_CONSUMERS: f32 = 2.0;
 
@@ -77,6 +81,40 @@ impl Component for Consumers {
         features.side(Side::Items).matches.push(reads.lift(shares));
     }
 
+    fn export(
+        &self,
+        graph: &mut Graph,
+        reads: &export::Reads,
+        found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        let Some(v_item) = found.side(Side::Items).v.clone() else { return Ok(()) };
+        let Some(chosen) = found.side(Side::Users).chosen.clone() else {
+            let nobody = graph.sum(&v_item, -1);
+            let nobody = graph.zeros_like(&nobody);
+            features.side(Side::Items).matches.extend([nobody.clone(), nobody]);
+            return Ok(());
+        };
+        let there = self.consumers.export_places(graph, CONSUMERS, &reads.item);
+        let hits = graph.floats("user_centres.hits");
+        let (of_parents, of_children) = hits.split_at(chosen.levels.first.min(hits.len()));
+        // Each sample is a hit on both levels.
+        let all = hits.iter().sum::<f32>().max(1.0);
+        let known = graph.sum(&there.known, -1);
+        let weight = graph.plus(&known, PRIOR_CONSUMERS);
+        for (level, hits) in [of_parents, of_children].into_iter().enumerate() {
+            let own = graph.unsqueeze(&chosen.rows[level], -1);
+            let shared = export::count(graph, &there.rows[level], &there.known, &own);
+            let chances = hits.iter().map(|hits| hits * 2.0 / all).collect();
+            let chances = graph.constant(&format!("user_centres.chances.{}", level + 1), chances, &[hits.len()]);
+            let chance = graph.gather(&chances, &own);
+            let by_chance = graph.mul(&chance, &known);
+            let above = graph.sub(&shared, &by_chance);
+            features.side(Side::Items).matches.push(graph.div(&above, &weight));
+        }
+        Ok(())
+    }
+
     fn learn(&mut self, step: &Step<'_>) -> Option<StepLoss> {
         let (of_users, consumed) = (step.assigned(Side::Users)?, &step.batch.consumed);
         self.consumers.give(&consumed.ids, &consumed.touched, of_users, step.batch.positive.clone(), step.steps);
@@ -84,12 +122,12 @@ impl Component for Consumers {
     }
 
     fn gather(&self, prefix: &str, into: &mut Gathering) {
-        into.floats(format!("{prefix}item_consumers"), self.consumers.rows());
-        into.floats(format!("{prefix}item_consumers.born"), self.consumers.born());
+        into.floats(format!("{prefix}{CONSUMERS}"), self.consumers.rows());
+        into.floats(format!("{prefix}{CONSUMERS}.born"), self.consumers.born());
     }
 
     fn restore(&mut self, from: &Restoring<'_>) -> Result<(), CheckpointError> {
-        self.consumers.restore(from.tensor("item_consumers")?, from.state.floats("item_consumers.born")?.to_vec());
+        self.consumers.restore(from.tensor(CONSUMERS)?, from.state.floats(&format!("{CONSUMERS}.born"))?.to_vec());
         Ok(())
     }
 

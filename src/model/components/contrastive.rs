@@ -18,8 +18,10 @@ use crate::data::rows::Bags;
 use crate::metrics::Term;
 use crate::model::batch::{DeviceBatch, Layout, REQUEST_FIELDS, View, flags};
 use crate::model::component::{Component, Found, GraphLoss, Kind, Reads, Restoring, Takes};
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::dense::{Init, Mlp};
 use crate::model::layers::weights::{Parameters, Weights};
+use crate::onnx::Graph;
 
 const LOSS: Term = Term { title: "Added loss", about: "What PLE+CL or PLE+TL adds to the ranking loss.", names: &["loss_adaptation"] };
 
@@ -207,6 +209,17 @@ impl Component for ContrastiveLearning {
 
     fn weights_mut(&mut self) -> Option<&mut dyn Parameters> {
         Some(&mut self.weights)
+    }
+
+    /// Nothing: it only learns.
+    fn export(
+        &self,
+        _graph: &mut Graph,
+        _reads: &export::Reads,
+        _found: &mut export::Found,
+        _features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        Ok(())
     }
 
     fn prepare(&mut self, batch: &Batch) {

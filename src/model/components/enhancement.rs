@@ -8,10 +8,12 @@ use crate::checkpoint::{CheckpointError, Gathering};
 use crate::config::Config;
 use crate::data::Side;
 use crate::model::component::{Building, Component, Features, Found, Reads, Restoring, Step, StepLoss, Vectors};
-use crate::model::layers::enhancement::{Enhanced, Enhancement, Enhancing, Form, Means};
+use crate::model::export::{self, NoNodes};
+use crate::model::layers::enhancement::{Enhanced, Enhancement, Enhancing, EnhancingNodes, Form, Means};
 use crate::model::layers::graph::joined;
 use crate::model::layers::table::PersonalTable;
 use crate::model::layers::weights::{Parameters, Weights};
+use crate::onnx::Graph;
 
 /// Dense parameters of a side's enhancement: its gates, its scales and, where it is fitted, a scale of each fit.
 pub fn parameters(config: &Config, side: Side, vectors: Vectors) -> usize {
@@ -41,6 +43,8 @@ pub struct EnhancementOf {
     is_centred: bool,
     /// Whether dropout takes any; the draws are the run's.
     has_dropout: bool,
+    /// Numbers of a vector.
+    m: usize,
 }
 
 impl EnhancementOf {
@@ -60,6 +64,7 @@ impl EnhancementOf {
                 .then(|| Means::new(vectors.count(), m, config.mean_rate as f32, building.device)),
             is_centred: config.enhancement_centred,
             has_dropout: config.enhancement_dropout > 0.0,
+            m,
         })
     }
 
@@ -78,8 +83,16 @@ impl EnhancementOf {
         self.means.as_ref()
     }
 
+    /// What it is called among a model's components.
+    pub fn name(&self) -> &'static str {
+        match self.side {
+            Side::Users => "user-enhancement",
+            Side::Items => "item-enhancement",
+        }
+    }
+
     /// What its running means are called.
-    fn name(&self) -> &'static str {
+    fn name_of_means(&self) -> &'static str {
         match self.side {
             Side::Users => "user_means",
             Side::Items => "item_means",
@@ -121,6 +134,32 @@ impl Component for EnhancementOf {
         (found.entered, found.mean_of_others) = (Some(entered), self.means.as_ref().map(Means::of_others));
     }
 
+    fn export(
+        &self,
+        graph: &mut Graph,
+        reads: &export::Reads,
+        found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        let into = features.side(self.side);
+        let Some(other) = found.side(self.side.other()).v.clone() else { return Ok(()) };
+        let personal = self.personal.as_ref().map(|table| {
+            let rows = graph.parameter(&format!("{}.weight", table.name()));
+            reads.of_members(graph, self.side, &rows)
+        });
+        let enhancing = EnhancingNodes {
+            gated: std::mem::take(&mut into.gated),
+            plain: std::mem::take(&mut into.plain),
+            personal,
+            other,
+            means: (self.is_centred && self.means.is_some()).then(|| self.name_of_means()),
+            m: self.m,
+        };
+        let (vectors, fits) = self.module().export(graph, &self.weights.path(), enhancing);
+        (into.vectors, into.fits) = (Some(vectors), fits);
+        Ok(())
+    }
+
     fn learn(&mut self, step: &Step<'_>) -> Option<StepLoss> {
         if let (Some(means), Some(entered)) = (&mut self.means, step.found.side(self.side).entered.clone()) {
             means.learn(entered);
@@ -130,12 +169,12 @@ impl Component for EnhancementOf {
 
     fn gather(&self, prefix: &str, into: &mut Gathering) {
         if let Some(means) = &self.means {
-            into.floats(format!("{prefix}{}", self.name()), means.rows());
+            into.floats(format!("{prefix}{}", self.name_of_means()), means.rows());
         }
     }
 
     fn restore(&mut self, from: &Restoring<'_>) -> Result<(), CheckpointError> {
-        let name = self.name();
+        let name = self.name_of_means();
         if let Some(means) = &mut self.means {
             means.restore(from.tensor(name)?);
         }

@@ -8,7 +8,9 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::checkpoint::{CheckpointError, Gathering};
 use crate::model::component::{Adds, Component, Features, Found, Kind, Reads, Restoring, Step, StepLoss, Takes};
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::mixture::{CLUSTERS, MATCHES, Mixture};
+use crate::onnx::Graph;
 
 /// Clusters by evidence.
 pub static KINDS: [Kind; 1] = [Kind {
@@ -38,6 +40,17 @@ impl Component for Evidence {
     fn forward(&self, reads: &Reads<'_>, _found: &mut Found, features: &mut Features) {
         let (matches, shape) = (self.mixture.matches(reads.host), [reads.host.samples(), MATCHES]);
         features.candidate.push(reads.lift(Tensor::from_data(TensorData::new(matches, shape), &reads.dense.counts.device())));
+    }
+
+    fn export(
+        &self,
+        graph: &mut Graph,
+        reads: &export::Reads,
+        _found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        features.candidate.push(self.mixture.export(graph, reads));
+        Ok(())
     }
 
     fn learn(&mut self, step: &Step<'_>) -> Option<StepLoss> {

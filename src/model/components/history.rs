@@ -7,8 +7,10 @@
 use crate::config::Config;
 use crate::model::batch::{CANDIDATE_FIELDS, WHOLE, WINDOW};
 use crate::model::component::{Adds, Component, Features, Found, Kind, Reads, Takes, of_fields};
-use crate::model::layers::attention::{TargetAttention, Window};
+use crate::model::export::{self, NoNodes};
+use crate::model::layers::attention::{self, TargetAttention, Window};
 use crate::model::layers::weights::{Parameters, Weights};
+use crate::onnx::Graph;
 
 /// What a candidate is multiplied with before it asks, at the start. Embeddings begin so small that without it all behaviours weigh the
 /// same: at 4 the AUC was lower than at 16 by .004 at a window of 5 and by .007 to .009 at one of 50, and at 32 no higher.
@@ -75,6 +77,21 @@ impl Component for History {
         let own = of_fields(read.clone() * candidates, samples);
         features.candidate.extend([read, own]);
     }
+
+    fn export(
+        &self,
+        graph: &mut Graph,
+        reads: &export::Reads,
+        _found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        let read = self.module().export(graph, &self.weights.path(), 0, &reads.candidates, &attention::WindowNodes::of(&reads.window));
+        let product = graph.mul(&read, &reads.candidates);
+        let width = self.module().width() / CANDIDATE_FIELDS;
+        let own = graph.split(&product, &[width; CANDIDATE_FIELDS]).iter().map(|field| graph.sum(field, -1)).collect::<Vec<_>>();
+        features.candidate.extend([vec![read], own].concat());
+        Ok(())
+    }
 }
 
 /// Sanity row: the mean of the window's items and of its categories.
@@ -83,5 +100,16 @@ struct MeanHistory;
 impl Component for MeanHistory {
     fn forward(&self, reads: &Reads<'_>, _found: &mut Found, features: &mut Features) {
         features.request.extend(reads.leaves.view(&WHOLE).cloned());
+    }
+
+    fn export(
+        &self,
+        _graph: &mut Graph,
+        reads: &export::Reads,
+        _found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        features.request.push(reads.whole.clone());
+        Ok(())
     }
 }

@@ -13,8 +13,10 @@ use crate::config::Config;
 use crate::data::Behaviour;
 use crate::data::protocol::TASKS;
 use crate::model::component::{Component, Features, Found, Kind, Reads};
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::dense::{Init, Linear};
 use crate::model::layers::weights::{Parameters, Weights};
+use crate::onnx::Graph;
 
 /// Hidden units of a gate.
 const HIDDEN: usize = 8;
@@ -94,5 +96,26 @@ impl Component for PosoTowers {
         };
         let factors = self.weights.read(reads.is_training()).factors(&reads.counts());
         features.tower_gates.extend(factors.into_iter().map(of_sample));
+    }
+
+    fn export(
+        &self,
+        graph: &mut Graph,
+        reads: &export::Reads,
+        _found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        for depth in 0..self.module().gates.len() {
+            let path = format!("{}.gates.{depth}", self.weights.path());
+            let factor = |task: usize| {
+                let hidden = Linear::export(graph, &format!("{path}.hidden"), task, &reads.counts);
+                let hidden = graph.relu(&hidden);
+                let out = Linear::export(graph, &format!("{path}.out"), task, &hidden);
+                let open = graph.sigmoid(&out);
+                graph.times(&open, SCALE)
+            };
+            features.tower_gates.push((0..TASKS).map(factor).collect());
+        }
+        Ok(())
     }
 }

@@ -6,8 +6,10 @@ use burn::tensor::{Int, Tensor};
 use crate::data::Side;
 use crate::model::batch::CANDIDATE_FIELDS;
 use crate::model::component::{Adds, Component, Features, Found, Kind, LEVELS, Reads};
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::assignments::FrozenAssignments;
 use crate::model::layers::table::Ids;
+use crate::onnx::{Graph, Value};
 
 /// Shares by item and category, and shares by clusters of both levels.
 pub static KINDS: [Kind; 2] = [
@@ -20,6 +22,19 @@ struct Shares;
 impl Component for Shares {
     fn forward(&self, reads: &Reads<'_>, _found: &mut Found, features: &mut Features) {
         features.candidate.push(reads.lift(own(&reads.dense.history, reads.candidates)));
+    }
+
+    fn export(
+        &self,
+        graph: &mut Graph,
+        reads: &export::Reads,
+        _found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        let window = &reads.window;
+        let rows = [(&window.items, &reads.item), (&window.categories, &reads.category)];
+        features.candidate.extend(export_shares(graph, rows, &window.known));
+        Ok(())
     }
 }
 
@@ -48,6 +63,40 @@ impl Component for ClusterShares {
         };
         features.candidate.push(reads.lift(of_clusters));
     }
+
+    fn export(
+        &self,
+        graph: &mut Graph,
+        reads: &export::Reads,
+        found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        match (found.assigned.clone(), found.side(Side::Items).chosen.clone()) {
+            (Some(assigned), Some(chosen)) => {
+                let rows = [0, 1].map(|level| (&assigned.rows[level], &chosen.rows[level]));
+                features.candidate.extend(export_shares(graph, rows, &assigned.known));
+            }
+            _ => {
+                let nothing = graph.sum(&reads.candidates, -1);
+                let nothing = graph.zeros_like(&nothing);
+                features.candidate.extend([nothing.clone(), nothing]);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The share of a window `[requests, slots]` that is a candidate's own `[requests, candidates]`, of each pair of both.
+fn export_shares(graph: &mut Graph, rows: [(&Value, &Value); 2], known: &Value) -> [Value; 2] {
+    let known = graph.unsqueeze(known, 1);
+    let all = graph.sum(&known, -1);
+    let one = graph.number(1.0);
+    let all = graph.max(&all, &one);
+    rows.map(|(rows, own)| {
+        let (rows, own) = (graph.unsqueeze(rows, 1), graph.unsqueeze(own, -1));
+        let shared = export::count(graph, &rows, &known, &own);
+        graph.div(&shared, &all)
+    })
 }
 
 /// The share of each history's centres that are the candidate's own, on both levels: `[samples, 2]` from `items` `[requests,

@@ -10,8 +10,13 @@ use burn::tensor::Tensor;
 use crate::config::Config;
 use crate::model::batch::{CANDIDATE_FIELDS, Told};
 use crate::model::component::{Adds, Building, Component, Features, Found, Kind, Reads, of_fields};
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::dense::Init;
 use crate::model::layers::weights::{Parameters, Weights};
+use crate::onnx::Graph;
+
+/// Why a ceiling has no nodes.
+const UNSERVED: NoNodes = NoNodes("it is told what only the generator of a synthetic stream knows, and no server does");
 
 /// Deviation of the groups' vectors at the start.
 const START: f64 = 0.1;
@@ -125,6 +130,16 @@ impl Component for UserGroup {
         features.request.push(vectors);
         features.candidate.push(of_fields(product, samples));
     }
+
+    fn export(
+        &self,
+        _graph: &mut Graph,
+        _reads: &export::Reads,
+        _found: &mut export::Found,
+        _features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        Err(UNSERVED)
+    }
 }
 
 /// What is told of items beside the user's group.
@@ -157,5 +172,15 @@ impl Component for ItemGroup {
         let taste = pairs.tastes.expected(group).unsqueeze_dim::<3>(1) * item_group.clone().reshape([requests, samples / requests, items]);
         features.candidate.push(pairs.vectors.expected(item_group));
         features.candidate.push(taste.reshape([samples, items]).sum_dim(1));
+    }
+
+    fn export(
+        &self,
+        _graph: &mut Graph,
+        _reads: &export::Reads,
+        _found: &mut export::Found,
+        _features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        Err(UNSERVED)
     }
 }

@@ -9,13 +9,16 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::counter::Counter;
+use crate::data::Side;
 use crate::data::protocol::Batch;
 use crate::data::rows::Bags;
 use crate::metrics::Term;
 use crate::model::batch::{DeviceBatch, Layout, View};
 use crate::model::component::{Adds, Component, Features, Found, GraphLoss, Kind, Reads, Takes, halves, with_history};
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::dense::{Init, Linear, Mlp};
 use crate::model::layers::weights::{Parameters, Weights};
+use crate::onnx::Graph;
 
 const LOSS: Term = Term { title: "Added loss", about: "What PLE+CL or PLE+TL adds to the ranking loss.", names: &["loss_adaptation"] };
 
@@ -107,6 +110,23 @@ impl Component for TransferLearning {
         let whole = reads.leaves.view(&VIEWS).cloned().map_or_else(|| reads.whole_history(), |views| halves(views)[1].clone());
         let whole = with_history(&reads.leaves.requests, whole, &reads.counts());
         features.request.push(self.weights.read(reads.is_training()).features(whole, reads.lift(reads.low_active.clone())));
+    }
+
+    fn export(
+        &self,
+        graph: &mut Graph,
+        reads: &export::Reads,
+        _found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        let (path, whole) = (self.weights.path(), reads.with_history(graph, &reads.whole));
+        let vector = self.module().tower.export(graph, &format!("{path}.tower"), 0, whole, &[]);
+        let led = Linear::export(graph, &format!("{path}.lead"), 0, &vector);
+        let low = graph.parameter(export::LOW_ACTIVE);
+        let low = reads.of_members(graph, Side::Users, &low);
+        let low = graph.unsqueeze(&low, -1);
+        features.request.push(graph.mul(&led, &low));
+        Ok(())
     }
 
     fn losses(&self, reads: &Reads<'_>, _found: &Found, _batch: &DeviceBatch) -> Vec<GraphLoss> {

@@ -14,10 +14,12 @@ use crate::kernels::{Levels, pool_centres};
 use crate::model::component::{
     Adds, Component, Features, Found, Frozen, Kind, LEVELS, Nothing, Reads, Restoring, Step, StepLoss, Takes, Vectors,
 };
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::assignments::{Assignments, FrozenAssignments, PLACE};
-use crate::model::layers::attention::{TargetAttention, Window};
+use crate::model::layers::attention::{TargetAttention, Window, WindowNodes};
 use crate::model::layers::ghca::{Centres, Reseeded};
 use crate::model::layers::weights::{Parameters, Weights};
+use crate::onnx::{Graph, Value};
 
 /// What a centre is multiplied with before it asks, at the start: in a full window one behaviour in the own cluster then weighs
 /// as much as all others.
@@ -97,6 +99,30 @@ pub fn matches(read: Tensor<3>, own: Tensor<3>) -> Tensor<2> {
     (read * own).mean_dim(2).squeeze_dim::<2>(2).swap_dims(0, 1)
 }
 
+/// The centres that stand for the items of a window.
+fn export_assigned(graph: &mut Graph, window: &export::Window, chosen: &export::Chosen) -> export::Assigned {
+    let table = graph.parameter(export::ITEM_CENTRES);
+    let items = graph.looked_up(&window.items);
+    let children = graph.gather_ids(&table, &items);
+    let has = graph.known(&children);
+    let known = graph.mul(&has, &window.known);
+    let children = graph.looked_up(&children);
+    let per_parent = graph.integer(chosen.levels.children as i64);
+    export::Assigned { rows: [graph.div(&children, &per_parent), children], known }
+}
+
+/// The nodes' [`looked_at`], level by level.
+fn export_looked_at(graph: &mut Graph, chosen: &export::Chosen, m: usize) -> [Value; 2] {
+    chosen.centres.each_ref().map(|centres| {
+        let seen = chosen.seen(graph, centres);
+        let square = graph.dot(&seen, &seen);
+        let mean = graph.times(&square, 1.0 / m as f32);
+        let mean = graph.plus(&mean, TINY);
+        let length = graph.sqrt(&mean);
+        graph.div(&seen, &length)
+    })
+}
+
 impl Component for Uhse {
     fn weights(&self) -> Option<&dyn Parameters> {
         Some(&self.weights)
@@ -122,6 +148,44 @@ impl Component for Uhse {
         features.candidate.push(matches(read.clone(), reads.lift(own)));
         features.side(Side::Items).plain.push(read);
         found.assignments = Some(reads.frozen.assignments.clone().unwrap_or_else(|| self.assignments.frozen()));
+    }
+
+    fn export(
+        &self,
+        graph: &mut Graph,
+        reads: &export::Reads,
+        found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        let (Some(v_user), Some(v_item)) = (found.side(Side::Users).v.clone(), found.side(Side::Items).v.clone()) else { return Ok(()) };
+        let Some(chosen) = found.side(Side::Items).chosen.clone() else {
+            let [of_user, of_item] = [v_user, v_item].map(|v| graph.zeros_like(&v));
+            let [flag, shared] = [&of_user, &of_item].map(|nothing| graph.sum(nothing, -1));
+            features.side(Side::Users).flags.push(flag);
+            features.side(Side::Items).plain.extend([of_item.clone(), of_item]);
+            features.candidate.extend([shared.clone(), shared]);
+            return Ok(());
+        };
+        let assigned = export_assigned(graph, &reads.window, &chosen);
+        let m = self.module().width();
+        let tables = export_looked_at(graph, &chosen, m);
+        let slots = graph.unsqueeze(&assigned.known, -1);
+        for (level, table) in tables.iter().enumerate() {
+            let own = graph.gather(table, &chosen.rows[level]);
+            let behaviours = graph.gather(table, &assigned.rows[level]);
+            let behaviours = graph.mul(&behaviours, &slots);
+            let window = WindowNodes { behaviours, kinds: reads.window.kinds.clone(), known: assigned.known.clone() };
+            let read = self.module().export(graph, &self.weights.path(), level, &own, &window);
+            let shared = graph.dot(&read, &own);
+            features.candidate.push(graph.times(&shared, 1.0 / m as f32));
+            features.side(Side::Items).plain.push(read);
+        }
+        let known = graph.sum(&assigned.known, -1);
+        let one = graph.number(1.0);
+        let has = graph.min(&known, &one);
+        features.side(Side::Users).flags.push(graph.unsqueeze(&has, -1));
+        found.assigned = Some(assigned);
+        Ok(())
     }
 
     fn learn(&mut self, step: &Step<'_>) -> Option<StepLoss> {

@@ -7,8 +7,10 @@ use burn::tensor::{Gradients, IndexingUpdateOp, Tensor, activation::sigmoid};
 use crate::config::{Config, StopRule};
 use crate::data::Side;
 use crate::model::component::{Adds, Component, Features, Found, Kind, LEVELS, Nothing, Reads, Vectors};
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::ghca::Centres;
 use crate::model::layers::graph::{lift, off_graph};
+use crate::onnx::{Graph, Value};
 
 /// UIE of users and of items, and the sanity row.
 pub static KINDS: [Kind; 3] = [
@@ -89,6 +91,27 @@ impl Component for Uie {
         into.flags.push(stopped);
     }
 
+    fn export(
+        &self,
+        graph: &mut Graph,
+        _reads: &export::Reads,
+        found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        let (found, into) = (found.side(self.side), features.side(self.side));
+        let Some(v) = found.v.clone() else { return Ok(()) };
+        let Some(chosen) = found.chosen.clone() else {
+            let nothing = graph.zeros_like(&v);
+            into.gated.extend([nothing.clone(), nothing.clone()]);
+            into.flags.push(graph.sum(&nothing, -1));
+            return Ok(());
+        };
+        let sign_v = chosen.seen(graph, &v);
+        let sign_mu = chosen.mu.each_ref().map(|mu| chosen.seen(graph, mu));
+        export_interest(graph, &v, &chosen.mu, (&sign_v, &sign_mu), self.rule, into);
+        Ok(())
+    }
+
     /// Summed over the samples that chose each centre.
     fn centre_gradient(&self, found: &Found, gradients: &mut Gradients) -> Option<(Side, Tensor<2>)> {
         let (chosen, v) = (found.side(self.side).chosen.as_ref()?, found.side(self.side).v.clone()?);
@@ -116,4 +139,50 @@ impl Component for OwnVector {
         into.gated.push(reads.lift(weighted));
         into.flags.push(stopped);
     }
+
+    fn export(
+        &self,
+        graph: &mut Graph,
+        _reads: &export::Reads,
+        found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        let Some(v) = found.side(Side::Users).v.clone() else { return Ok(()) };
+        let own = [v.clone(), v.clone()];
+        export_interest(graph, &v, &own, (&v, &own), self.rule, features.side(Side::Users));
+        Ok(())
+    }
+}
+
+/// The nodes of [`interest`]: vectors of both levels and the flag.
+fn export_interest(
+    graph: &mut Graph,
+    v: &Value,
+    mu: &[Value; 2],
+    (sign_v, sign_mu): (&Value, &[Value; 2]),
+    rule: StopRule,
+    into: &mut export::SideFeatures,
+) {
+    let nothing = graph.number(0.0);
+    let negative = sign_mu.each_ref().map(|mu| {
+        let dot = graph.dot(mu, sign_v);
+        let negative = graph.is_less(&dot, &nothing);
+        graph.float(&negative)
+    });
+    let [either, both] = [graph.max(&negative[0], &negative[1]), graph.min(&negative[0], &negative[1])];
+    let one = graph.number(1.0);
+    for (level, mu) in mu.iter().enumerate() {
+        let closed = match rule {
+            StopRule::Either => &either,
+            StopRule::PerLevel => &negative[level],
+        };
+        let (open, dot) = (graph.sub(&one, closed), graph.dot(mu, v));
+        let weight = graph.sigmoid(&dot);
+        let weight = graph.mul(&weight, &open);
+        into.gated.push(graph.mul(&weight, mu));
+    }
+    into.flags.push(match rule {
+        StopRule::Either => either,
+        StopRule::PerLevel => both,
+    });
 }

@@ -9,13 +9,15 @@ use burn::tensor::{Device, Tensor, activation::sigmoid};
 use crate::checkpoint::{CheckpointError, Gathering};
 use crate::config::{CentreStep, Config, MemoryStart};
 use crate::data::Side;
-use crate::kernels::{AdamStep, RowRule, recall, sum_samples};
+use crate::kernels::{AdamStep, PRIOR_TOUCHES, RowRule, recall, sum_samples};
 use crate::metrics::Term;
 use crate::model::component::{
     Adds, Building, Component, Features, Found, Kind, LEVELS, Nothing, Reads, Restoring, Step, StepLoss, Takes, Vectors,
 };
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::ghca::Centres;
 use crate::model::layers::table::{BehaviourTable, Ids, RowTable, Touched};
+use crate::onnx::{Graph, Value};
 
 const OF_USERS: Term = Term {
     title: "Behaviour loss",
@@ -152,6 +154,25 @@ impl Behaviours {
             MemoryStart::Touch => recall(self.rows(), ids.flat(), own, self.mean.clone(), own_mean),
             MemoryStart::Zero => self.as_it_is(ids),
         }
+    }
+
+    /// The nodes of [`Behaviours::recall`], level by level, from the rows `[requests, n, 2 m + 1]` of the tensors called `name`.
+    fn export(&self, graph: &mut Graph, name: &str, rows: &Value, own: &[Value; 2], own_mean: Option<&Value>) -> [Value; 2] {
+        let parts = graph.split(rows, &[self.m, self.m, 1]);
+        if self.start == MemoryStart::Zero {
+            return [parts[0].clone(), parts[1].clone()];
+        }
+        let mean = graph.parameter(&format!("{name}.mean"));
+        let means = graph.split(&mean, &[self.m, self.m]);
+        let touched = graph.plus(&parts[2], PRIOR_TOUCHES);
+        let trust = graph.div(&parts[2], &touched);
+        [0, 1].map(|level| {
+            let own = own_mean.map_or_else(|| own[level].clone(), |mean| graph.sub(&own[level], mean));
+            let memory = graph.sub(&parts[level], &means[level]);
+            let away = graph.sub(&memory, &own);
+            let away = graph.mul(&away, &trust);
+            graph.add(&own, &away)
+        })
     }
 
     /// The memories of `ids`, `[2, n, m]`, with nothing in the place of what is not there.
@@ -304,6 +325,29 @@ impl Component for Upbe {
             }
         };
         features.side(self.side).gated.push(reads.lift(self.behaviours.recall(reads.members(self.side), own, mean)));
+    }
+
+    fn export(
+        &self,
+        graph: &mut Graph,
+        reads: &export::Reads,
+        found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        let found = found.side(self.side);
+        let Some(v) = &found.v else { return Ok(()) };
+        let own = found.chosen.as_ref().map_or_else(
+            || {
+                let nothing = graph.zeros_like(v);
+                [nothing.clone(), nothing]
+            },
+            |chosen| chosen.mu.clone(),
+        );
+        let table = graph.parameter(self.name());
+        let rows = reads.of_members(graph, self.side, &table);
+        let mean = found.chosen.as_ref().map(|chosen| &chosen.mean);
+        features.side(self.side).gated.extend(self.behaviours.export(graph, self.name(), &rows, &own, mean));
+        Ok(())
     }
 
     fn learn(&mut self, step: &Step<'_>) -> Option<StepLoss> {

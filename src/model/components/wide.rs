@@ -3,8 +3,10 @@
 
 use crate::data::Side;
 use crate::model::component::{Adds, Component, Features, Found, Kind, Reads, Takes};
+use crate::model::export::{self, NoNodes};
 use crate::model::layers::ple::PleSizes;
 use crate::model::layers::table::{PersonalTable, WITH_MOMENTS};
+use crate::onnx::Graph;
 use crate::variants::Variant;
 
 /// The wider ranker.
@@ -36,5 +38,17 @@ impl Component for Wide {
 
     fn forward(&self, reads: &Reads<'_>, _found: &mut Found, features: &mut Features) {
         features.request.extend(reads.leaves.own(self.users.name()).cloned());
+    }
+
+    fn export(
+        &self,
+        graph: &mut Graph,
+        reads: &export::Reads,
+        _found: &mut export::Found,
+        features: &mut export::Features,
+    ) -> Result<(), NoNodes> {
+        let rows = graph.parameter(&format!("{}.weight", self.users.name()));
+        features.request.push(reads.of_members(graph, Side::Users, &rows));
+        Ok(())
     }
 }

@@ -6,6 +6,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::ghca::Reseeded;
 use super::table::{BehaviourTable, Ids, Touched, integers, rows_of};
 use crate::kernels::{Levels, RowRule, count_shared, entries};
+use crate::model::export::Assigned;
+use crate::onnx::{Graph, Value};
 
 /// Numbers of a place: the centre and the step.
 pub const PLACE: usize = 2;
@@ -111,6 +113,27 @@ impl Assignments {
         let born = Tensor::zeros([self.born.len()], &self.device);
         FrozenAssignments { entries: entries(assigned, born.clone(), 0.0), born, places: 1, levels: self.levels }
     }
+}
+
+impl Assignments {
+    /// The nodes of a look-up of `owners` `[requests, n]` in the tensors called `name`, `[requests, n, places]`.
+    pub fn export_places(&self, graph: &mut Graph, name: &str, owners: &Value) -> Assigned {
+        let (entries, born) = (graph.floats(name), graph.floats(&format!("{name}.born")));
+        let valid = valid(&entries, &born);
+        let shape = [valid.len() / self.places, self.places];
+        let table = graph.table(&format!("{name}.valid"), valid, &shape);
+        let given = graph.gather_ids(&table, owners);
+        let known = graph.known(&given);
+        let children = graph.looked_up(&given);
+        let per_parent = graph.integer(self.levels.children as i64);
+        Assigned { rows: [graph.div(&children, &per_parent), children], known }
+    }
+}
+
+/// The level-2 centre of each place, or -1, from `[places, 2]` entries and the steps at which centres were born.
+pub fn valid(entries: &[f32], born: &[f32]) -> Vec<i32> {
+    let is_valid = |entry: &[f32; 2]| born.get(entry[0] as usize).is_some_and(|&born| entry[1] >= born);
+    entries.as_chunks::<2>().0.iter().map(|entry| if is_valid(entry) { entry[0] as i32 } else { -1 }).collect()
 }
 
 fn there(born: &[f32], device: &Device) -> Tensor<1> {

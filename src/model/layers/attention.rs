@@ -8,7 +8,9 @@ use super::dense::{Init, Linear};
 use crate::config::Encoder;
 use crate::data::Behaviour;
 use crate::kernels::{activation_unit, attend, product};
+use crate::model::export;
 use crate::model::takes::Takes;
+use crate::onnx::{Graph, HIDDEN as MASKED, Value};
 
 /// Hidden units of DIN's activation unit.
 const HIDDEN: usize = 16;
@@ -25,6 +27,23 @@ pub struct Window {
     pub kinds: Tensor<3>,
     /// `[requests, slots]`: negative where there is none.
     pub ids: Tensor<2, Int>,
+}
+
+/// The same as nodes of a graph.
+pub struct WindowNodes {
+    /// `[requests, slots, d]`, zeros where there is none.
+    pub behaviours: Value,
+    /// `[requests, slots]`: what was done.
+    pub kinds: Value,
+    /// `[requests, slots]`: 1 where there is a behaviour.
+    pub known: Value,
+}
+
+impl WindowNodes {
+    /// The window as it is embedded.
+    pub fn of(window: &export::Window) -> Self {
+        Self { behaviours: window.behaviours.clone(), kinds: window.kinds.clone(), known: window.known.clone() }
+    }
 }
 
 /// The weights of a stack of windows.
@@ -89,5 +108,68 @@ impl TargetAttention {
             activation_unit(cut(&candidates), cut(&asked), cut(&unit.val()), own, cut(&bias), ids.clone())
         };
         Tensor::stack((0..stack).map(of_level).collect(), 0)
+    }
+
+    /// Numbers of a behaviour.
+    pub fn width(&self) -> usize {
+        self.candidate.weight.dims()[1]
+    }
+
+    /// The nodes of one window of the stack, whose parameters' names begin with `path`: what candidates `[requests, candidates, d]` read.
+    pub fn export(&self, graph: &mut Graph, path: &str, level: usize, candidates: &Value, window: &WindowNodes) -> Value {
+        let asked = Linear::export(graph, &format!("{path}.candidate"), level, candidates);
+        let [places, kinds] = ["places", "kinds"].map(|part| graph.layer(&format!("{path}.{part}"), level));
+        let of_kind = graph.gather(&kinds, &window.kinds);
+        let of_kind = graph.squeeze(&of_kind, -1);
+        let bias = graph.add(&of_kind, &places);
+        let [bias, known] = [&bias, &window.known].map(|of_slots| graph.unsqueeze(of_slots, 1));
+        let weights = match &self.unit {
+            None => {
+                let asked = graph.times(&asked, 1.0 / (self.width() as f32).sqrt());
+                let behaviours = graph.transpose(&window.behaviours, &[0, 2, 1]);
+                let logits = graph.matmul(&asked, &behaviours);
+                let logits = graph.add(&logits, &bias);
+                let [nothing, masked] = [0.0, MASKED].map(|number| graph.number(number));
+                let counts = graph.is_less(&nothing, &known);
+                let logits = graph.choose(&counts, &logits, &masked);
+                graph.softmax(&logits)
+            }
+            Some(_) => {
+                let weights = self.export_unit(graph, path, level, (candidates, &asked), &window.behaviours);
+                let weights = graph.add(&weights, &bias);
+                graph.mul(&weights, &known)
+            }
+        };
+        graph.matmul(&weights, &window.behaviours)
+    }
+
+    /// What the activation unit says, `[requests, candidates, slots]`.
+    fn export_unit(
+        &self,
+        graph: &mut Graph,
+        path: &str,
+        level: usize,
+        (candidates, offsets): (&Value, &Value),
+        behaviours: &Value,
+    ) -> Value {
+        let (d, numbers) = (self.width(), graph.floats(&format!("{path}.unit")));
+        let rows = |part: std::ops::Range<usize>| {
+            let start = level * (2 * d + 1) * HIDDEN;
+            numbers.get(start + part.start * HIDDEN..start + part.end * HIDDEN).unwrap_or_default().to_vec()
+        };
+        let part = |name: &str| format!("{path}.unit.{level}.{name}");
+        let alone = graph.constant(&part("behaviour"), rows(0..d), &[d, HIDDEN]);
+        let product = graph.constant(&part("product"), rows(d..2 * d), &[d, HIDDEN]);
+        let last = graph.constant(&part("last"), rows(2 * d..2 * d + 1), &[HIDDEN]);
+        let (candidates, offsets) = (graph.unsqueeze(candidates, 2), graph.unsqueeze(offsets, 2));
+        let behaviours = graph.unsqueeze(behaviours, 1);
+        let of_behaviour = graph.matmul(&behaviours, &alone);
+        let both = graph.mul(&candidates, &behaviours);
+        let of_both = graph.matmul(&both, &product);
+        let hidden = graph.add(&offsets, &of_behaviour);
+        let hidden = graph.add(&hidden, &of_both);
+        let hidden = graph.relu(&hidden);
+        let weights = graph.dot(&hidden, &last);
+        graph.squeeze(&weights, -1)
     }
 }

@@ -9,6 +9,7 @@ use fnv::FnvHasher;
 
 use crate::counter::{Counter, Stream};
 use crate::kernels::{linear, product};
+use crate::onnx::{Graph, Value};
 
 /// Starting values of dense parameters: a pure function of (seed, name, stack, row, column), so that two variants that
 /// share a layer start it with the same numbers, whatever else they hold.
@@ -117,6 +118,15 @@ impl Joint {
         let sum = of_candidate.reshape([requests, samples / requests, outputs]) + of_request.reshape([requests, 1, outputs]);
         sum.reshape([samples, outputs])
     }
+
+    /// Its nodes, of the layers whose parameters' names begin with `path`.
+    pub fn export(graph: &mut Graph, path: &str, request: &Value, candidate: &Value) -> Value {
+        let [of_request, of_candidate, bias] = ["request", "candidate", "bias"].map(|part| graph.parameter(&format!("{path}.{part}")));
+        let of_request = graph.matmul(request, &of_request);
+        let of_request = graph.add(&of_request, &bias);
+        let of_candidate = graph.matmul(candidate, &of_candidate);
+        graph.add(&of_candidate, &of_request)
+    }
 }
 
 /// `stack` linear layers side by side: `[stack, samples, inputs]` to `[stack, samples, outputs]`.
@@ -152,6 +162,13 @@ impl Linear {
     /// `x W + b`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         linear(x, self.weight.val(), self.bias.val())
+    }
+
+    /// The nodes of a layer of a stack whose parameters' names begin with `path`.
+    pub fn export(graph: &mut Graph, path: &str, index: usize, x: &Value) -> Value {
+        let [weight, bias] = ["weight", "bias"].map(|part| graph.layer(&format!("{path}.{part}"), index));
+        let product = graph.matmul(x, &weight);
+        graph.add(&product, &bias)
     }
 }
 
@@ -195,6 +212,20 @@ impl Mlp {
             }
             if self.activate_last || depth + 1 < self.layers.len() {
                 x = relu(x);
+            }
+        }
+        x
+    }
+
+    /// The nodes of one perceptron of the stack, whose parameters' names begin with `path`.
+    pub fn export(&self, graph: &mut Graph, path: &str, index: usize, mut x: Value, gates: &[Value]) -> Value {
+        for depth in 0..self.layers.len() {
+            x = Linear::export(graph, &format!("{path}.layers.{depth}"), index, &x);
+            if let Some(gate) = gates.get(depth) {
+                x = graph.mul(&x, gate);
+            }
+            if self.activate_last || depth + 1 < self.layers.len() {
+                x = graph.relu(&x);
             }
         }
         x

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, activation::relu};
 use super::dense::{Init, Linear};
 use super::graph::{joined, lift, off_graph};
 use crate::kernels::{fit, gated, rms_norm, scaled, sum_samples};
+use crate::onnx::{Graph, Value};
 
 /// Deviation of the gate's last layer at the start. Near 0, `2 sigmoid(0) = 1`: the gate begins as the identity (A11).
 const GATE_START: f64 = 0.01;
@@ -49,6 +50,34 @@ pub struct Enhancing {
     pub personal: Option<Tensor<2>>,
     /// `[n, 1]`: 1, or 0 where dropout takes all vectors; none outside training.
     pub kept: Option<Tensor<2>>,
+}
+
+/// The same as nodes of a graph, each vector by itself.
+pub struct EnhancingNodes {
+    /// `[requests, n, m]` each, `n` being 1 or the candidates: vectors that pass a gate.
+    pub gated: Vec<Value>,
+    /// The same of those that do not.
+    pub plain: Vec<Value>,
+    /// `[requests, n, m]`: the personal vectors, where anything is gated.
+    pub personal: Option<Value>,
+    /// The other side's vectors.
+    pub other: Value,
+    /// What the running means that are taken out are called.
+    pub means: Option<&'static str>,
+    /// Numbers of a vector.
+    pub m: usize,
+}
+
+/// Keeps the root mean square of a zero vector from dividing by zero.
+const TINY: f32 = 1e-6;
+
+/// `x / sqrt(mean(x^2) + 1e-6)`
+fn export_normed(graph: &mut Graph, x: &Value, m: usize) -> Value {
+    let square = graph.dot(x, x);
+    let mean = graph.times(&square, 1.0 / m as f32);
+    let mean = graph.plus(&mean, TINY);
+    let root = graph.sqrt(&mean);
+    graph.div(x, &root)
 }
 
 /// What the ranker receives of a side.
@@ -164,6 +193,17 @@ impl Gate {
         let z = Tensor::cat(vec![x.clone().detach(), personal], 2);
         gated(self.out.forward(relu(self.hidden.forward(z))), x)
     }
+
+    /// The nodes of one gate.
+    fn export(graph: &mut Graph, path: &str, index: usize, x: &Value, personal: &Value) -> Value {
+        let z = graph.concat(&[x.clone(), personal.clone()]);
+        let hidden = Linear::export(graph, &format!("{path}.hidden"), index, &z);
+        let hidden = graph.relu(&hidden);
+        let out = Linear::export(graph, &format!("{path}.out"), index, &hidden);
+        let open = graph.sigmoid(&out);
+        let delta = graph.times(&open, 2.0);
+        graph.mul(&delta, x)
+    }
 }
 
 impl Enhancement {
@@ -197,6 +237,53 @@ impl Enhancement {
         let of_vectors = scale.val().slice([0..vectors, 0..1, 0..m]).reshape([1, vectors * m]);
         Enhanced { vectors: scaled(normed, of_vectors), fits, entered }
     }
+
+    /// Its nodes, of parameters whose names begin with `path`: vectors and fits, side by side.
+    pub fn export(&self, graph: &mut Graph, path: &str, enhancing: EnhancingNodes) -> (Value, Option<Value>) {
+        let EnhancingNodes { gated, plain, personal, other, means, m } = enhancing;
+        let mut all = gated;
+        if let Some(personal) = &personal {
+            let gate = format!("{path}.gate");
+            all.iter_mut().enumerate().for_each(|(index, x)| *x = Gate::export(graph, &gate, index, x, personal));
+        }
+        all.extend(plain);
+        let other = means.map_or_else(|| other.clone(), |means| centred(graph, &other, means, all.len()));
+        let other = export_normed(graph, &other, m);
+        let (mut vectors, mut fits) = (Vec::new(), Vec::new());
+        for (index, e) in all.iter().enumerate() {
+            let open = export_open(graph, e);
+            let x = means.map_or_else(|| e.clone(), |means| centred(graph, e, means, index));
+            let x = graph.mul(&x, &open);
+            let Some(scale) = &self.scale else {
+                vectors.push(x);
+                continue;
+            };
+            let normed = export_normed(graph, &x, m);
+            let scales = graph.layer(&format!("{path}.scale"), index);
+            let [_, _, columns] = scale.dims();
+            let scales = graph.split(&scales, &[&[m][..], &vec![1; columns - m]].concat());
+            vectors.push(graph.mul(&normed, &scales[0]));
+            if let Some(scale) = scales.get(1) {
+                let fit = graph.dot(&normed, &other);
+                let fit = graph.times(&fit, 1.0 / m as f32);
+                fits.push(graph.mul(&fit, scale));
+            }
+        }
+        (graph.concat(&vectors), (!fits.is_empty()).then(|| graph.concat(&fits)))
+    }
+}
+
+/// 1 where a vector is not zero.
+fn export_open(graph: &mut Graph, e: &Value) -> Value {
+    let (square, nothing) = (graph.dot(e, e), graph.number(0.0));
+    let open = graph.is_less(&nothing, &square);
+    graph.float(&open)
+}
+
+/// Vectors without one of the running means.
+fn centred(graph: &mut Graph, vectors: &Value, means: &str, index: usize) -> Value {
+    let mean = graph.layer(means, index);
+    graph.sub(vectors, &mean)
 }
 
 /// Cosines of vectors `[n, vectors * m]` with the other side's `[n', m]`, both of length root `m`, scaled by the last column of `scale`

@@ -6,8 +6,10 @@
 
 use crate::checkpoint::{Array, CheckpointError, State, Values};
 use crate::counter::{Counter, Stream};
-use crate::data::Vocabulary;
 use crate::data::protocol::{Batch, NO_ROW};
+use crate::data::{Side, Vocabulary};
+use crate::model::export::{self, Reads};
+use crate::onnx::{Graph, Value};
 
 /// Clusters.
 pub const CLUSTERS: usize = 32;
@@ -208,6 +210,54 @@ impl Mixture {
         matches
     }
 
+    /// The nodes of [`Mixture::matches`], `[requests, candidates, MATCHES]`. Nothing is counted any more, so what clusters say of each item
+    /// and of each category is a table.
+    pub fn export(&self, graph: &mut Graph, reads: &Reads) -> Value {
+        let shares = self.shares();
+        let categories = graph.ids(export::CATEGORIES);
+        let ratios = |item: usize| self.ratios(&shares, item as u32, categories[item] as u32);
+        let of_items: Vec<Row> = (0..self.items.len().min(categories.len())).map(|item| ratios(item).item).collect();
+        let mut of_categories = vec![[1.0; CLUSTERS]; self.categories.len()];
+        (0..of_items.len()).for_each(|item| of_categories[categories[item] as usize] = ratios(item).category);
+        let mut table = |name: &str, rows: Vec<Row>| graph.constant(name, rows.as_flattened().to_vec(), &[rows.len(), CLUSTERS]);
+        let (of_items, of_categories) = (table("evidence.item_ratios", of_items), table("evidence.category_ratios", of_categories));
+        let logs = graph.constant("evidence.log_shares", shares.map(libm::logf).to_vec(), &[CLUSTERS]);
+        let matched = [graph.gather(&of_categories, &reads.category), graph.gather(&of_items, &reads.item)];
+        let known = self.export_known(graph, reads, &of_items);
+        let mut matches = Vec::with_capacity(MATCHES);
+        for (evidence, behaviours) in known {
+            let pi = export_posterior(graph, &logs, &evidence, &behaviours);
+            for ratios in &matched {
+                let expected = graph.dot(ratios, &pi);
+                matches.push(graph.log(&expected));
+            }
+        }
+        graph.concat(&matches)
+    }
+
+    /// The evidence `[requests, 1, CLUSTERS]` of the present and of the life, and of how many behaviours it is `[requests, 1, 1]`.
+    fn export_known(&self, graph: &mut Graph, reads: &Reads, of_items: &Value) -> [(Value, Value); 2] {
+        let window = &reads.window;
+        let items = graph.looked_up(&window.items);
+        let ratios = graph.gather(of_items, &items);
+        let logs = graph.log(&ratios);
+        let known = graph.unsqueeze(&window.known, -1);
+        let logs = graph.mul(&logs, &known);
+        let slots = reads.slots;
+        let is_present = (0..slots).map(|slot| f32::from(u8::from(slot < PRESENT))).collect();
+        let is_present = graph.constant("evidence.present", is_present, &[slots, 1]);
+        let [present, few] = [&logs, &known].map(|of_slots| {
+            let present = graph.mul(of_slots, &is_present);
+            graph.sum(&present, 1)
+        });
+        let [window, many] = [&logs, &known].map(|of_slots| graph.sum(of_slots, 1));
+        let [lives, lengths] = ["evidence.lives", "evidence.lengths"].map(|name| {
+            let table = graph.parameter(name);
+            reads.of_members(graph, Side::Users, &table)
+        });
+        [(present, few), (graph.add(&window, &lives), graph.add(&many, &lengths))]
+    }
+
     /// Stepwise EM (Cappé and Moulines 2009): each positive of a batch, in order, is counted in every cluster with the probability that
     /// the user's newest behaviours and the positive itself give it.
     pub fn learn(&mut self, batch: &Batch) {
@@ -276,6 +326,17 @@ impl Ratios {
             libm::logf(sum(&products))
         })
     }
+}
+
+/// The probability of each cluster, of evidence that is of so many behaviours.
+fn export_posterior(graph: &mut Graph, logs: &Value, evidence: &Value, behaviours: &Value) -> Value {
+    let [one, full] = [1.0, FULL].map(|number| graph.number(number));
+    let behaviours = graph.max(behaviours, &one);
+    let scale = graph.div(&full, &behaviours);
+    let scale = graph.min(&scale, &one);
+    let evidence = graph.mul(evidence, &scale);
+    let logs = graph.add(logs, &evidence);
+    graph.softmax(&logs)
 }
 
 /// A request's part of `[requests, history]`.

@@ -17,6 +17,7 @@ use crate::data::protocol::TASKS;
 use crate::kernels::{Mix, mix};
 use crate::metrics::Term;
 use crate::model::layers::dense::{Init, Joint, Linear, Mlp};
+use crate::onnx::{Graph, Value};
 
 /// What a gate adds to the logit of an expert that it may not see. `exp` of it is 0 in f32.
 const HIDDEN: f32 = -1e9;
@@ -160,6 +161,38 @@ impl FirstLevel {
         };
         LevelOutput { streams, gates: stacked }
     }
+
+    /// The nodes of its streams.
+    fn export(&self, graph: &mut Graph, path: &str, specific: usize, request: &Value, candidate: &Value) -> Vec<Value> {
+        let [_, streams, experts] = self.mask.dims();
+        let joint = Joint::export(graph, &format!("{path}.joint"), request, candidate);
+        let [_, columns] = self.joint.bias.dims();
+        let width = (columns - streams * experts) / experts;
+        let parts = graph.split(&joint, &[vec![width; experts], vec![experts; streams]].concat());
+        let (first, logits) = parts.split_at(experts);
+        let further = |(expert, first): (usize, &Value)| {
+            let first = graph.relu(first);
+            match &self.experts {
+                None => first,
+                Some(rest) => rest.export(graph, &format!("{path}.experts"), expert, first, &[]),
+            }
+        };
+        let outputs: Vec<Value> = first.iter().enumerate().map(further).collect();
+        logits.iter().enumerate().map(|(stream, logits)| export_mix(graph, logits, &outputs, stream, specific)).collect()
+    }
+}
+
+/// The nodes of a stream: what its gate takes of the experts that it sees.
+fn export_mix(graph: &mut Graph, logits: &Value, experts: &[Value], stream: usize, specific: usize) -> Value {
+    let sees = |expert: usize| stream == TASKS || expert / specific == stream || expert >= TASKS * specific;
+    let mask = (0..experts.len()).map(|expert| if sees(expert) { 0.0 } else { HIDDEN }).collect();
+    let mask = graph.constant(&format!("ple.mask.{stream}"), mask, &[experts.len()]);
+    let logits = graph.add(logits, &mask);
+    let gates = graph.softmax(&logits);
+    let gates = graph.split(&gates, &vec![1; experts.len()]);
+    let seen: Vec<Value> =
+        (0..experts.len()).filter(|&expert| sees(expert)).map(|expert| graph.mul(&gates[expert], &experts[expert])).collect();
+    seen.into_iter().reduce(|sum, more| graph.add(&sum, &more)).unwrap_or_else(|| logits.clone())
 }
 
 /// The outputs of gates `[streams, samples, experts]` over experts `[experts, samples, width]`.
@@ -178,6 +211,19 @@ impl Level {
             specific: sizes.specific,
             shared: sizes.shared,
         }
+    }
+
+    /// The nodes of its streams from those of the level before.
+    fn export(&self, graph: &mut Graph, path: &str, streams: Vec<Value>) -> Vec<Value> {
+        let [gates, _, experts] = self.mask.dims();
+        let of_expert = |expert: usize| streams[(expert / self.specific).min(TASKS)].clone();
+        let outputs: Vec<Value> =
+            (0..experts).map(|expert| self.experts.export(graph, &format!("{path}.experts"), expert, of_expert(expert), &[])).collect();
+        let mix = |stream: usize| {
+            let logits = Linear::export(graph, &format!("{path}.gates"), stream, &streams[stream]);
+            export_mix(graph, &logits, &outputs, stream, self.specific)
+        };
+        (0..gates).map(mix).collect()
     }
 
     /// The input of each expert: its own stream's output.
@@ -221,6 +267,26 @@ impl Ple {
     pub fn forward(&self, request: Tensor<2>, candidate: Tensor<2>, tower_gates: &[Tensor<3>]) -> Tensor<3> {
         let first = self.first.forward(request, candidate).streams;
         self.towers.forward_gated(self.levels.iter().fold(first, |streams, level| level.forward(streams).streams), tower_gates)
+    }
+
+    /// The nodes of its logits, one `[requests, candidates, 1]` a task, from `[requests, 1, request inputs]` and `[requests, candidates,
+    /// candidate inputs]`. `specific` experts are each task's own, and `tower_gates` are factors layer by layer and task by task.
+    pub fn export(
+        &self,
+        graph: &mut Graph,
+        path: &str,
+        specific: usize,
+        (request, candidate): (&Value, &Value),
+        tower_gates: &[Vec<Value>],
+    ) -> [Value; TASKS] {
+        let mut streams = self.first.export(graph, &format!("{path}.first"), specific, request, candidate);
+        for (depth, level) in self.levels.iter().enumerate() {
+            streams = level.export(graph, &format!("{path}.levels.{depth}"), streams);
+        }
+        std::array::from_fn(|task| {
+            let gates: Vec<Value> = tower_gates.iter().map(|of_layer| of_layer[task].clone()).collect();
+            self.towers.export(graph, &format!("{path}.towers"), task, streams[task].clone(), &gates)
+        })
     }
 
     /// Every level's output in turn, for tests and for showing the gates.

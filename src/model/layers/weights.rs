@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::{Adam, AdamConfig, AdamState, AdaptiveMomentumState, DynState, GradientsParams, Optimizer};
 use burn::tensor::{Device, Gradients, Tensor};
 
-use crate::checkpoint::{Array, CheckpointError, Gathering, State, Values, Visitor, for_each_parameter};
+use crate::checkpoint::{Array, CheckpointError, Gathering, NETWORK, State, Values, Visitor, for_each_parameter};
 use crate::kernels::EPSILON;
 
 /// A module in training.
@@ -27,6 +27,11 @@ impl<M: Module> Weights<M> {
     /// The module, on the autodiff graph.
     pub fn module(&self) -> &M {
         &self.module
+    }
+
+    /// What the names of its parameters begin with.
+    pub fn path(&self) -> String {
+        format!("{NETWORK}.{}", self.name)
     }
 
     /// The module for a pass: on the graph in training, off it else.

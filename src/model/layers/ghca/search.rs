@@ -4,7 +4,9 @@
 use burn::tensor::{Int, Tensor};
 
 use crate::kernels::{Levels, chosen_centres, nearest};
+use crate::model::export::Chosen;
 use crate::model::layers::table::integers;
+use crate::onnx::{Graph, Value};
 
 /// Two levels of centres as they are at a moment, and their search.
 #[derive(Clone)]
@@ -77,5 +79,44 @@ impl Centres {
     /// The chosen centres of both levels, `[2, samples, m]`.
     pub fn chosen(&self, assigned: Tensor<2, Int>) -> Tensor<3> {
         chosen_centres(self.rows.clone(), assigned, self.levels)
+    }
+
+    /// The nodes of the search for `v` `[requests, n, m]`, in the tensors called `name`.
+    pub fn export_nearest(&self, graph: &mut Graph, name: &str, v: &Value) -> Chosen {
+        let (first, all) = (self.levels.first, self.levels.rows());
+        let centres = [graph.rows(name, 0..first, &format!("{name}.1")), graph.rows(name, first..all, &format!("{name}.2"))];
+        let mut chosen = Chosen {
+            rows: [v.clone(), v.clone()],
+            mu: [v.clone(), v.clone()],
+            centres,
+            mean: graph.parameter(&format!("{name}.mean")),
+            is_centred: self.is_centred,
+            levels: self.levels,
+        };
+        let seen = chosen.seen(graph, v);
+        let [of_parents, of_children] = chosen.centres.clone().map(|centres| self.export_similarity(graph, &chosen, &seen, &centres));
+        let parent = graph.argmax(&of_parents);
+        // Another's children are no candidates.
+        let parents: Vec<i32> = (0..all - first).map(|child| (child / self.levels.children) as i32).collect();
+        let parents = graph.table(&format!("{name}.parents"), parents, &[all - first]);
+        let (parents, own) = (graph.whole(&parents), graph.unsqueeze(&parent, -1));
+        let (is_own, least) = (graph.is_equal(&own, &parents), graph.number(f32::MIN));
+        let of_children = graph.choose(&is_own, &of_children, &least);
+        chosen.rows = [parent, graph.argmax(&of_children)];
+        chosen.mu = [0, 1].map(|level| graph.gather(&chosen.centres[level], &chosen.rows[level]));
+        chosen
+    }
+
+    /// Similarities of what is seen of vectors `[requests, n, m]` with `centres` `[count, m]`: `[requests, n, count]`.
+    fn export_similarity(&self, graph: &mut Graph, chosen: &Chosen, seen: &Value, centres: &Value) -> Value {
+        let mut keys = chosen.seen(graph, centres);
+        if self.is_cosine {
+            let square = graph.dot(&keys, &keys);
+            let square = graph.plus(&square, 1e-12);
+            let length = graph.sqrt(&square);
+            keys = graph.div(&keys, &length);
+        }
+        let keys = graph.transpose(&keys, &[1, 0]);
+        graph.matmul(seen, &keys)
     }
 }
