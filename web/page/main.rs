@@ -1,6 +1,7 @@
 //! The page: draws what the trainer in the worker tells and passes on what a person asks. No tensor is computed here.
 
 mod address;
+mod article;
 mod bar;
 mod card;
 mod chart;
@@ -44,6 +45,7 @@ fn Page() -> impl IntoView {
     provide_context(session);
     provide_context(look::Look::follow(session.address));
     provide_context(course::Course::open(session, panels::keys));
+    article::attend(session);
     view! {
         {move || (!session.hides("headline")).then(|| view! { <headline::Headline /> })}
         {move || (!session.hides("lessons")).then(|| view! { <course::Lessons /> })}
@@ -56,5 +58,5 @@ fn Page() -> impl IntoView {
 
 /// What a link can hide, by name.
 fn parts() -> Vec<&'static str> {
-    [panels::keys(), vec!["headline", "lessons"]].concat()
+    [panels::keys(), vec!["headline", "lessons", article::KEY]].concat()
 }
