@@ -7,7 +7,7 @@
 use crate::config::Config;
 use crate::data::Side;
 use crate::view::Sitting;
-use crate::wire::{Command, DeviceChoice, State};
+use crate::wire::{Command, DeviceChoice, RowsChoice, State};
 
 /// A run that is asked for and not begun.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +18,8 @@ pub struct Order {
     pub config: Box<Config>,
     /// Which device to use.
     pub device: DeviceChoice,
-    /// Whether a sample beside the page may be used.
-    pub sample: bool,
+    /// On which rows.
+    pub rows: RowsChoice,
 }
 
 /// What a trainer does next in the run that it has begun.
@@ -80,8 +80,8 @@ impl Control {
     /// Takes a command in. One for a run that is not the newest changes nothing.
     pub fn take(&mut self, command: Command) {
         match command {
-            Command::Start { run, config, device, sample } => {
-                *self = Self { run, order: Some(Order { run, config, device, sample }), wanted: Wanted::default() };
+            Command::Start { run, config, device, rows } => {
+                *self = Self { run, order: Some(Order { run, config, device, rows }), wanted: Wanted::default() };
             }
             Command::Play { run } if run == self.run => self.wanted.playing = true,
             Command::Pause { run } if run == self.run => (self.wanted.playing, self.wanted.steps) = (false, 0),
@@ -154,7 +154,7 @@ mod tests {
     use crate::counter::{Counter, Stream};
 
     fn start(run: u32) -> Command {
-        Command::Start { run, config: Box::default(), device: DeviceChoice::Cpu, sample: false }
+        Command::Start { run, config: Box::default(), device: DeviceChoice::Cpu, rows: RowsChoice::Synthetic }
     }
 
     /// A trainer without a model: what the worker's loop does with [`Control`], one decision at a time.

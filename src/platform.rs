@@ -5,6 +5,8 @@ use std::task::Poll;
 
 #[cfg(not(target_family = "wasm"))]
 mod memory;
+#[cfg(target_family = "wasm")]
+pub mod stream;
 
 /// Threads of the machine to each that builds and plans batches while the device works: one makes a million samples a second of Table
 /// 3's sizes, and a GPU trains on more.

@@ -24,8 +24,8 @@ pub enum Command {
         config: Box<Config>,
         /// Which device to use.
         device: DeviceChoice,
-        /// Whether a sample of real rows that lies beside the page may be used instead of the synthetic stream.
-        sample: bool,
+        /// On which rows.
+        rows: RowsChoice,
     },
     /// Train on until paused or finished.
     Play {
@@ -94,6 +94,20 @@ pub enum DeviceChoice {
     Cuda,
     /// A graphics adapter through Vulkan, a software one included, or an error.
     Vulkan,
+}
+
+/// Which rows a run asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RowsChoice {
+    /// The synthetic stream.
+    Synthetic,
+    /// A subset of real rows that lies beside the page, where there is one; else the synthetic stream.
+    Subset,
+    /// A file of the person's own, which goes beside the command.
+    Own {
+        /// What its columns mean: a [`crate::data::schema::Schema`] as JSON.
+        schema: String,
+    },
 }
 
 /// An event of a run.
@@ -191,6 +205,23 @@ pub enum Event {
         /// The next step, as something that a control can do.
         remedy: Remedy,
     },
+    /// How far the reading of one's own file is. Sent a few times a second at most, and at its end.
+    Reading(Reading),
+}
+
+/// How far the reading of a file is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Bytes read, unpacked where the file is packed.
+    pub bytes: u64,
+    /// Bytes of all; unknown of a packed file.
+    pub of: Option<u64>,
+    /// Rows kept so far.
+    pub rows: u64,
+    /// Rows refused so far.
+    pub refused: u64,
+    /// Whether all is read, and the rows are being sorted.
+    pub is_sorting: bool,
 }
 
 /// What takes a while.
@@ -263,6 +294,8 @@ pub enum Remedy {
     LowerLearningRate,
     /// The page once more from its host: a part of it is missing, changed or of another build.
     Reload,
+    /// Another file, or other columns of this one.
+    ChooseRows,
 }
 
 /// A message as bytes.

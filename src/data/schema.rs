@@ -233,7 +233,7 @@ impl Schema {
         let Some(head) = lines.first() else { return (Guess::default(), Some("the file is empty".into())) };
         let delimiter = guess_delimiter(lines);
         let cells: Vec<Vec<&str>> = lines.iter().map(|line| split(line, delimiter)).collect();
-        let header = cells.len() > 1 && cells[0].iter().all(|cell| is_name(cell)) && cells[1].iter().any(|cell| !is_name(cell));
+        let header = cells[0].iter().all(|cell| is_name(cell)) && cells.get(1).is_none_or(|row| row.iter().any(|cell| !is_name(cell)));
         let body = if header { &cells[1..] } else { &cells[..] };
         let width = cells[0].len();
         if width < 3 {
@@ -534,6 +534,8 @@ mod tests {
         }
         let (sketch, lack) = Schema::sketch(b"who,what,when\nada,tea,monday\nbob,oil,friday\n");
         assert_eq!((lack.as_deref(), &*sketch.schema.columns.user, &*sketch.schema.columns.time), (Some("no column is the time"), "1", ""));
+        let header = guess("user,item,time\n").schema;
+        assert!(header.header && header.columns == columns("user=user,item=item,time=time"), "a header without rows");
         let (sketch, lack) = Schema::sketch(b"one\ntwo\nthree\n");
         assert!(lack.unwrap().starts_with("a line has one column") && sketch.schema.columns == Columns::default());
     }

@@ -3,6 +3,7 @@
 
 use duia::config::{Config, link_pairs};
 use duia::wire::DeviceChoice;
+use web_sys::File;
 
 /// Light, dark, or what the system says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,13 +36,32 @@ impl Theme {
 const THEMES: [(&str, Theme); 3] = [("system", Theme::System), ("light", Theme::Light), ("dark", Theme::Dark)];
 const DEVICES: [(&str, DeviceChoice); 3] = [("auto", DeviceChoice::Auto), ("gpu", DeviceChoice::Gpu), ("cpu", DeviceChoice::Cpu)];
 /// The page's own keys.
-const KEYS: [&str; 10] = ["theme", "device", "sample", "autoplay", "watchdog", "hide", "lesson", "step", "embed", "present"];
+const KEYS: [&str; 12] =
+    ["theme", "device", "sample", "autoplay", "watchdog", "hide", "lesson", "step", "embed", "present", "file", "bytes"];
 /// Longest name of a lesson.
 const LONGEST_NAME: usize = 60;
+/// Longest name of a file: what file systems allow.
+const LONGEST_FILE: usize = 255;
 const SWITCH: [(&str, bool); 2] = [("on", true), ("off", false)];
 /// As other pages write it in a frame's address.
 const EITHER: [(&str, bool); 4] = [("1", true), ("0", false), ("on", true), ("off", false)];
 const WATCHDOG_SECONDS: std::ops::RangeInclusive<u32> = 5..=120;
+
+/// What tells a file of the person's own from another. The file itself is in no link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileName {
+    /// Its name.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl FileName {
+    /// Of a file.
+    pub fn of(file: &File) -> Self {
+        Self { name: file.name(), bytes: file.size() as u64 }
+    }
+}
 
 /// What a link says.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +74,8 @@ pub struct Address {
     pub device: DeviceChoice,
     /// Whether a real sample beside the page may be used.
     pub sample: bool,
+    /// The file of the person's own to train on, which counts more than the sample.
+    pub file: Option<FileName>,
     /// Whether training starts by itself.
     pub autoplay: bool,
     /// Seconds of a playing trainer's silence before the page says so.
@@ -75,6 +97,7 @@ impl Default for Address {
             theme: Theme::System,
             device: DeviceChoice::Auto,
             sample: true,
+            file: None,
             autoplay: true,
             watchdog: 20,
             hide: Vec::new(),
@@ -95,11 +118,12 @@ impl Address {
         let default = Self::default();
         let config = if pairs.iter().any(|(key, _)| is_setting(key)) { linked } else { default.config };
         let last = |key: &str| pairs.iter().rfind(|(k, _)| k == key).map(|(_, value)| value.clone());
-        let [theme, device, sample, autoplay, watchdog, hide, lesson, step, embed, present] = KEYS.map(last);
+        let [theme, device, sample, autoplay, watchdog, hide, lesson, step, embed, present, file, bytes] = KEYS.map(last);
         let address = Self {
             theme: choice("theme", theme, &THEMES, default.theme, &mut notices),
             device: choice("device", device, &DEVICES, default.device, &mut notices),
             sample: choice("sample", sample, &SWITCH, default.sample, &mut notices),
+            file: file_of(file, bytes, &mut notices),
             autoplay: choice("autoplay", autoplay, &SWITCH, default.autoplay, &mut notices),
             watchdog: seconds(watchdog, default.watchdog, &mut notices),
             hide: hidden(hide, parts, &mut notices),
@@ -143,6 +167,11 @@ impl Address {
         }
         add(self.embed, "embed", "1");
         add(self.present, "present", "1");
+        if let Some(FileName { name, bytes }) = &self.file {
+            // A name may have any letter.
+            let pairs = [("file", name.clone()), ("bytes", bytes.to_string())];
+            text.push_str(&format!("&{}", serde_urlencoded::to_string(pairs).unwrap_or_default()));
+        }
         text
     }
 }
@@ -202,6 +231,18 @@ fn hidden(given: Option<String>, parts: &[&'static str], notices: &mut Vec<Strin
         notices.push(format!("hide = {} names no panel: the panels are {}.", strangers.join(","), parts.join(", ")));
     }
     hide
+}
+
+/// A file by its name and size, `file=shop.csv&bytes=2490370`.
+fn file_of(name: Option<String>, bytes: Option<String>, notices: &mut Vec<String>) -> Option<FileName> {
+    let (name, bytes) = (name?, bytes.unwrap_or_default());
+    match bytes.parse() {
+        Ok(bytes) if !name.is_empty() && name.len() <= LONGEST_FILE => Some(FileName { name, bytes }),
+        _ => {
+            notices.push("file= takes the name of a file, and bytes= its size, a whole number. No file is asked for.".into());
+            None
+        }
+    }
 }
 
 /// A lesson by its name, `lesson=collapse&step=2`. The name is a file's, so it is letters, digits and dashes.

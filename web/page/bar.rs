@@ -1,6 +1,7 @@
 //! The bar: what a person can do, how far the run is, on which device and on which rows.
 
 use duia::config::Preset;
+use duia::wire::Reading;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
@@ -183,6 +184,9 @@ fn Progress(session: Session) -> impl IntoView {
         if wanted > 0.0 { wanted.min(rate / batch) } else { rate / batch }
     });
     let figures = move || {
+        if let Some(reading) = run.reading.get() {
+            return text::reading(reading);
+        }
         if run.phase.get() != Phase::Playing || progress.with(|progress| progress.rate) <= 0.0 {
             return String::new();
         }
@@ -202,9 +206,14 @@ fn Progress(session: Session) -> impl IntoView {
             many => format!("{} models side by side", many.len()),
         }
     };
+    // While a file is read, how far that is.
+    let done = move || match run.reading.get() {
+        Some(Reading { bytes, of: Some(of), .. }) => (bytes, of),
+        _ => (step.get(), steps.get()),
+    };
     view! {
         <div class="progress">
-            <progress aria-label="Progress of the run" max=move || steps.get().max(1).to_string() value=move || step.get().to_string()></progress>
+            <progress aria-label="Progress of the run" max=move || done().1.max(1).to_string() value=move || done().0.to_string()></progress>
             <p>
                 <strong data-testid="phase">{words}</strong>
                 <span>

@@ -11,6 +11,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, HtmlInputElement, Response};
 
 use crate::contest::{Group, finding};
+use crate::own;
 use crate::run::Phase;
 use crate::session::Session;
 
@@ -392,14 +393,18 @@ fn result(course: Course, step: &Step) -> Option<AnyView> {
     )
 }
 
-/// A file that is dropped anywhere on the page is a lesson, or the weights of a model.
+/// A file that is dropped on the page is a lesson where it may be one by its name, the weights of a model, or rows to train on.
 fn listen_to_drops(course: Course) {
     let over = window_event_listener(leptos::ev::dragover, |event| event.prevent_default());
     let dropped = window_event_listener(leptos::ev::drop, move |event| {
         event.prevent_default();
         match first_file(&event) {
             Some(file) if file.name().ends_with(".safetensors") => course.session.load_weights(file),
-            Some(file) => course.open_file(file),
+            Some(file) if is_lesson(&file.name()) && !own::is_place(event.target()) => course.open_file(file),
+            Some(file) => {
+                course.session.own.choose(file);
+                own::show();
+            }
             None => {}
         }
     });
@@ -407,6 +412,10 @@ fn listen_to_drops(course: Course) {
         over.remove();
         dropped.remove();
     });
+}
+
+fn is_lesson(name: &str) -> bool {
+    [".md", ".txt"].iter().any(|ending| name.to_ascii_lowercase().ends_with(ending))
 }
 
 /// The first file of a drop. By its names: web-sys's own would add features that burn's web-sys would be compiled with, too.

@@ -2,6 +2,7 @@
 
 use duia::data::{DataReport, Origin};
 use leptos::prelude::*;
+use web_sys::HtmlSelectElement;
 
 use crate::card::Card;
 use crate::session::Session;
@@ -10,7 +11,7 @@ fn title(origin: Origin) -> &'static str {
     match origin {
         Origin::Synthetic => "Synthetic stream",
         Origin::Sample => "Real subset",
-        Origin::File => "File",
+        Origin::File => "Your file",
     }
 }
 
@@ -19,7 +20,7 @@ fn short(origin: Origin) -> &'static str {
     match origin {
         Origin::Synthetic => "Synthetic",
         Origin::Sample => "Real subset",
-        Origin::File => "File",
+        Origin::File => "Your file",
     }
 }
 
@@ -34,7 +35,7 @@ pub fn explanation(origin: Origin) -> &'static str {
             "Whole users of a real file, prepared with `duia sample` and read from beside this page. A few hundred users are \
              little evidence: the interval says what may be concluded."
         }
-        Origin::File => "Rows of a file that was read on this device and not uploaded.",
+        Origin::File => "Rows of a file that was read on this device and not uploaded. The interval says what may be concluded from them.",
     }
 }
 
@@ -46,19 +47,33 @@ pub fn DataBadge() -> impl IntoView {
     let origin = Memo::new(move |_| run.data.with(|data| data.as_ref().map(|data| data.origin)));
     let word = Signal::derive(move || origin.get().map_or("not known yet", short).to_string());
     let wants_sample = Memo::new(move |_| session.address.with(|address| address.sample));
-    let none_here = move || wants_sample.get() && origin.get() == Some(Origin::Synthetic);
+    let file = Memo::new(move |_| session.address.with(|address| address.file.as_ref().map(|file| file.name.clone())));
+    let none_here = move || wants_sample.get() && file.with(Option::is_none) && origin.get() == Some(Origin::Synthetic);
+    let changed = move |event: web_sys::Event| match event_target_value(&event).as_str() {
+        "own" => {
+            if !session.return_to_own() {
+                // Nothing has changed yet.
+                let word = if wants_sample.get_untracked() { "sample" } else { "synthetic" };
+                event_target::<HtmlSelectElement>(&event).set_value(word);
+            }
+        }
+        subset => session.set_sample(subset == "sample"),
+    };
     view! {
         <Card kind="Data" name="data-badge" value=word>
             {move || origin.get().map(|origin| view! { <span>{explanation(origin)}</span> })}
             {move || none_here().then(|| view! { <span>"There is no usable subset of real rows beside this page. " <code>"duia sample"</code> " makes one."</span> })}
             <label>
                 <span>"Rows from"</span>
-                <select data-testid="data" on:change=move |event| session.set_sample(event_target_value(&event) == "sample")>
-                    <option value="sample" selected=move || wants_sample.get()>
+                <select data-testid="data" on:change=changed>
+                    <option value="sample" selected=move || file.with(Option::is_none) && wants_sample.get()>
                         "a subset of real rows, if there is one"
                     </option>
-                    <option value="synthetic" selected=move || !wants_sample.get()>
+                    <option value="synthetic" selected=move || file.with(Option::is_none) && !wants_sample.get()>
                         "the synthetic stream"
+                    </option>
+                    <option value="own" selected=move || file.with(Option::is_some)>
+                        {move || file.get().unwrap_or_else(|| "a file of your own …".into())}
                     </option>
                 </select>
             </label>

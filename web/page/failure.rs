@@ -4,7 +4,10 @@ use duia::data::Origin;
 use duia::wire::{DeviceChoice, Failure, Remedy};
 use leptos::prelude::*;
 
+use crate::address::FileName;
+use crate::own::Chooser;
 use crate::session::{Session, Silence};
+use crate::text;
 
 /// The banners: a failure, a silent trainer, what was given and could not be used.
 #[component]
@@ -13,7 +16,7 @@ pub fn Banners() -> impl IntoView {
     let failure = move || {
         session.run.failure.get().map(|(Failure { what, detail, next }, remedy)| {
             // Where a setting or a file is at fault, the detail is the sentence that names it.
-            let is_told = matches!(remedy, Remedy::Defaults | Remedy::UseSynthetic | Remedy::LowerLearningRate);
+            let is_told = matches!(remedy, Remedy::Defaults | Remedy::UseSynthetic | Remedy::ChooseRows | Remedy::LowerLearningRate);
             let kept = session.run.progress.with_untracked(|progress| progress.step > 0);
             let kept = kept.then_some(" The charts and the field up to there are still true and stay. ");
             view! {
@@ -72,6 +75,22 @@ pub fn Banners() -> impl IntoView {
             }
         })
     };
+    let missing = Memo::new(move |_| session.missing_file());
+    let missing = move || {
+        missing.get().map(|FileName { name, bytes }| {
+            let words = format!("Choose {name}");
+            view! {
+                <div class="banner" role="status" data-testid="missing-file">
+                    <p>
+                        "This link was made for the file " <strong>{name}</strong>
+                        {format!(" of {} bytes, which is not in it: files stay with those who have them. Until you choose it, ", text::count(bytes))}
+                        "other rows train."
+                    </p>
+                    <Chooser own=session.own words id="missing-file-input" />
+                </div>
+            }
+        })
+    };
     let notices = move || {
         let notices = session.notices.get();
         (!notices.is_empty()).then(|| {
@@ -89,6 +108,7 @@ pub fn Banners() -> impl IntoView {
         {failure}
         {silence}
         {refused}
+        {missing}
         {notices}
     }
 }
@@ -99,9 +119,10 @@ fn next_steps(session: Session, likeliest: Remedy) -> Vec<Remedy> {
     let asked_for_gpu = session.address.with(|address| address.device == DeviceChoice::Gpu);
     let on_cpu = !asked_for_gpu && session.run.device.with(|device| device.as_ref().is_some_and(|device| device.backend == "CPU"));
     let on_sample = session.run.data.with(|data| data.as_ref().is_some_and(|data| data.origin == Origin::Sample));
+    let is_own = session.address.with(|address| address.file.is_some());
     let is_default = session.address.with(|address| address.is_default());
     let mut steps = vec![likeliest, Remedy::StartAgain];
-    if likeliest == Remedy::Defaults {
+    if matches!(likeliest, Remedy::Defaults | Remedy::ChooseRows) {
         steps.push(Remedy::UseSynthetic);
     }
     steps.push(Remedy::Defaults);
@@ -109,9 +130,9 @@ fn next_steps(session: Session, likeliest: Remedy) -> Vec<Remedy> {
     for step in steps {
         let changes_something = match step {
             Remedy::UseCpu => !on_cpu,
-            Remedy::UseSynthetic => on_sample,
+            Remedy::UseSynthetic => on_sample || is_own,
             Remedy::Defaults => !is_default,
-            Remedy::StartAgain | Remedy::LowerLearningRate | Remedy::Reload => true,
+            Remedy::StartAgain | Remedy::LowerLearningRate | Remedy::Reload | Remedy::ChooseRows => true,
         };
         if changes_something && !offered.contains(&step) {
             offered.push(step);
@@ -130,6 +151,7 @@ fn controls(session: Session, steps: &[Remedy]) -> impl IntoView + use<> {
             Remedy::Defaults => ("back-to-defaults", "Back to defaults"),
             Remedy::LowerLearningRate => ("lower-rate", "Lower the learning rate"),
             Remedy::Reload => ("reload", "Reload"),
+            Remedy::ChooseRows => ("choose-rows", "See the file and its columns"),
         };
         view! {
             <button type="button" class:primary=at == 0 data-testid=name on:click=move |_| session.apply(step)>

@@ -16,6 +16,7 @@ mod headline;
 mod help;
 mod look;
 mod models;
+mod own;
 mod panels;
 mod people;
 mod recorded;

@@ -6,7 +6,7 @@ use duia::data::{DataReport, Side};
 use duia::metrics::{ClusterHealth, Evaluation, LossTerm, Losses};
 use duia::variants::Variant;
 use duia::view::{FieldFrame, Portrait};
-use duia::wire::{DeviceReport, Event, Failure, Remedy, Stage, State};
+use duia::wire::{DeviceReport, Event, Failure, Reading, Remedy, Stage, State};
 use leptos::prelude::*;
 
 use crate::people::{self, People};
@@ -127,6 +127,8 @@ pub struct Run {
     pub device: RwSignal<Option<DeviceReport>>,
     /// The data in use.
     pub data: RwSignal<Option<DataReport>>,
+    /// How far the person's own file is read, while it is.
+    pub reading: RwSignal<Option<Reading>>,
     /// The models that race.
     pub variants: RwSignal<Vec<Variant>>,
     /// Positives of the probe set.
@@ -185,6 +187,7 @@ impl Run {
             phase: RwSignal::new(Phase::Loading),
             device: RwSignal::new(None),
             data: RwSignal::new(None),
+            reading: RwSignal::new(None),
             variants: RwSignal::new(Vec::new()),
             probe_positives: RwSignal::new(0),
             progress: RwSignal::new(Progress::default()),
@@ -218,6 +221,7 @@ impl Run {
         self.id.update(|id| *id += 1);
         self.phase.set(Phase::Loading);
         self.failure.set(None);
+        self.reading.set(None);
         self.loaded.set(Vec::new());
         self.refused.set(None);
         self.recorded.set(None);
@@ -247,7 +251,7 @@ impl Run {
     pub fn apply(self, event: Event) {
         if self.recorded.with_untracked(Option::is_some) {
             match event {
-                Event::Stage(_) | Event::Device(_) | Event::Data(_) | Event::Refused(_) | Event::Failed { .. } => {}
+                Event::Stage(_) | Event::Device(_) | Event::Data(_) | Event::Reading(_) | Event::Refused(_) | Event::Failed { .. } => {}
                 Event::State(State::Playing) => {}
                 Event::Ready { .. } | Event::Portrait(_) | Event::Progress { step: 0, .. } => {
                     return self.held.update_value(|held| held.push(event));
@@ -326,7 +330,11 @@ impl Run {
         match event {
             Event::Stage(stage) => self.phase.set(Phase::Preparing(stage)),
             Event::Device(device) => self.device.set(Some(device)),
-            Event::Data(data) => self.data.set(Some(data)),
+            Event::Data(data) => {
+                self.reading.set(None);
+                self.data.set(Some(data));
+            }
+            Event::Reading(reading) => self.reading.set(Some(reading)),
             Event::Ready { variants, steps, probe_positives, losses } => {
                 self.set_out(variants, steps, probe_positives, losses);
                 self.phase.set(Phase::Paused);
@@ -479,6 +487,7 @@ impl Run {
     /// The run goes no further; what it showed stays.
     pub fn fail(self, failure: Failure, remedy: Remedy) {
         self.phase.set(Phase::Failed);
+        self.reading.set(None);
         self.failure.set(Some((failure, remedy)));
     }
 }

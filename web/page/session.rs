@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use duia::config::{Config, Preset};
+use duia::config::{Config, Negatives, Preset};
 use duia::data::Side;
 use duia::variants::{Variant, Variants};
 use duia::view::Sitting;
-use duia::wire::{Command, DeviceChoice, Event, Failure, Message, Remedy, State};
+use duia::wire::{Command, DeviceChoice, Event, Failure, Message, Remedy, RowsChoice, State};
 use js_sys::Uint8Array;
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
@@ -14,6 +14,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::File;
 
 use crate::address::{self, Address, Theme};
+use crate::own::{self, Own};
 use crate::recorded;
 use crate::run::{Phase, Run};
 use crate::trainer::{Report, Trainer};
@@ -71,6 +72,8 @@ pub struct Session {
     pub notices: RwSignal<Vec<String>>,
     /// What is shown.
     pub run: Run,
+    /// The file of the person's own.
+    pub own: Own,
     /// The speed asked for.
     pub speed: RwSignal<Speed>,
     /// A silence of the trainer, once it is too long.
@@ -95,6 +98,7 @@ impl Session {
             address: RwSignal::new(address),
             notices: RwSignal::new(notices),
             run: Run::new(),
+            own: Own::new(),
             speed: RwSignal::new(Speed::Full),
             silence: RwSignal::new(None),
             sitting: RwSignal::new(Sitting::default()),
@@ -103,7 +107,8 @@ impl Session {
             trainer: StoredValue::new_local(None),
         };
         session.start();
-        if session.wants_play.get_untracked() && session.address.with_untracked(|address| address.config == Config::opening()) {
+        let is_opening = |address: &Address| address.config == Config::opening() && address.file.is_none();
+        if session.wants_play.get_untracked() && session.address.with_untracked(is_opening) {
             recorded::play(session.run, Config::opening());
         }
         session.watch();
@@ -163,7 +168,9 @@ impl Session {
     /// The same configuration from the start; it goes on playing if it was.
     pub fn reset(self) {
         let failed = self.run.phase.get_untracked() == Phase::Failed;
-        if failed || self.silence.get_untracked().is_some() {
+        // A trainer that sorts many rows hears nothing until it is done.
+        let sorts = self.run.reading.get_untracked().is_some_and(|reading| reading.is_sorting);
+        if failed || sorts || self.silence.get_untracked().is_some() {
             self.trainer.set_value(None);
         }
         self.start();
@@ -187,6 +194,7 @@ impl Session {
                 let config = self.address.with_untracked(|address| address.config.clone());
                 self.set_config(Config { learning_rate: (config.learning_rate / 10.0).max(1e-7), ..config });
             }
+            Remedy::ChooseRows => own::show(),
             // Refused only where there is no window left.
             Remedy::Reload => drop(location().reload()),
         }
@@ -201,9 +209,36 @@ impl Session {
 
     /// Whether a sample of real rows beside the page may be used.
     pub fn set_sample(self, sample: bool) {
-        self.address.update(|address| address.sample = sample);
+        self.address.update(|address| (address.sample, address.file) = (sample, None));
         self.write_link(Entry::New);
         self.reset();
+    }
+
+    /// The file that was looked at, from the start, with negatives drawn like this.
+    pub fn train_on_own(self, negatives: Negatives) {
+        let Some(file) = self.own.accept() else { return };
+        self.address.update(|address| address.file = Some(file));
+        let config = self.address.with_untracked(|address| address.config.clone());
+        self.wants_play.set(true);
+        self.set_config(Config { negatives, ..config });
+    }
+
+    /// The file that was trained on before; where there was none, says `false` and shows where one is chosen.
+    pub fn return_to_own(self) -> bool {
+        let Some(file) = self.own.accepted() else {
+            own::show();
+            return false;
+        };
+        self.address.update(|address| address.file = Some(file));
+        self.set_config(self.address.with_untracked(|address| address.config.clone()));
+        true
+    }
+
+    /// The file that the link names and that nobody has chosen here.
+    pub fn missing_file(self) -> Option<address::FileName> {
+        // Told anew with each run, because what was chosen is no signal.
+        self.run.id.track();
+        self.address.with(|address| address.file.clone()).filter(|file| self.own.rows_of(file).is_none())
     }
 
     /// Everything as the page comes, the look aside.
@@ -232,7 +267,8 @@ impl Session {
     /// A step of a lesson: its configuration from the start, waiting. The name of a lesson that a link can have, with its step.
     pub fn enter(self, config: Config, lesson: Option<(String, usize)>) {
         self.wants_play.set(false);
-        self.address.update(|address| address.lesson = lesson);
+        // It asks about rows that it knows.
+        self.address.update(|address| (address.lesson, address.file) = (lesson, None));
         self.set_config(config);
     }
 
@@ -340,7 +376,11 @@ impl Session {
 
     fn set_config(self, config: Config) {
         self.notices.set(Vec::new());
-        self.address.update(|address| address.config = config);
+        self.address.update(|address| {
+            // A preset knows nothing of the labels of a file.
+            let negatives = if address.file.is_some() { self.own.negatives(config.negatives) } else { config.negatives };
+            address.config = Config { negatives, ..config };
+        });
         self.write_link(Entry::New);
         self.reset();
     }
@@ -376,7 +416,13 @@ impl Session {
             }
         }
         let address = self.address.get_untracked();
-        self.send(|run| Command::Start { run, config: Box::new(address.config.clone()), device: address.device, sample: address.sample });
+        let (rows, file) = match address.file.as_ref().and_then(|file| self.own.rows_of(file)) {
+            Some((rows, file)) => (rows, Some(file)),
+            None if address.sample => (RowsChoice::Subset, None),
+            None => (RowsChoice::Synthetic, None),
+        };
+        let run = self.run.id.get_untracked();
+        self.give(Command::Start { run, config: Box::new(address.config), device: address.device, rows }, file);
         self.send(|run| Command::Speed { run, steps_per_second: self.speed.get_untracked().steps_per_second() });
         self.send(|run| Command::Show { run, side: self.run.side.get_untracked() });
         self.send(|run| Command::Portray { run, sitting: self.sitting.get_untracked() });
@@ -386,10 +432,13 @@ impl Session {
     }
 
     fn send(self, command: impl FnOnce(u32) -> Command) {
-        let command = command(self.run.id.get_untracked());
+        self.give(command(self.run.id.get_untracked()), None);
+    }
+
+    fn give(self, command: Command, file: Option<File>) {
         self.trainer.with_value(|trainer| {
             if let Some(trainer) = trainer {
-                trainer.send(command);
+                trainer.send(command, file);
             }
         });
     }
@@ -459,7 +508,7 @@ impl Session {
             self.address.set(address.clone());
             if old.device != address.device {
                 self.renew();
-            } else if (&old.config, old.sample) != (&address.config, address.sample) {
+            } else if (&old.config, old.sample, &old.file) != (&address.config, address.sample, &address.file) {
                 self.reset();
             }
         });

@@ -1,5 +1,7 @@
 //! Figures as people read them.
 
+use duia::wire::Reading;
+
 /// An area under the curve.
 pub fn area(value: f64) -> String {
     if value.is_finite() { format!("{value:.4}") } else { "–".into() }
@@ -26,6 +28,31 @@ pub fn count(value: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A size.
+pub fn bytes(value: u64) -> String {
+    match value {
+        0..1_000 => format!("{value} bytes"),
+        1_000..1_000_000 => format!("{:.0} KB", value as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", value as f64 / 1e6),
+        _ => format!("{:.1} GB", value as f64 / 1e9),
+    }
+}
+
+/// How far the reading of a file is.
+pub fn reading(Reading { bytes: read, of, rows, refused, is_sorting }: Reading) -> String {
+    if is_sorting {
+        return format!("all is read; {} rows are sorted and counted", count(rows));
+    }
+    let of = of.map_or(String::new(), |of| format!(" of {}", bytes(of)));
+    format!("{}{of} read, {} rows kept, {} refused", bytes(read), count(rows), count(refused))
+}
+
+/// Unix seconds as a date and time, in UTC.
+pub fn moment(seconds: u32) -> String {
+    let date = js_sys::Date::new(&(1e3 * f64::from(seconds)).into());
+    String::from(date.to_iso_string()).replace(".000Z", "").replace('T', " ")
 }
 
 /// A rate that may be below ten.

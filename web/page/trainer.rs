@@ -7,7 +7,7 @@ use duia::wire::{Command, Failure, Message, Remedy, from_bytes, to_bytes};
 use js_sys::{Array, ArrayBuffer, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
+use web_sys::{File, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 /// What bundler and worker agree on: the script beside the page that loads the worker's program.
 const SCRIPT: &str = "worker_loader.js";
@@ -36,7 +36,7 @@ pub struct Trainer {
 /// What the trainer and the callbacks of its worker share.
 struct Bond {
     /// Commands given before the worker was ready; none once it is.
-    waiting: RefCell<Option<Vec<Command>>>,
+    waiting: RefCell<Option<Vec<(Command, Option<File>)>>>,
     /// Whether the worker is of no more use, or was let go of.
     over: Cell<bool>,
     report: Box<dyn Fn(Report)>,
@@ -83,12 +83,12 @@ impl Trainer {
         Ok(Self { worker, bond, _message: message, _error: error, _unreadable: unreadable })
     }
 
-    /// Gives a command, now or as soon as the worker is ready.
-    pub fn send(&self, command: Command) {
+    /// Gives a command, with the file that it is about, now or as soon as the worker is ready.
+    pub fn send(&self, command: Command, file: Option<File>) {
         if let Some(queue) = self.bond.waiting.borrow_mut().as_mut() {
-            queue.push(command);
+            queue.push((command, file));
         } else {
-            post(&self.worker, &command);
+            post(&self.worker, &command, file.as_ref());
         }
     }
 
@@ -123,11 +123,13 @@ fn start_script(name: &str) -> Result<Worker, JsValue> {
     Worker::new_with_options(&url.href(), &options)
 }
 
-fn post(worker: &Worker, command: &Command) {
+/// A file goes as it is: the worker gets a handle and reads it itself.
+fn post(worker: &Worker, command: &Command, file: Option<&File>) {
     let Ok(bytes) = to_bytes(command) else { return };
     let buffer = Uint8Array::from(bytes.as_slice()).buffer();
+    let message = file.map_or_else(|| buffer.clone().into(), |file| JsValue::from(Array::of2(&buffer, file)));
     // A worker that is gone takes messages in silence; its lock and the watch tell.
-    let _ = worker.post_message_with_transfer(&buffer, &Array::of1(&buffer));
+    let _ = worker.post_message_with_transfer(&message, &Array::of1(&buffer));
 }
 
 fn on_message(worker: &Worker, bond: &Rc<Bond>, name: String) -> Closure<dyn FnMut(MessageEvent)> {
@@ -136,7 +138,7 @@ fn on_message(worker: &Worker, bond: &Rc<Bond>, name: String) -> Closure<dyn FnM
         let data = event.data();
         if data.as_string().as_deref() == Some(READY) {
             let queued = bond.waiting.borrow_mut().take().unwrap_or_default();
-            queued.iter().for_each(|command| post(&worker, command));
+            queued.iter().for_each(|(command, file)| post(&worker, command, file.as_ref()));
             await_death(&name, &bond);
             return;
         }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use duia::config::{Config, ConfigError};
 use duia::data::{Source, generator::Generator, sample};
 use duia::footprint::{self, Shape};
+use duia::platform::stream::{Chunks, words};
 use duia::platform::{available_memory, within};
 use duia::wire::Failure;
-use js_sys::{Promise, Reflect, Uint8Array};
+use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Response, WorkerGlobalScope};
@@ -83,14 +84,14 @@ async fn bytes(path: &str) -> Result<Option<Vec<u8>>, String> {
     if !response.ok() {
         return Err(format!("the host answered with status {}", response.status()));
     }
-    let Some(body) = response.unchecked_into::<Streamed>().body() else { return Ok(Some(Vec::new())) };
-    let (reader, mut bytes) = (body.reader(), Vec::new());
+    let Some(chunks) = Chunks::of_response(&response).map_err(|error| not_read(&error))? else { return Ok(Some(Vec::new())) };
+    let mut bytes = Vec::new();
     loop {
-        let chunk: Chunk = heard(reader.read()).await?.unchecked_into();
-        if chunk.done() {
-            return Ok(Some(bytes));
+        let answer = heard(chunks.ask().map_err(|error| not_read(&error))?).await?;
+        match Chunks::chunk_of(&answer) {
+            Some(chunk) => bytes.extend(chunk.to_vec()),
+            None => return Ok(Some(bytes)),
         }
-        bytes.extend(chunk.value().to_vec());
     }
 }
 
@@ -98,34 +99,11 @@ async fn bytes(path: &str) -> Result<Option<Vec<u8>>, String> {
 async fn heard(answer: Promise) -> Result<JsValue, String> {
     match within(JsFuture::from(answer), SILENCE_MS).await {
         Some(Ok(value)) => Ok(value),
-        Some(Err(error)) => Err(format!("it could not be read ({})", words(&error))),
+        Some(Err(error)) => Err(not_read(&error)),
         None => Err(format!("the host has sent nothing for {} s", SILENCE_MS / 1_000)),
     }
 }
 
-fn words(error: &JsValue) -> String {
-    let message = Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
-    message.unwrap_or_else(|| format!("{error:?}"))
-}
-
-#[wasm_bindgen]
-extern "C" {
-    /// A response whose bytes come in chunks.
-    type Streamed;
-    #[wasm_bindgen(method, getter)]
-    fn body(this: &Streamed) -> Option<Body>;
-
-    type Body;
-    #[wasm_bindgen(method, js_name = getReader)]
-    fn reader(this: &Body) -> Reader;
-
-    type Reader;
-    #[wasm_bindgen(method)]
-    fn read(this: &Reader) -> Promise;
-
-    type Chunk;
-    #[wasm_bindgen(method, getter)]
-    fn done(this: &Chunk) -> bool;
-    #[wasm_bindgen(method, getter)]
-    fn value(this: &Chunk) -> Uint8Array;
+fn not_read(error: &JsValue) -> String {
+    format!("it could not be read ({})", words(error))
 }

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use async_channel::{Receiver, Sender};
 use duia::control::{Control, Next, Order};
 use duia::wire::{Command, Event, Stage};
+use web_sys::File;
 
 use crate::post;
 
@@ -15,12 +16,14 @@ pub struct Desk {
     bell: (Sender<()>, Receiver<()>),
     /// What takes a while at the moment, whichever run it is for.
     stage: Cell<Option<Stage>>,
+    /// The person's own file that came last.
+    file: RefCell<Option<File>>,
 }
 
 impl Desk {
     /// Nothing has come yet.
     pub fn new() -> Self {
-        Self { control: RefCell::default(), bell: async_channel::bounded(1), stage: Cell::new(None) }
+        Self { control: RefCell::default(), bell: async_channel::bounded(1), stage: Cell::new(None), file: RefCell::default() }
     }
 
     /// Takes a command in.
@@ -33,6 +36,16 @@ impl Desk {
         }
         // Full is as good: whoever waits will look.
         let _ = self.bell.0.try_send(());
+    }
+
+    /// Takes in the file that goes beside a command.
+    pub fn take_file(&self, file: File) {
+        *self.file.borrow_mut() = Some(file);
+    }
+
+    /// The file that came last.
+    pub fn file(&self) -> Option<File> {
+        self.file.borrow().clone()
     }
 
     /// Tells the watcher of the newest run.

@@ -5,6 +5,7 @@
 
 mod data;
 mod desk;
+mod own;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,18 +15,19 @@ use data::Sample;
 use desk::Desk;
 use duia::config::Config;
 use duia::control::{Next, Order};
-use duia::data::{Side, Source};
+use duia::data::{DataError, Side, Source};
 use duia::footprint::{self, Shape};
 use duia::platform::{available_memory, breathe, pause, unless};
 use duia::training::device::{self, Opened};
 use duia::training::{Comparison, TrainError};
 use duia::view::{Field, Sitting};
-use duia::wire::{self, DeviceChoice, Event, Failure, Message, Remedy, Stage, State};
+use duia::wire::{self, DeviceChoice, Event, Failure, Message, Remedy, RowsChoice, Stage, State};
 use js_sys::{Array, Promise, Uint8Array};
+use own::Own;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent};
 use web_time::{Duration, Instant};
 
 /// Time between two looks at the field and the losses, which cost a read-back.
@@ -60,13 +62,22 @@ fn main() {
     }));
     let desk = Rc::new(Desk::new());
     listen(desk.clone());
-    spawn_local(Worker { desk, opened: None, sample: Sample::Unknown }.serve());
+    spawn_local(Worker { desk, opened: None, sample: Sample::Unknown, own: None }.serve());
     spawn_local(announce());
 }
 
 fn listen(desk: Rc<Desk>) {
     let heard = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-        let bytes = Uint8Array::new(&event.data()).to_vec();
+        // A command, or a command and the file that it is about.
+        let data = event.data();
+        let data = match data.dyn_ref::<Array>() {
+            Some(both) => {
+                both.get(1).dyn_into::<File>().into_iter().for_each(|file| desk.take_file(file));
+                both.get(0)
+            }
+            None => data,
+        };
+        let bytes = Uint8Array::new(&data).to_vec();
         if let Ok(command) = wire::from_bytes(&bytes) {
             desk.take(command);
         }
@@ -107,25 +118,28 @@ struct Worker {
     /// The device, once opened: a browser opens it once for a worker.
     opened: Option<(DeviceChoice, Rc<Opened>)>,
     sample: Sample,
+    /// The rows of the person's own file, once read.
+    own: Option<Own>,
 }
 
 impl Worker {
     async fn serve(mut self) {
         loop {
             let order = self.desk.order().await;
-            let run = order.run;
+            let (run, is_own) = (order.run, matches!(order.rows, RowsChoice::Own { .. }));
             CURRENT_RUN.store(run, Ordering::Relaxed);
             if let Err(error) = self.run(order).await {
-                post(run, Event::Failed { failure: Failure::from(&error), remedy: Remedy::from(&error) });
+                let (failure, remedy) = if is_own { own::failure(&error) } else { (Failure::from(&error), Remedy::from(&error)) };
+                post(run, Event::Failed { failure, remedy });
             }
         }
     }
 
     /// A whole run, until its end or until another is asked for.
-    async fn run(&mut self, Order { run, config, device, sample }: Order) -> Result<(), TrainError> {
+    async fn run(&mut self, Order { run, config, device, rows }: Order) -> Result<(), TrainError> {
         let desk = self.desk.clone();
         let mut sink = |event: Event| post(run, event);
-        if !sample {
+        if rows == RowsChoice::Synthetic {
             // Before the device: its self-test takes steps of the run's own widths.
             footprint::require(&config, Shape::synthetic(&config), available_memory())?;
         }
@@ -133,14 +147,12 @@ impl Worker {
         sink(Event::Device(opened.report.clone()));
         desk.tell(Event::Stage(Stage::Data));
         breathe().await;
-        if sample && matches!(self.sample, Sample::Unknown) {
-            let Some(found) = unless(Sample::fetch(), desk.superseded()).await else { return Ok(()) };
-            self.sample = found;
-        }
+        let looked = unless(self.look_for(&rows, &config, &mut sink), desk.superseded()).await;
+        looked.unwrap_or(Ok(()))?;
         if desk.is_superseded() {
             return Ok(());
         }
-        let mut comparison = self.prepare(*config, sample, &opened, &mut sink)?;
+        let mut comparison = self.prepare(*config, &rows, &opened, &mut sink)?;
         let mut easel = Easel::default();
         comparison.introduce(&mut sink);
         let mut attention = Attention::new();
@@ -179,11 +191,33 @@ impl Worker {
         Ok(opened)
     }
 
-    /// The comparison on the sample where there is one that can be used, else on the synthetic stream.
-    fn prepare(&self, config: Config, sample: bool, opened: &Opened, sink: &mut dyn FnMut(Event)) -> Result<Comparison, TrainError> {
+    /// Looks for the rows that a run wants: the host's subset, or those of the person's own file.
+    async fn look_for(&mut self, rows: &RowsChoice, config: &Config, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        match rows {
+            RowsChoice::Subset if matches!(self.sample, Sample::Unknown) => self.sample = Sample::fetch().await,
+            RowsChoice::Own { schema } => {
+                let file = self.desk.file().ok_or_else(no_file)?;
+                let config = without_truth(config);
+                if self.own.as_ref().and_then(|own| own.rows_for(&file, schema, &config)).is_none() {
+                    // The old ones first: both may not fit.
+                    self.own = None;
+                    self.own = Some(Own::read(&file, schema, &config, &mut |reading| sink(Event::Reading(reading))).await?);
+                }
+            }
+            RowsChoice::Subset | RowsChoice::Synthetic => {}
+        }
+        Ok(())
+    }
+
+    /// The comparison on the rows that were found; on the synthetic stream where no subset can be used.
+    fn prepare(&self, config: Config, rows: &RowsChoice, opened: &Opened, sink: &mut dyn FnMut(Event)) -> Result<Comparison, TrainError> {
+        let sample = *rows == RowsChoice::Subset;
         let on = |config: Config, rows: Arc<dyn Source>, sink: &mut dyn FnMut(Event)| {
             Comparison::new(config, rows, &opened.device, opened.watch.clone(), sink)
         };
+        if let RowsChoice::Own { .. } = rows {
+            return on(without_truth(&config), self.own.as_ref().ok_or_else(no_file)?.rows(), sink);
+        }
         let why = match (&self.sample, self.sample.rows()) {
             (_, Some(rows)) if sample => match on(without_truth(&config), rows, sink) {
                 Err(TrainError::Data(error)) => error.to_string(),
@@ -195,6 +229,12 @@ impl Worker {
         sink(Event::Refused(data::set_aside(why)));
         on(config.clone(), data::synthetic(&config)?, sink)
     }
+}
+
+/// A page of this build sends the file with its command.
+fn no_file() -> DataError {
+    let advice = "Choose it once more".into();
+    DataError::TooLittle { name: "The file".into(), problem: "did not come with its command".into(), advice }
 }
 
 /// A race on real rows, which nobody knows the truth of: the page's own race has a ceiling.

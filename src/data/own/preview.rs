@@ -13,7 +13,7 @@ use crate::data::{DataError, shown};
 const VALUES: usize = 12;
 
 /// Records that are looked at for the values of columns.
-const RECORDS: usize = 20_000;
+const RECORDS: usize = 5_000;
 
 /// A column of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

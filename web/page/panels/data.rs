@@ -1,16 +1,43 @@
 //! The rows: their figures, and what the reader refused or put right.
 
+mod own;
+
 use duia::data::DataReport;
+use duia::wire::Reading;
 use leptos::prelude::*;
 
 use super::{Panel, Place};
 use crate::data::{explanation, full_name};
 use crate::run::Run;
+use crate::session::Session;
 use crate::text;
 
 /// Its row.
 pub const PANEL: Panel =
-    Panel { key: "data", title: "The data", place: Place::Below, body: |session| view! { <Figures run=session.run /> }.into_any() };
+    Panel { key: "data", title: "The data", place: Place::Below, body: |session| view! { <Body session /> }.into_any() };
+
+#[component]
+fn Body(session: Session) -> impl IntoView {
+    view! {
+        <Now session />
+        <Figures run=session.run />
+        <own::OwnRows session />
+    }
+}
+
+/// How far the reading of a file is.
+#[component]
+fn Now(session: Session) -> impl IntoView {
+    let of = move |reading: Reading| {
+        let name = session.address.with(|address| address.file.as_ref().map_or(String::new(), |file| file.name.clone()));
+        let done = reading.of.map_or(0, |of| 100 * reading.bytes / of.max(1));
+        view! {
+            <p data-testid="reading">{format!("{name}: {}", text::reading(reading))}</p>
+            <progress aria-label="Reading the file" max="100" value=reading.of.map(|_| done.to_string())></progress>
+        }
+    };
+    move || session.run.reading.get().map(of)
+}
 
 #[component]
 fn Figures(run: Run) -> impl IntoView {

@@ -40,8 +40,10 @@ fn Keep(session: Session) -> impl IntoView {
     };
     let share = move |_| {
         let link = window().location().href().unwrap_or_default();
+        let has_file = session.address.with_untracked(|address| address.file.is_some());
         wasm_bindgen_futures::spawn_local(async move {
             said.set(match copy(&link).await {
+                true if has_file => "The link is on the clipboard: it holds the whole experiment but for the rows of your file.".into(),
                 true => "The link is on the clipboard: it holds the whole experiment.".into(),
                 false => format!("The browser does not let the page copy. This is the link: {link}"),
             });
