@@ -24,14 +24,30 @@ pub fn csv(bytes: &[u8]) {
     }
 }
 
-/// A file of somebody's own, under the schema that its beginning suggests: as a CSV file.
+/// A file of somebody's own, under the schema that its beginning suggests: as a CSV file. In pieces it is the same, rows or sentence, and
+/// its beginning can be looked at wherever it is cut.
 pub fn own(bytes: &[u8]) {
-    match Schema::guess(&bytes[..bytes.len().min(4_096)]) {
-        Ok(guess) => match own::read(bytes, "own.csv", &guess.schema, &mut |_| {}) {
-            Ok(rows) => coherent(rows),
-            Err(error) => sentence(&error.to_string()),
-        },
-        Err(why) => sentence(&why),
+    let (guess, lack) = Schema::sketch(&bytes[..bytes.len().min(4_096)]);
+    lack.iter().for_each(|why| sentence(why));
+    for cut in [bytes.len(), bytes.len() / 2] {
+        own::columns(&bytes[..cut], &guess.schema);
+        let previewed = own::preview(&bytes[..cut], cut == bytes.len(), "own.csv", &guess.schema);
+        previewed.err().iter().for_each(|error| sentence(&error.to_string()));
+    }
+    let whole = own::read(bytes, "own.csv", &guess.schema, &mut |_| {});
+    let mut reading = own::Reading::new("own.csv", &guess.schema);
+    let mut pieces = bytes.chunks(1 + bytes.len() % 977);
+    let pieces = pieces.try_for_each(|piece| reading.take(piece, &|_, _| true)).and_then(|()| reading.finish(&|_, _| true));
+    match (whole, pieces) {
+        (Ok(rows), Ok((pieces, true))) => {
+            assert!(rows == pieces);
+            coherent(rows);
+        }
+        (Err(error), Err(other)) => {
+            assert_eq!(error, other);
+            sentence(&error.to_string());
+        }
+        (whole, _) => panic!("whole it is {}, in pieces it is not", if whole.is_ok() { "rows" } else { "an error" }),
     }
 }
 
