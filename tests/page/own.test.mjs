@@ -240,7 +240,7 @@ describe("files that are no rows", { timeout: 4 * PATIENCE }, () => {
     ["rows.zip", "PK\u0003\u0004rows", /a zip archive, not rows\. Unpack it first/],
     ["rows.bin", "1,2\0,3", /a binary file/],
     ["page.csv", "<!doctype html><html>", /a web page/],
-    ["one.csv", "ada\nbob\neve\n", /Choose which column is the user, and which the item, and which the time/],
+    ["one.csv", "ada\nbob\neve\n", /A line has one column, and a user, an item and a time are needed\. Say otherwise what parts the values/],
     ["head.csv", "user,item,time\n", /has no row left: it has no line with values/],
   ];
   test("each is called what it is, with a way on, and the run goes on as it was", () =>

@@ -128,7 +128,7 @@ impl Own {
         let beginning = self.beginning.get()?;
         let preview = self.schema.with(|schema| {
             let Beginning { first, file, is_whole, .. } = &*beginning;
-            if let Some(lack) = lacks(&schema.columns) {
+            if let Some(lack) = self.lack(&schema.columns) {
                 // Another kind of file has no columns to choose.
                 let other = own::preview(first, *is_whole, &file.name, schema).err().filter(|error| !is_of_columns(error));
                 return Err(other.map_or(lack, |error| in_full(&error)));
@@ -136,6 +136,22 @@ impl Own {
             own::preview(first, *is_whole, &file.name, schema).map_err(|error| in_full(&error))
         });
         Some(preview)
+    }
+
+    /// What is not said yet of the columns that every row needs.
+    fn lack(self, columns: &Columns) -> Option<String> {
+        let needed = [("user", &columns.user), ("item", &columns.item), ("time", &columns.time)];
+        let lacking: Vec<&str> = needed.into_iter().filter(|(_, column)| column.is_empty()).map(|(field, _)| field).collect();
+        let there = self.columns().len();
+        match lacking[..] {
+            [] => None,
+            _ if there < needed.len() => Some(format!(
+                "A line has {}, and a user, an item and a time are needed. Say otherwise what parts the values, or choose \
+                 another file.",
+                if there == 1 { "one column" } else { "two columns" }
+            )),
+            _ => Some(format!("Choose which column is the {}.", lacking.join(", and which the "))),
+        }
     }
 
     /// Changes what the columns mean.
@@ -228,13 +244,6 @@ pub fn fitting(has_labels: bool, wanted: Negatives) -> Negatives {
         (false, Negatives::None) => Negatives::Uniform,
         (_, wanted) => wanted,
     }
-}
-
-/// What is not said yet of the columns that every row needs.
-fn lacks(columns: &Columns) -> Option<String> {
-    let needed = [("user", &columns.user), ("item", &columns.item), ("time", &columns.time)];
-    let lacking: Vec<&str> = needed.into_iter().filter(|(_, column)| column.is_empty()).map(|(field, _)| field).collect();
-    (!lacking.is_empty()).then(|| format!("Choose which column is the {}.", lacking.join(", and which the ")))
 }
 
 /// Whether other columns may mend it.

@@ -92,6 +92,9 @@ pub fn preview(first: &[u8], is_whole: bool, name: &str, schema: &Schema) -> Res
         return Err(empty(name));
     }
     preview.refused = refusals.told("line");
+    if is_whole && preview.rows == 0 && preview.refused.is_empty() {
+        return Err(DataError::Columns { name: name.into(), problem: " has no row left: it has no line with values".into() });
+    }
     Ok(preview)
 }
 
@@ -147,6 +150,7 @@ mod tests {
         assert!(said(b"", true).contains("is empty"));
         assert!(said(b"\x1f\x8b\x08\0", false).contains("a gzip archive"));
         assert!(said(b"a;b\n1;2\n", true).contains("no column `who`"));
+        assert!(said(b"who;what;when\n", true).contains("no line with values"));
         let open = format!("who;what;when\n{}", "1;2;1600000000\n".repeat(10) + "\"1;" + &"2;1600000000\n".repeat(200_000));
         assert!(said(open.as_bytes(), true).contains("a quote opens a value here"));
         // The beginning alone may just be cut within a value.

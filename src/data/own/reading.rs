@@ -204,9 +204,9 @@ mod tests {
         for n in 0..rows {
             let lane = random.lane(n);
             let user = lane.below(0, 3_000);
-            let who = if user % 3 == 0 { format!("user {user}") } else { user.to_string() };
+            let who = if user.is_multiple_of(3) { format!("user {user}") } else { user.to_string() };
             let what = lane.below(1, 9_000);
-            let what = if what % 7 == 0 { format!("\"item;\n{what}\"") } else { what.to_string() };
+            let what = if what.is_multiple_of(7) { format!("\"item;\n{what}\"") } else { what.to_string() };
             let did = ["gaze", "buy", "view"][lane.below(2, 40).min(2) as usize];
             text += &format!("{who};{what};{};{did};{}\n", lane.below(3, 50), 1_600_000_000 + n * 7 % 90_000);
         }
@@ -273,7 +273,7 @@ mod tests {
     fn what_cannot_fit_or_is_no_file_of_rows_is_said() {
         let said = |text: &str, fits| in_pieces(text, &[1 << 16], fits).unwrap_err().to_string();
         let text = file(2_000);
-        assert!(said(&text, &|_, rows| rows <= 0).contains("no two of them fit"));
+        assert!(said(&text, &|_, rows| rows == 0).contains("no two of them fit"));
         assert!(said(&text, &|_, _| false).contains("does not fit into the memory"));
         assert!(said("", EVERYTHING).contains("is empty"));
         assert!(said("\n\n", EVERYTHING).contains("is empty"));
