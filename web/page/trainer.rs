@@ -33,10 +33,13 @@ pub struct Trainer {
     _unreadable: Closure<dyn FnMut(JsValue)>,
 }
 
+/// A command, and the file that it is about.
+type Given = (Command, Option<File>);
+
 /// What the trainer and the callbacks of its worker share.
 struct Bond {
     /// Commands given before the worker was ready; none once it is.
-    waiting: RefCell<Option<Vec<(Command, Option<File>)>>>,
+    waiting: RefCell<Option<Vec<Given>>>,
     /// Whether the worker is of no more use, or was let go of.
     over: Cell<bool>,
     report: Box<dyn Fn(Report)>,
