@@ -34,6 +34,7 @@
 //! | train and watch | `run`, which tells every [`Event`]; `Learner` for a loop of your own |
 //! | add a part to a model | `Component` and its `Kind`, as `examples/add_component.rs` does |
 //! | score predictions | [`metrics::TestRows`] |
+//! | serve a model elsewhere | `training::Scorer::export`, which gives an `onnx::Graph` |
 //! | keep weights, replay a run elsewhere | `checkpoint`, `training::trace` |
 //!
 //! What trains needs the feature `train`, which is on by default. The page leaves it out.

@@ -42,10 +42,6 @@ pub fn export(arguments: &Export) -> Result<(), Refusal> {
     let Kept { trained, note, place } = Kept::find(&arguments.checkpoint, quiet)?;
     let model = chosen(&trained, arguments.model)?;
     let (data, form) = own_rows(arguments.data.as_deref(), &arguments.form, &trained, note.as_ref())?;
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let heard = interrupted.clone();
-    // Where no handler can be set, Ctrl-C ends the program at once.
-    let _ = ctrlc::set_handler(move || heard.store(true, Relaxed));
 
     let (source, names) = rows::open_named(data.as_deref(), &form, trained.config(), Told::unless(quiet))?;
     let mut console = Console::new(quiet);
@@ -56,6 +52,10 @@ pub fn export(arguments: &Export) -> Result<(), Refusal> {
     }
     let refused = |error: TrainError| failed(Failure::from(&error));
     let exported = block_on(scorer.export(model)).map_err(refused)?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let heard = interrupted.clone();
+    // Where no handler can be set, Ctrl-C ends the program at once.
+    let _ = ctrlc::set_handler(move || heard.store(true, Relaxed));
     let mut files = Files { out, whole: Vec::new() };
     files.graph(&exported, arguments.external_data || exported.graph.bytes() >= MOST)?;
     files.names(&names)?;
@@ -148,9 +148,10 @@ impl Files<'_> {
         self.write(self.beside(EXAMPLES), |file| file.write_all(&bytes))
     }
 
-    /// Puts all in their places.
-    fn keep(self, exported: &Exported) -> Result<(), Refusal> {
+    /// Puts all in their places, the graph last: where there is one, what belongs to it is there.
+    fn keep(mut self, exported: &Exported) -> Result<(), Refusal> {
         let mut said = String::new();
+        self.whole.sort_by_key(|(path, _)| path == self.out);
         for (path, file) in self.whole {
             let bytes = file.keep().map_err(|error| Refusal::unwritable(&path, error))?;
             let _ = write!(said, "{}{} ({} bytes)", if said.is_empty() { "" } else { ", " }, path.display(), whole(bytes));
