@@ -211,7 +211,7 @@ pub trait Component: Any + Send {
     /// What it computes of a batch, from the memories as the step before left them: a row never sees its own update (A15).
     fn forward(&self, _reads: &Reads<'_>, _found: &mut Found, _features: &mut Features) {}
 
-    /// The same outside training as nodes of an ONNX graph ([`export`](super::export)).
+    /// The same outside training as nodes of an ONNX graph ([`crate::model::export`]).
     ///
     /// # Errors
     /// Why it has none.
