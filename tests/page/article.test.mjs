@@ -44,11 +44,12 @@ describe("how it works", { timeout: 4 * PATIENCE }, () => {
       assert.notEqual(await shown.getAttribute("data-led"), null, panel);
       const place = await shown.boundingBox();
       assert.ok(place.y > -50 && place.y < 800, `${panel} is at ${place.y}`);
-      if (block) assert.equal(await reader.part(block).getAttribute("aria-pressed"), "true");
+      if (block) await reader.until(`${block} is open`, async () => (await reader.part(block).getAttribute("aria-pressed")) === "true");
     }
     await reader.until("no panel is lit any more", async () => (await reader.page.locator("[data-led]").count()) === 0);
     assert.equal(reader.page.url(), link);
     assert.deepEqual(await faults(reader.page), []);
+    assert.deepEqual(reader.wrong, []);
     await reader.close();
   });
 

@@ -36,7 +36,8 @@ fn lead(button: &Element) {
     };
     let Some(panel) = find("data-show", "panel-") else { return };
     if let Some(block) = find("data-press", "").and_then(|block| block.dyn_into::<HtmlElement>().ok()) {
-        block.click();
+        // Later: a click that is made within a click comes back to the listener that is still at work, which wasm-bindgen forbids.
+        set_timeout(move || block.click(), Duration::ZERO);
     }
     panel.scroll_into_view();
     let _ = panel.set_attribute("data-led", "");
