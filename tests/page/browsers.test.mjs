@@ -5,26 +5,10 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { FOREIGN, Visitor } from "./foreign.mjs";
-import { PATIENCE, host, launch, open, shots } from "./helpers.mjs";
+import { LESSON_STEP, PATIENCE, SMALL, host, launch, open, shots } from "./helpers.mjs";
 
-const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256";
 const HERE = "device=cpu&sample=off";
 const PAUSED = `${SMALL}&${HERE}&autoplay=off`;
-const LESSON = `# A lesson
-
-For a test.
-
-## First
-set: ${SMALL}
-ask: Do quiet users gain?
-- gain: yes
-- loss: no, they lose
-- open: nobody can say
-run: step 10
-answer: quiet-gain
-explain: That is what these rows say.
-highlight: race
-`;
 const STEPS = 20;
 
 for (const { name, packages, here, open: visit } of FOREIGN) {
@@ -32,7 +16,7 @@ for (const { name, packages, here, open: visit } of FOREIGN) {
     let site;
     before(async () => {
       site = await host("/", (file, reply) => {
-        if (file === "lessons/short.md") Object.assign(reply, { status: 200, body: LESSON, headers: { "content-type": "text/markdown" } });
+        if (file === "lessons/short.md") Object.assign(reply, { status: 200, body: `# A lesson\n\nFor a test.\n\n${LESSON_STEP}`, headers: { "content-type": "text/markdown" } });
       });
     });
     after(() => site.close());
@@ -78,10 +62,7 @@ for (const { name, packages, here, open: visit } of FOREIGN) {
         const of = (page) => Promise.all(figures.map((id) => page.text(id)));
         for (const page of [visitor, reader]) {
           await page.phase("Paused");
-          for (let step = (await page.step()) + 1; step <= STEPS; step += 1) {
-            await page.press("step");
-            await page.until(`step ${step}`, async () => (await page.step()) === step);
-          }
+          await page.walk(STEPS);
         }
         const squeezed = (texts) => texts.map((text) => text.replace(/\s+/g, " ").trim());
         await visitor.until("figures of that step", async () => /PLE/.test(await visitor.text("auc-table")));

@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { access } from "node:fs/promises";
 import { createServer } from "node:net";
 import puppeteer from "puppeteer-core";
-import { PATIENCE, SECOND } from "./helpers.mjs";
+import { Patient, SECOND } from "./helpers.mjs";
 
 const FIREFOX = process.env.DUIA_FIREFOX ?? "/usr/bin/firefox-esr";
 const WEBKIT = process.env.DUIA_WEBKIT ?? "/usr/bin/WebKitWebDriver";
@@ -84,8 +84,9 @@ export const FOREIGN = [
 ];
 
 /** The page as a person reads and works it, in any browser. */
-export class Visitor {
+export class Visitor extends Patient {
   constructor(browser) {
+    super();
     this.browser = browser;
   }
 
@@ -97,27 +98,8 @@ export class Visitor {
     return this.browser.click(`[data-testid="${id}"]`);
   }
 
-  async step() {
-    return Number(await this.text("step-count"));
-  }
-
-  /** Waits until `look` holds, and says what the page showed when it does not. */
-  async until(what, look) {
-    const end = Date.now() + PATIENCE;
-    while (Date.now() < end) {
-      if (await look()) return;
-      await later(100);
-    }
-    const seen = await Promise.all(["phase", "step-count", "device-badge", "failure"].map((id) => this.text(id)));
-    throw new Error(`${what}: not within ${PATIENCE / SECOND} s. The page says: ${seen.join(", ")}`);
-  }
-
-  steps(least) {
-    return this.until(`step ${least}`, async () => (await this.step()) >= least);
-  }
-
-  phase(words) {
-    return this.until(`"${words}"`, async () => (await this.text("phase")) === words);
+  async situation() {
+    return (await Promise.all(["phase", "step-count", "device-badge", "failure"].map((id) => this.text(id)))).join(", ");
   }
 
   /** Colours of a canvas: one, where nothing was drawn. */

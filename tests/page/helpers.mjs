@@ -81,6 +81,20 @@ export const inWorker = (code) => (page) =>
     await route.fulfill({ response: answer, body: `${code}\n${await answer.text()}` });
   });
 
+/** A small run, and the first step of a lesson on it. */
+export const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256";
+export const LESSON_STEP = `## First
+set: ${SMALL}
+ask: Do quiet users gain?
+- gain: yes
+- loss: no, they lose
+- open: nobody can say
+run: step 10
+answer: quiet-gain
+explain: That is what these rows say.
+highlight: race
+`;
+
 /** Random numbers of a seed, in `0..1` (mulberry32). */
 export function seeded(seed) {
   let state = seed >>> 0;
@@ -166,9 +180,45 @@ export function staged({ answer, flags } = {}) {
   return stage;
 }
 
+/** Someone who waits for what the page shows. Whoever is one says what a part's `text` is, the `step`, and the `situation`. */
+export class Patient {
+  /** Waits until `look` holds, gives it, and says what the page showed when it does not. */
+  async until(what, look, patience = PATIENCE) {
+    const end = Date.now() + patience;
+    while (Date.now() < end) {
+      const value = await look();
+      if (value) return value;
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    throw new Error(`${what}: not within ${patience / SECOND} s. The page says: ${await this.situation()}`);
+  }
+
+  phase(words) {
+    return this.until(`"${words}"`, async () => (await this.text("phase")) === words);
+  }
+
+  steps(least, patience) {
+    return this.until(`step ${least}`, async () => (await this.step()) >= least, patience);
+  }
+
+  /** Presses Step so many times, each after the one before is done. */
+  async walk(steps) {
+    const first = await this.step();
+    for (let done = 1; done <= steps; done += 1) {
+      await this.press("step");
+      await this.until(`step ${first + done}`, async () => (await this.step()) === first + done);
+    }
+  }
+
+  async step() {
+    return Number(await this.text("step-count"));
+  }
+}
+
 /** The page as a person reads and works it. */
-class Reader {
+class Reader extends Patient {
   constructor(page, wrong) {
+    super();
     this.page = page;
     this.wrong = wrong;
   }
@@ -181,24 +231,8 @@ class Reader {
     return this.part(id).innerText();
   }
 
-  async step() {
-    return Number(await this.text("step-count"));
-  }
-
   press(id) {
     return this.part(id).click();
-  }
-
-  /** Waits until `look` holds, and says what it was when it does not. */
-  async until(what, look, patience = PATIENCE) {
-    const end = Date.now() + patience;
-    let value;
-    while (Date.now() < end) {
-      value = await look();
-      if (value) return value;
-      await this.page.waitForTimeout(100);
-    }
-    throw new Error(`${what}: not within ${patience / SECOND} s. The page says: ${await this.situation()}`);
   }
 
   async situation() {
@@ -219,23 +253,6 @@ class Reader {
   async failure(patience) {
     await this.until("a failure", async () => (await this.part("failure").count()) > 0, patience);
     return this.text("failure");
-  }
-
-  phase(words) {
-    return this.until(`"${words}"`, async () => (await this.text("phase")) === words);
-  }
-
-  steps(least, patience) {
-    return this.until(`step ${least}`, async () => (await this.step()) >= least, patience);
-  }
-
-  /** Presses Step so many times, each after the one before is done. */
-  async walk(steps) {
-    const first = await this.step();
-    for (let done = 1; done <= steps; done += 1) {
-      await this.press("step");
-      await this.until(`step ${first + done}`, async () => (await this.step()) === first + done);
-    }
   }
 
   /** The figures of the race and the losses. */

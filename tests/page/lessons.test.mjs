@@ -2,24 +2,13 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PATIENCE, faults, staged } from "./helpers.mjs";
+import { LESSON_STEP, PATIENCE, SMALL, faults, staged } from "./helpers.mjs";
 
-const SMALL = "users=400&items=1600&categories=40&rows=60000&evaluate_every=10&probe_set=256";
 const MINE = `# My own
 
 For a test.
 
-## First
-set: ${SMALL}
-ask: Do quiet users gain?
-- gain: yes
-- loss: no, they lose
-- open: nobody can say
-run: step 10
-answer: quiet-gain
-explain: That is what these rows say.
-highlight: race
-note: Wait for an answer.
+${LESSON_STEP}note: Wait for an answer.
 
 ## Second
 set: ${SMALL}&similarity=dot&centred=false&reseed=false
