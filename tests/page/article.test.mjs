@@ -43,7 +43,8 @@ describe("how it works", { timeout: 4 * PATIENCE }, () => {
       const shown = reader.part(`panel-${panel}`);
       assert.notEqual(await shown.getAttribute("data-led"), null, panel);
       const place = await shown.boundingBox();
-      assert.ok(place.y > -50 && place.y < 800, `${panel} is at ${place.y}`);
+      const bar = await reader.page.locator(".bar").boundingBox();
+      assert.ok(place.y >= bar.y + bar.height && place.y < 800, `${panel} is at ${place.y}, the bar ends at ${bar.y + bar.height}`);
       if (block) await reader.until(`${block} is open`, async () => (await reader.part(block).getAttribute("aria-pressed")) === "true");
     }
     await reader.until("no panel is lit any more", async () => (await reader.page.locator("[data-led]").count()) === 0);
