@@ -21,11 +21,12 @@ export CARGO_TERM_COLOR ?= never
 KIT := $(TARGET)/gpu-kit
 NOT_TESTED := $(TARGET)/tmp/not-tested.txt
 
-.PHONY: demo programs page record test lint native browser bench gpu gpu-kit fuzz deny wasm bundler tools browser-tools help
+.PHONY: demo programs page npm record test lint native browser bench gpu gpu-kit fuzz deny wasm bundler tools browser-tools help
 
 help:
 	@echo "make demo    build the page and serve it at http://$(ADDRESS):$(PORT)/"
 	@echo "make page    build the page into dist/, for any static host (PUBLIC_URL=/sub/folder/ to say where)"
+	@echo "make npm     the element <duia-live> as a package for npm, in $(TARGET)/npm (docs/embedding.md); nothing is published"
 	@echo "make record  the recorded run that the page shows until its own has begun (a minute; needed when a model's figures change)"
 	@echo "make test    everything that is tested, in a browser too"
 	@echo "make fuzz    random bytes against everything that reads a file or a link, a minute each (SECONDS=1800 for more)"
@@ -47,6 +48,10 @@ programs: wasm
 
 page: tools
 	trunk build --release --cargo-profile web $(if $(PUBLIC_URL),--public-url $(PUBLIC_URL))
+
+npm: page
+	node web/element/assemble.mjs dist $(TARGET)/npm
+	@echo "$(TARGET)/npm holds the package. To see it: python3 -m http.server --bind 127.0.0.1 --directory $(TARGET)/npm, and then http://127.0.0.1:8000/example.html"
 
 record:
 	cargo run --release --bin duia -- record

@@ -15,12 +15,17 @@ globalThis.duia = (() => {
   const KEEP = 10 * SECOND;
   // A program of one instruction that needs SIMD.
   const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+  /** Keys of the link that change how the page looks, and not what it trains. */
+  const LOOKS = ["theme", "hide", "present"];
   const BROWSERS = "Use Chrome or Edge 91, Firefox 89, Safari 16.4 or later, and allow WebAssembly.";
   const SCRIPT_TYPES = /^(text|application)\/(x-)?(javascript|ecmascript)\b/i;
 
-  // Before anything is drawn: the theme of the link, so that a dark page does not flash white.
-  const theme = new URLSearchParams(`${location.search.slice(1)}&${location.hash.slice(1)}`).getAll("theme").pop();
+  // Before anything is drawn, so that a dark page does not flash white, nor a framed one show what it is to leave out.
+  const link = new URLSearchParams(`${location.search.slice(1)}&${location.hash.slice(1)}`);
+  const last = (key) => link.getAll(key).pop();
+  const theme = last("theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+  if (["1", "on"].includes(last("embed"))) document.documentElement.dataset.embed = "";
 
   /** What the content security policy stopped so far. A policy can come from the host, which this page does not know. */
   const stopped = [];
@@ -163,6 +168,27 @@ globalThis.duia = (() => {
   }
 
   addEventListener("load", () => setTimeout(keep, KEEP));
+
+  /**
+   * In a frame: tells the page around that this one is there and how tall it is, which is no secret, and lets that page change how this
+   * one looks. A frame's address, which it can change too, would begin the run anew. web/element/duia-live.js is the other side.
+   */
+  function answerFrame() {
+    const tell = (height) => parent.postMessage({ duia: 1, height }, "*");
+    tell(0);
+    addEventListener("DOMContentLoaded", () => new ResizeObserver(() => tell(document.documentElement.getBoundingClientRect().height)).observe(document.body));
+    addEventListener("message", ({ source, data }) => {
+      if (source !== parent || data?.duia !== 1 || typeof data.look !== "object") return;
+      const [place, hash = ""] = location.href.split("#");
+      const pairs = new URLSearchParams(hash);
+      for (const key of LOOKS.filter((key) => key in data.look)) {
+        pairs.delete(key);
+        if (typeof data.look[key] === "string") pairs.set(key, data.look[key]);
+      }
+      location.replace(`${place}#${pairs}`);
+    });
+  }
+  if (parent !== globalThis) answerFrame();
 
   addEventListener("DOMContentLoaded", () => {
     document.getElementById("reload")?.addEventListener("click", reload);

@@ -17,7 +17,7 @@ import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const dist = process.env.DUIA_DIST ?? join(here, "../../dist");
+export const dist = process.env.DUIA_DIST ?? join(here, "../../dist");
 const executablePath = process.env.DUIA_CHROME ?? "/usr/bin/chromium";
 export const shots = process.env.DUIA_SHOTS;
 const target = process.env.CARGO_TARGET_DIR ?? join(here, "../../target");
@@ -43,18 +43,18 @@ export const NEVER = { begin: false };
 export const UNENDED = { begin: true };
 
 /**
- * Serves the built folder under `base` and nothing else, as any static host would. `answer(file, reply)` may change the
+ * Serves the built folder, or another one, under `base` and nothing else, as any static host would. `answer(file, reply)` may change the
  * reply, `{ status, headers, body }`, as a careless host does: other headers, another body, none that ever comes.
  */
-export async function host(base = "/", answer = () => {}) {
+export async function host(base = "/", answer = () => {}, folder = dist) {
   await access(join(dist, "index.html")).catch(() => {
     throw new Error(`no built page in ${dist}: run "make page" first, or set DUIA_DIST`);
   });
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, "http://host").pathname;
     const inside = path.startsWith(base) ? normalize(path.slice(base.length)) : "..";
-    const file = inside === "." || inside === "" ? "index.html" : inside;
-    const body = file.startsWith("..") ? null : await readFile(join(dist, file)).catch(() => null);
+    const file = inside === "." || inside === "" ? "index.html" : inside.endsWith("/") ? `${inside}index.html` : inside;
+    const body = file.startsWith("..") ? null : await readFile(join(folder, file)).catch(() => null);
     const headers = { "content-type": TYPES[extname(file)] ?? "application/octet-stream" };
     const reply = { status: body ? 200 : 404, headers, body: body ?? "" };
     answer(file, reply);

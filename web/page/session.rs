@@ -387,6 +387,8 @@ impl Session {
 
     fn write_link(self, entry: Entry) {
         let (hash, search) = (self.address.with_untracked(Address::write), address::foreign(&search()));
+        // In a frame, Back belongs to the page around it.
+        let entry = if self.address.with_untracked(|address| address.embed) { Entry::Same } else { entry };
         // Relative to the document and not to its base, which a published page may set.
         let url = format!("{}{search}#{hash}", location().pathname().unwrap_or_default());
         let Ok(history) = window().history() else { return };
