@@ -100,7 +100,7 @@ export class Visitor extends Patient {
 
   /**
    * As a person waits: where the trainer's program crashed, they press "Start again", once. WebKitGTK 2.50 ended it with "Out of bounds
-   * memory access" in the first steps of a run of CI; the same file never did so in ninety openings here, nor in another engine.
+   * memory access" in the first steps of a run of CI; the same file never did so in forty openings afterwards, nor in another engine.
    */
   steps(least, patience) {
     const isThere = async () => {
