@@ -22,7 +22,7 @@ pub use clusters::{ClusterHealth, ClusterTally, Positives, cluster_health};
 pub use collapse::collapse;
 pub use losses::{LossTerm, Losses, Term};
 pub use scores::{Auc, ByGroup, Earlier, Evaluation, Gauc, Headroom, Lift, Score, Slice, SliceScore, TestKind};
-pub use significance::{critical, survivors};
+pub use significance::{OverSeeds, critical, over_seeds, survivors};
 
 use crate::data::protocol::{Batch, Dataset};
 use crate::platform::{self, join};

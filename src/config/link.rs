@@ -184,6 +184,12 @@ impl Config {
         serde_urlencoded::from_str(&text).map(Some).map_err(|error| ConfigError::new(key, value, format!("{allowed} ({error})")))
     }
 
+    /// What differs from another configuration: the keys, with the values that they have here, as in a link.
+    pub fn unlike(&self, other: &Self) -> Vec<(String, String)> {
+        let theirs = other.pairs();
+        self.pairs().into_iter().filter(|pair| !theirs.contains(pair)).collect()
+    }
+
     /// A field as it stands in a link; nothing where there is none of that name.
     pub fn text_of(&self, key: &str) -> String {
         self.pairs().into_iter().find(|(name, _)| name == key).map(|(_, value)| value).unwrap_or_default()
@@ -243,6 +249,17 @@ mod tests {
     fn read(link: &str) -> (Config, Vec<String>) {
         let (config, notices) = Config::from_link(link, &["theme", "device"]);
         (config, notices.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_differs_is_told_with_the_values_here() {
+        let plain = Config::opening();
+        let other = Config { seed: 5, history: 3, ..plain.clone() };
+        let pair = |key: &str, value: &str| (key.to_string(), value.to_string());
+        let mut unlike = other.unlike(&plain);
+        unlike.sort();
+        assert_eq!(unlike, [pair("history", "3"), pair("seed", "5")]);
+        assert!(plain.unlike(&plain).is_empty());
     }
 
     #[test]

@@ -30,6 +30,37 @@ pub fn survivors(family: &[Lift]) -> Vec<bool> {
     family.iter().map(|lift| lift.value.abs() > critical * lift.standard_error).collect()
 }
 
+/// A difference over several seeds of one configuration.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OverSeeds {
+    /// Seeds that have it.
+    pub seeds: usize,
+    /// Its mean.
+    pub mean: f64,
+    /// Half the 95 % interval of the mean that the spread over seeds leaves: `t sd / sqrt(n)`.
+    pub half: f64,
+    /// The least of them.
+    pub least: f64,
+    /// The greatest.
+    pub most: f64,
+}
+
+/// What the seeds say together; none of fewer than two. One that is no number does not count.
+pub fn over_seeds(differences: &[f64]) -> Option<OverSeeds> {
+    let all: Vec<f64> = differences.iter().copied().filter(|difference| difference.is_finite()).collect();
+    let degrees = u32::try_from(all.len().checked_sub(1)?).ok().filter(|&degrees| degrees > 0)?;
+    let n = f64::from(degrees) + 1.0;
+    let mean = all.iter().sum::<f64>() / n;
+    let variance = all.iter().map(|difference| (difference - mean).powi(2)).sum::<f64>() / f64::from(degrees);
+    Some(OverSeeds {
+        seeds: all.len(),
+        mean,
+        half: critical(1, Some(degrees)) * (variance / n).sqrt(),
+        least: all.iter().copied().fold(f64::INFINITY, f64::min),
+        most: all.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    })
+}
+
 /// The value beyond which a falling tail has this probability, below 1/2.
 fn quantile(tail: impl Fn(f64) -> f64, probability: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
@@ -70,6 +101,17 @@ fn student_tail(t: f64, degrees: u32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn three_seeds_by_hand() {
+        // Mean 3, deviations -2, -1, 3: variance 7; t with two degrees of freedom is 4.3027.
+        let three = over_seeds(&[0.001, f64::NAN, 0.002, 0.006]).unwrap();
+        assert_eq!((three.seeds, three.least, three.most), (3, 0.001, 0.006));
+        assert!((three.mean - 0.003).abs() < 1e-12);
+        assert!((three.half - 4.302_653 * 1e-3 * (7.0_f64 / 3.0).sqrt()).abs() < 1e-8, "{}", three.half);
+        assert_eq!(over_seeds(&[0.001]), None);
+        assert_eq!(over_seeds(&[0.001, f64::NAN]), None);
+    }
 
     #[test]
     fn critical_values_are_those_of_the_tables() {

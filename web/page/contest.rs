@@ -89,6 +89,12 @@ pub fn style(role: Role, front: Ink) -> Style {
     }
 }
 
+/// A run on the shelf, by its name: in the background, as models there are.
+pub fn shelved(name: &str) -> Style {
+    let place = name.bytes().next().map_or(0, |letter| usize::from(letter - b'A'));
+    style(Role::Other(place), Ink::Plain)
+}
+
 /// A line of each model: those of the background first and thin, then the baseline, and what is set against it in front.
 pub fn lines(models: impl Iterator<Item = (usize, Role)>, line: impl Fn(usize, Role) -> Line) -> Vec<Line> {
     let mut lines: Vec<(Role, Line)> = models.map(|(at, role)| (role, line(at, role))).collect();

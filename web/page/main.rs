@@ -23,6 +23,7 @@ mod recorded;
 mod run;
 mod series;
 mod session;
+mod shelf;
 mod speech;
 mod table;
 mod text;

@@ -9,6 +9,7 @@ mod flow;
 mod keep;
 mod losses;
 mod race;
+mod shelf;
 mod user;
 
 use leptos::prelude::*;
@@ -17,8 +18,18 @@ use crate::course::Course;
 use crate::session::Session;
 
 /// The panels in the order of the page.
-const ALL: &[Panel] =
-    &[field::PANEL, race::PANEL, user::PANEL, controls::PANEL, flow::PANEL, clusters::PANEL, losses::PANEL, data::PANEL, keep::PANEL];
+const ALL: &[Panel] = &[
+    field::PANEL,
+    race::PANEL,
+    user::PANEL,
+    controls::PANEL,
+    shelf::PANEL,
+    flow::PANEL,
+    clusters::PANEL,
+    losses::PANEL,
+    data::PANEL,
+    keep::PANEL,
+];
 
 /// A part of the page with a heading.
 pub struct Panel {

@@ -13,10 +13,11 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::File;
 
-use crate::address::{self, Address, Theme};
+use crate::address::{self, Address, FileName, Theme};
 use crate::own::{self, Own};
 use crate::recorded;
 use crate::run::{Phase, Run};
+use crate::shelf::{Setting, Shelf};
 use crate::trainer::{Report, Trainer};
 
 /// How many times longer than a step the trainer may be silent while it compiles or scores the whole test set.
@@ -74,6 +75,8 @@ pub struct Session {
     pub run: Run,
     /// The file of the person's own.
     pub own: Own,
+    /// Runs that were left.
+    pub shelf: Shelf,
     /// The speed asked for.
     pub speed: RwSignal<Speed>,
     /// A silence of the trainer, once it is too long.
@@ -99,6 +102,7 @@ impl Session {
             notices: RwSignal::new(notices),
             run: Run::new(),
             own: Own::new(),
+            shelf: Shelf::new(),
             speed: RwSignal::new(Speed::Full),
             silence: RwSignal::new(None),
             sitting: RwSignal::new(Sitting::default()),
@@ -232,6 +236,32 @@ impl Session {
         self.address.update(|address| address.file = Some(file));
         self.set_config(self.address.with_untracked(|address| address.config.clone()));
         true
+    }
+
+    /// So many further seeds of these settings, each to its end, one after the other.
+    pub fn train_seeds(self, more: u32) {
+        self.shelf.left.set(more);
+        match self.run.phase.get_untracked() {
+            Phase::Finished => self.next_seed(),
+            // This one has to come to its end too.
+            _ => self.play(),
+        }
+    }
+
+    fn next_seed(self) {
+        let Some(seed) = self.shelf.fresh_seed() else { return };
+        self.shelf.left.update(|left| *left -= 1);
+        self.address.update(|address| address.config.seed = seed);
+        self.write_link(Entry::Same);
+        self.wants_play.set(true);
+        self.start();
+    }
+
+    /// A run of the shelf once more, from the start.
+    pub fn run_again(self, Setting { config, rows, file }: &Setting) {
+        self.address.update(|address| (address.sample, address.file) = (*rows == RowsChoice::Subset, file.clone()));
+        self.wants_play.set(true);
+        self.set_config(config.clone());
     }
 
     /// The file that the link names and that nobody has chosen here.
@@ -407,6 +437,13 @@ impl Session {
     }
 
     fn start(self) {
+        let address = self.address.get_untracked();
+        let (rows, file) = match address.file.as_ref().and_then(|file| self.own.rows_of(file)) {
+            Some((rows, file)) => (rows, Some(file)),
+            None if address.sample => (RowsChoice::Subset, None),
+            None => (RowsChoice::Synthetic, None),
+        };
+        self.shelf.turn(self.run, Setting { config: address.config.clone(), rows: rows.clone(), file: file.as_ref().map(FileName::of) });
         self.run.begin();
         self.heard();
         if !self.trainer.with_value(|trainer| trainer.as_ref().is_some_and(|trainer| !trainer.is_broken())) {
@@ -417,12 +454,6 @@ impl Session {
                 Err((failure, remedy)) => return self.run.fail(failure, remedy),
             }
         }
-        let address = self.address.get_untracked();
-        let (rows, file) = match address.file.as_ref().and_then(|file| self.own.rows_of(file)) {
-            Some((rows, file)) => (rows, Some(file)),
-            None if address.sample => (RowsChoice::Subset, None),
-            None => (RowsChoice::Synthetic, None),
-        };
         let run = self.run.id.get_untracked();
         self.give(Command::Start { run, config: Box::new(address.config), device: address.device, rows }, file);
         self.send(|run| Command::Speed { run, steps_per_second: self.speed.get_untracked().steps_per_second() });
@@ -451,10 +482,14 @@ impl Session {
                 // A late message of another run is a sign of life too.
                 self.heard();
                 if run == self.run.id.get_untracked() {
-                    if event == Event::State(State::Finished) {
+                    let has_ended = event == Event::State(State::Finished);
+                    if has_ended {
                         self.wants_play.set(false);
                     }
                     self.run.apply(event);
+                    if has_ended && self.shelf.left.get_untracked() > 0 {
+                        self.next_seed();
+                    }
                 }
             }
             // What the trainer itself said of its end is better than what the browser says.

@@ -7,9 +7,12 @@ use leptos::prelude::*;
 
 use super::{Panel, Place};
 use crate::chart::{Chart, Figure, Line, Style, Swatch, Unit};
-use crate::contest::{Group, WIDTH_95, ceiling, headroom, interval, lift_of, lines, newest, rival, standing, style, total, verdict};
+use crate::contest::{
+    Group, WIDTH_95, ceiling, headroom, interval, lift_of, lines, newest, rival, shelved, standing, style, total, verdict,
+};
 use crate::run::{Role, Run};
 use crate::session::Session;
+use crate::shelf::Kept;
 use crate::table::{Scroll, Unfold, by_step};
 use crate::text;
 
@@ -31,12 +34,13 @@ fn Race(session: Session) -> impl IntoView {
     view! {
         <p class="how">
             "AUC: how often the model scores an item that was taken above one drawn at random; 0.5 is chance. Curves are of a probe set "
-            "of the test rows, bands are 95 % intervals by these rows. This is one training: another seed may differ by more."
+            "of the test rows, bands are 95 % intervals by these rows. This is one training: another seed may differ by more, "
+            "as \"Other seeds\" below shows."
             {choice}
         </p>
         <div class="lanes">
-            <Lane run group=Group::Low />
-            <Lane run group=Group::High />
+            <Lane session group=Group::Low />
+            <Lane session group=Group::High />
         </div>
         <Ceiling session />
         <Standing run />
@@ -81,9 +85,10 @@ fn Ceiling(session: Session) -> impl IntoView {
 
 /// A group's curves and, below them, the difference.
 #[component]
-fn Lane(run: Run, group: Group) -> impl IntoView {
+fn Lane(session: Session, group: Group) -> impl IntoView {
+    let run = session.run;
     let curves = move |group: Group| Signal::derive(move || areas(run, group));
-    let lifts = move |group: Group| Signal::derive(move || lifts(run, group));
+    let lifts = move |group: Group| Signal::derive(move || lifts(session, group));
     let other = if group == Group::Low { Group::High } else { Group::Low };
     let verdict = Memo::new(move |_| verdict(run, group));
     let contest = move || {
@@ -169,20 +174,36 @@ fn areas(run: Run, group: Group) -> Figure {
     }
 }
 
-fn lifts(run: Run, group: Group) -> Figure {
+/// The difference of the run on show, in front of those of runs on the shelf.
+fn lifts(session: Session, group: Group) -> Figure {
+    let run = session.run;
     let rival = rival(run);
     let lift = |evaluation: &Evaluation| {
         let lift = lift_of(evaluation, rival?, group)?;
         Some((lift.value, WIDTH_95 * lift.standard_error))
     };
+    let kept = session.shelf.over();
+    let behind = kept.iter().filter_map(|kept| left_behind(kept, *run.variants.get().get(rival?)?, group));
+    let steps = kept.iter().map(|kept| kept.steps as f64).fold(total(run), f64::max);
     Figure {
-        lines: vec![curve(run, Style::solid(group.ink()), None, lift)],
-        steps: total(run),
+        lines: behind.chain([curve(run, Style::solid(group.ink()), None, lift)]).collect(),
+        steps,
         least_span: 0.02,
         include: vec![0.0],
         bounds: (-1.0, 1.0),
         unit: Unit::Decimals(2),
     }
+}
+
+/// The difference of a run on the shelf, where this model raced in it.
+fn left_behind(kept: &Kept, rival: Variant, group: Group) -> Option<Line> {
+    let place = kept.place_of(rival)?;
+    let of_kind = |kind: TestKind| {
+        let lift = move |evaluation: &Evaluation| Some((evaluation.step as f64, lift_of(evaluation, place, group)?.value));
+        kept.evaluations.iter().filter(move |evaluation| evaluation.kind == kind).filter_map(lift)
+    };
+    let tested = of_kind(TestKind::Whole).next_back().map(|(_, value)| (value, 0.0));
+    Some(Line::plain(shelved(kept.name), kept.name, of_kind(TestKind::ProbeSet)).ending(Some(kept.name), tested).thin())
 }
 
 /// A figure and half the width of its interval, by step on the probe set and at the end on the whole test set.
