@@ -4,6 +4,9 @@ use js_sys::{Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
+/// How a gzip file begins.
+pub const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// Chunks that are still to come. What is left unread is let go of.
 pub struct Chunks(Reader);
 

@@ -6,7 +6,7 @@ use duia::config::Negatives;
 use duia::data::own::{self, Column, Preview};
 use duia::data::schema::{Columns, Guess, Schema, word};
 use duia::data::{Behaviour, DataError};
-use duia::platform::stream::{Chunks, words};
+use duia::platform::stream::{Chunks, GZIP, words};
 use duia::wire::RowsChoice;
 use js_sys::Uint8Array;
 use leptos::prelude::*;
@@ -18,8 +18,6 @@ use crate::address::FileName;
 
 /// Bytes of a file's beginning that are looked at.
 const LOOK: usize = 256 << 10;
-/// How a gzip file begins.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// What stands in the document: the control that takes a file, and the heading above it.
 const INPUT: &str = "own-file";
 const TITLE: &str = "own-title";

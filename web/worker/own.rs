@@ -8,7 +8,7 @@ use duia::data::own;
 use duia::data::schema::Schema;
 use duia::data::{DataError, Vocabulary};
 use duia::footprint::{self, Shape};
-use duia::platform::stream::{Chunks, words};
+use duia::platform::stream::{Chunks, GZIP, words};
 use duia::platform::{available_memory, breathe};
 use duia::training::TrainError;
 use duia::wire::{Failure, Reading, Remedy};
@@ -21,8 +21,6 @@ use web_time::{Duration, Instant};
 const TELL_EVERY: Duration = Duration::from_millis(250);
 /// Longest that the event loop waits for a turn.
 const TURN: Duration = Duration::from_millis(40);
-/// How a gzip file begins.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Rows that were read, and what they were read of.
 pub struct Own {
