@@ -1,4 +1,4 @@
-//! Choosing a device: a GPU that computes what the CPU computes, else the CPU, and a sentence that says why.
+//! Choosing a device: a GPU that computes what the CPU computes and is faster at it, else the CPU, and a sentence that says why.
 //!
 //! A kernel that fails validation in a browser is only logged and leaves stale numbers behind (tracel-ai/cubecl#1641),
 //! so no GPU is trusted before it has trained a few steps of the very model and agreed with the CPU.
@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
 use burn::tensor::wgpu::{WgpuBackend, wgpu};
+use web_time::Instant;
 
 use super::{Learner, TrainError};
 use crate::config::Config;
 use crate::data::generator::Generator;
-use crate::data::protocol::Dataset;
+use crate::data::protocol::{Batch, Dataset};
 use crate::metrics::Losses;
 use crate::platform::within;
 use crate::variants::trained;
@@ -32,6 +33,11 @@ const TF32_BOUND: f32 = 2e-2;
 const TF32_MEMORY_BOUND: f32 = 0.5;
 /// Losses that no search goes into.
 const SMOOTH: [&str; 3] = ["loss_mtl", "loss_auxiliary", "loss_adaptation"];
+
+/// Seconds that the pace of a device is taken for, once its kernels are compiled.
+const PACE: f64 = 0.5;
+/// Least steps of it: the first of them waits for what the self-test left to do.
+const PACE_STEPS: u32 = 2;
 
 /// Longest that a browser may take to answer for an adapter or for its device. Some never answer, and a page then waits for ever.
 const ANSWER_MS: i32 = 10_000;
@@ -179,12 +185,23 @@ async fn agreeing(way: Way, choice: DeviceChoice, config: &Config, sink: &mut dy
     let found = found(way, choice).await?;
     let what = if way == Way::Cuda { "CUDA" } else { "The graphics adapter" };
     sink(Event::Stage(Stage::SelfTest));
-    let all = self_test(&found.device, config, &found.watch).await.map_err(|error| format!("{what} failed the self-test: {error}."))?;
-    if let Some((name, off)) = all.iter().find(|(name, off)| *off > bound(way, name)) {
+    let is_timed = choice == DeviceChoice::Auto;
+    let test = self_test(&found.device, config, &found.watch, is_timed);
+    let SelfTest { differences, pace } = test.await.map_err(|error| format!("{what} failed the self-test: {error}."))?;
+    if let Some((name, off)) = differences.iter().find(|(name, off)| *off > bound(way, name)) {
         return Err(format!("{what} computes other losses than the CPU ({name} is off by {off:.1e})."));
     }
-    let difference = all.iter().map(|(_, off)| *off).fold(0.0, f32::max);
-    let reason = reason(way, found.software).into();
+    let reason = match pace.map(|[here, cpu]| here / cpu) {
+        Some(times) if times < 1.0 => {
+            return Err(format!(
+                "{what} agrees with the CPU, and takes {:.1} times as long for a step of these models. It trains where you ask for it.",
+                1.0 / times
+            ));
+        }
+        Some(times) => format!("{} A step of these models takes the CPU {times:.1} times as long.", reason(way, found.software)),
+        None => reason(way, found.software).into(),
+    };
+    let difference = differences.iter().map(|(_, off)| *off).fold(0.0, f32::max);
     Ok(found.opened(reason, Some(difference)))
 }
 
@@ -276,21 +293,38 @@ fn bound(way: Way, loss: &str) -> f32 {
     }
 }
 
-/// The differences of losses between this device and the CPU ([`Losses::differences`]), over a few steps of the run's variants.
-async fn self_test(device: &Device, config: &Config, watch: &Watch) -> Result<Vec<(String, f32)>, TrainError> {
-    let here = trial(device, config).await?;
-    watch.check()?;
-    let there = trial(&Device::flex(), config).await?;
-    if here.len() != there.len() {
-        return Ok(vec![("the number of steps".into(), f32::INFINITY)]);
-    }
-    let all = here.iter().zip(&there).flat_map(|(here, there)| here.differences(there));
-    Ok(all.map(|(name, off)| (name.to_owned(), off as f32)).collect())
+/// What a device and the CPU make of the same steps.
+struct SelfTest {
+    /// How far the losses are apart ([`Losses::differences`]), by name.
+    differences: Vec<(String, f32)>,
+    /// Steps a second of both, where they were timed.
+    pace: Option<[f64; 2]>,
 }
 
-/// Losses of a few steps on a small stream, step by step and model by model: the run's own widths and batch, few rows of everything
-/// else.
-async fn trial(device: &Device, config: &Config) -> Result<Vec<Losses>, TrainError> {
+/// Takes a few steps of the run's variants here and on the CPU, and where it `is_timed` some more.
+async fn self_test(device: &Device, config: &Config, watch: &Watch, is_timed: bool) -> Result<SelfTest, TrainError> {
+    let here = trial(device, config, is_timed).await?;
+    watch.check()?;
+    let there = trial(&Device::flex(), config, is_timed).await?;
+    if here.losses.len() != there.losses.len() {
+        return Ok(SelfTest { differences: vec![("the number of steps".into(), f32::INFINITY)], pace: None });
+    }
+    let all = here.losses.iter().zip(&there.losses).flat_map(|(here, there)| here.differences(there));
+    let differences = all.map(|(name, off)| (name.to_owned(), off as f32)).collect();
+    Ok(SelfTest { differences, pace: here.pace.zip(there.pace).map(<[f64; 2]>::from) })
+}
+
+/// What a device made of a small stream.
+#[derive(Debug)]
+struct Trial {
+    /// Step by step and model by model.
+    losses: Vec<Losses>,
+    /// Steps a second, where they were timed.
+    pace: Option<f64>,
+}
+
+/// A few steps on a small stream: the run's own widths and batch, few rows of everything else.
+async fn trial(device: &Device, config: &Config, is_timed: bool) -> Result<Trial, TrainError> {
     let small = Config {
         users: 64,
         items: 1_024,
@@ -305,12 +339,29 @@ async fn trial(device: &Device, config: &Config) -> Result<Vec<Losses>, TrainErr
     let dataset = Dataset::open(Arc::new(Generator::new(&small)), &small)?;
     let variants: Vec<_> = trained(&small.variants.0).collect();
     let mut learner = Learner::new(&small, &variants, dataset.vocabulary(), device, SELF_TEST_STEPS);
-    let (mut replay, mut losses) = (dataset.replay(), Vec::new());
+    let (mut replay, mut losses, mut last) = (dataset.replay(), Vec::new(), None);
     for batch in std::iter::from_fn(|| replay.next_train()).take(SELF_TEST_STEPS as usize) {
-        learner.learn(Arc::new(batch)).await?;
+        let batch = Arc::new(batch);
+        learner.learn(batch.clone()).await?;
         losses.extend(learner.losses().await?);
+        last = Some(batch);
     }
-    Ok(losses)
+    let pace = match last {
+        Some(batch) if is_timed => Some(pace(&mut learner, &batch).await?),
+        _ => None,
+    };
+    Ok(Trial { losses, pace })
+}
+
+/// Steps a second on the same batch again and again. Each is read back: a queue that takes them all at once would look fast.
+async fn pace(learner: &mut Learner, batch: &Arc<Batch>) -> Result<f64, TrainError> {
+    let (begun, mut steps) = (Instant::now(), 0);
+    while steps < PACE_STEPS || begun.elapsed().as_secs_f64() < PACE {
+        learner.learn(batch.clone()).await?;
+        learner.losses().await?;
+        steps += 1;
+    }
+    Ok(f64::from(steps) / begun.elapsed().as_secs_f64())
 }
 
 #[cfg(test)]
@@ -332,7 +383,17 @@ mod tests {
     /// The trial is of the device and not of the run's split: with few rows to train on it once took one step or none.
     #[test]
     fn the_trial_takes_the_same_steps_whatever_the_split() {
-        let losses = |train_share: f64| block_on(trial(&Device::flex(), &Config { train_share, ..Config::default() })).unwrap();
+        let losses =
+            |train_share: f64| block_on(trial(&Device::flex(), &Config { train_share, ..Config::default() }, false)).unwrap().losses;
         assert_eq!(losses(0.05), losses(0.8));
+    }
+
+    #[test]
+    fn a_pace_is_taken_where_it_is_asked_for() {
+        let small = Config { batch: 32, embedding: 8, ..Config::default() };
+        let timed = |is_timed| block_on(trial(&Device::flex(), &small, is_timed)).unwrap();
+        let (timed, untimed) = (timed(true), timed(false));
+        assert!(timed.pace.is_some_and(|pace| pace.is_finite() && pace > 0.0) && untimed.pace.is_none());
+        assert_eq!(timed.losses, untimed.losses, "the pace comes after the losses that are compared");
     }
 }

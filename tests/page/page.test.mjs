@@ -280,13 +280,24 @@ describe("with WebGPU", { timeout: 2 * PATIENCE }, () => {
   const stage = staged({ flags: WEBGPU });
 
   test("it trains on the graphics card and says so", async () => {
-    const reader = await stage.open(`${SHORT}&watchdog=120`);
+    const reader = await stage.open(`${SHORT}&watchdog=120&device=gpu`);
     await reader.steps(2, 1.5 * PATIENCE);
     assert.match(await reader.text("device-badge"), /WebGPU/);
     await reader.part("device-badge").hover();
     assert.match(await reader.text("device-card"), /Self-test/);
     const step = await reader.step();
     await reader.steps(step + 2);
+    await reader.close();
+  });
+
+  test("where nobody asked for a device both are timed, the faster trains, and the card says how much faster", async () => {
+    const reader = await stage.open(`${SHORT}&watchdog=120`);
+    await reader.steps(2, 1.5 * PATIENCE);
+    const badge = await reader.text("device-badge");
+    await reader.part("device-badge").hover();
+    const card = await reader.text("device-card");
+    if (/WebGPU/.test(badge)) assert.match(card, /A step of these models takes the CPU [\d.]+ times as long/);
+    else assert.match(card, /agrees with the CPU, and takes [\d.]+ times as long for a step of these models\. It trains where you ask for it\. So the CPU trains/);
     await reader.close();
   });
 });
