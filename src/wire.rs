@@ -84,7 +84,7 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceChoice {
-    /// A GPU where there is one that passes the self-test, else the CPU.
+    /// The faster of GPU and CPU, where there is a GPU that agrees with the CPU.
     Auto,
     /// The GPU or an error.
     Gpu,

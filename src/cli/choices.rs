@@ -52,7 +52,7 @@ pub enum LogForm {
 /// [`DeviceChoice`] as an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Device {
-    /// A GPU where there is one that passes the self-test, else the CPU.
+    /// The faster of GPU and CPU, where there is a GPU that agrees with the CPU.
     Auto,
     /// The GPU, or an error.
     Gpu,
