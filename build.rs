@@ -1,15 +1,19 @@
 //! Names what decides the numbers of a run: a hash of the sources that compute them and of the versions of what they use. Results
-//! that `duia ablate` and `duia sweep` keep are kept under it, so that a table never mixes two programs.
+//! that `duia ablate` and `duia sweep` keep are kept under it, so that a table never mixes two programs. Also names the hashes by which a
+//! replay's content security policy allows its own script and style.
 
 use std::fs;
 use std::hash::Hasher;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use fnv::FnvHasher;
+use sha2::{Digest, Sha256};
 
 /// Sources that only show numbers.
-const SHELLS: [&str; 6] = ["src/cli", "src/main.rs", "src/view", "src/view.rs", "src/wire", "src/wire.rs"];
+const SHELLS: [&str; 8] = ["src/cli", "src/main.rs", "src/replay", "src/replay.rs", "src/view", "src/view.rs", "src/wire", "src/wire.rs"];
 
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=src");
@@ -23,6 +27,9 @@ fn main() -> io::Result<()> {
         hash.write(&fs::read(file)?);
     }
     println!("cargo:rustc-env=DUIA_SOURCES={:016x}", hash.finish());
+    for (name, file) in [("SCRIPT", "src/replay/play.js"), ("STYLE", "src/replay/style.css")] {
+        println!("cargo:rustc-env=DUIA_REPLAY_{name}=sha256-{}", STANDARD.encode(Sha256::digest(fs::read(file)?)));
+    }
     Ok(())
 }
 

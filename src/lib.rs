@@ -47,6 +47,7 @@ pub mod data;
 pub mod lesson;
 pub mod metrics;
 pub mod platform;
+pub mod replay;
 pub mod simulation;
 pub mod variants;
 pub mod view;

@@ -278,6 +278,15 @@ impl Variant {
     }
 }
 
+/// What is set against the first of a race unless a person chose another: DUIA, or else the last model that is trained.
+pub fn rival(race: &[Variant]) -> Option<Variant> {
+    let others = race.get(1..).unwrap_or_default();
+    let last = |is: fn(Variant) -> bool| others.iter().rev().copied().find(|variant| is(*variant));
+    last(|variant| variant.has("upbe") && variant.has("uhse"))
+        .or(last(|variant| variant.rule().is_none() && !variant.knows_truth()))
+        .or(others.last().copied())
+}
+
 /// Those of some models that are trained: all but the rules.
 pub fn trained(variants: &[Variant]) -> impl Iterator<Item = Variant> {
     variants.iter().copied().filter(|variant| variant.rule().is_none())

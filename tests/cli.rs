@@ -654,6 +654,42 @@ fn the_page_of_a_run_asks_nobody_and_has_its_tables_and_charts() {
     }
 }
 
+#[test]
+fn a_run_as_one_file_has_the_figures_of_its_series_to_the_last_digit() {
+    let folder = tempdir().unwrap();
+    let asked = ["--out", "run", "--quiet", "--html", "films/it's a run.html"];
+    let output = duia(folder.path(), [&TINY[..], &asked].concat());
+    assert!(output.status.success() && text(&output.stdout).contains("The run to play again: films/it's a run.html, "), "{output:?}");
+    let html = fs::read_to_string(folder.path().join("films/it's a run.html")).unwrap();
+    let (_, rest) = html.split_once("<script type=\"application/json\" id=\"run\">").unwrap();
+    let run: Value = serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap();
+    assert!(run["command"].as_str().unwrap().ends_with("--html 'films/it'\\''s a run.html'"), "{}", run["command"]);
+    // Each line of the series that the file shows, as text: a digit that is lost would be seen.
+    let number = |text: &str| if text.is_empty() { "null".into() } else { serde_json::to_string(&text.parse::<f64>().unwrap()).unwrap() };
+    let series = fs::read_to_string(folder.path().join("run/series.csv")).unwrap();
+    let (mut areas, mut rates) = (0, 0);
+    for line in series.lines().skip(1) {
+        let [_, _, metric, value, error, _] = line.split(',').collect::<Vec<_>>().try_into().unwrap();
+        if let Some(group) = ["all", "low", "high"]
+            .into_iter()
+            .find(|group| ["panel", "test"].iter().any(|set| ["auc", "lift"].iter().any(|what| metric == format!("{set}.{what}.{group}"))))
+        {
+            let pair = format!("\"{group}\":[{},{}]", number(value), number(error));
+            assert!(html.contains(&pair), "{line}: no {pair}");
+            areas += 1;
+        } else if metric.contains(".clusters.") && metric.ends_with(".hit_rate_1") {
+            let pair = format!("\"hit_rate_1\":{}", number(value));
+            assert!(html.contains(&pair), "{line}: no {pair}");
+            rates += 1;
+        }
+    }
+    assert!(areas > 10 && rates > 2, "{areas} areas, {rates} hit rates:\n{series}");
+    assert!(run["evaluations"].as_array().unwrap().iter().any(|evaluation| evaluation["kind"] == "whole"));
+
+    fs::create_dir(folder.path().join("taken")).unwrap();
+    refused(&folder, &[&TINY[..], &["--html", "taken"]].concat(), &["taken", "it is a folder", "Choose another place with --html"]);
+}
+
 /// Exposures with labels, in time order, each a second after the one before: who likes what follows from both.
 fn exposures(rows: u64) -> Vec<String> {
     let row = |n: u64| {

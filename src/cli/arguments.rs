@@ -112,6 +112,9 @@ pub struct Train {
     /// Folder for the report, the series and the plots; it must be new or empty. Default: `runs/<date-time>-<preset>-seed<N>`.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
+    /// Also write the run as one HTML file that plays it again without a network: headline, curves, clusters and every figure, by a slider.
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
     /// Start one model from weights that `--weights-out` wrote. The model must be part of the run, with the same sizes and rows.
     #[arg(long, value_name = "FILE")]
     pub weights_in: Option<PathBuf>,

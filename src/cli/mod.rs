@@ -25,6 +25,7 @@ mod plots;
 mod record;
 mod recording;
 mod refusal;
+mod replay;
 mod report;
 mod rows;
 mod run_folder;

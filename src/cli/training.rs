@@ -28,6 +28,7 @@ use super::log::Log;
 use super::plots;
 use super::record::Record;
 use super::refusal::Refusal;
+use super::replay::Replay;
 use super::report::Report;
 use super::rows::{self, Told};
 use super::run_folder::{RunFolder, UNFINISHED};
@@ -60,6 +61,7 @@ fn run(asked: &Train, console: &RefCell<Console>) -> Result<(), Refusal> {
     interruption.guard(&folder);
     let prepared = prepare(&arguments, &config, &folder, &mut console.borrow_mut()).inspect_err(|_| folder.discard_if_empty());
     let (source, weights) = prepared?;
+    let mut replay = Replay::asked(&arguments, &note).inspect_err(|_| folder.discard_if_empty())?;
 
     let before = note.seconds;
     let resumed = resume.as_ref().map(|(_, checkpoint)| checkpoint.header().step);
@@ -89,6 +91,7 @@ fn run(asked: &Train, console: &RefCell<Console>) -> Result<(), Refusal> {
     let outcome = block_on(duia::training::run_with(config.clone(), source, device, options, |event| {
         interruption.follow(&event);
         console.borrow_mut().show(&event);
+        replay.iter_mut().for_each(|replay| replay.take(&event));
         record.take(event);
         board.iter_mut().for_each(|board| board.follow(&record.series));
     }));
@@ -101,7 +104,7 @@ fn run(asked: &Train, console: &RefCell<Console>) -> Result<(), Refusal> {
         return stopped(&arguments, &record, &folder, checkpoints.last());
     }
     let seconds = before + began.elapsed().as_secs_f64();
-    conclude(&arguments, &config, &record, &folder, weights.into_inner(), seconds)?;
+    conclude(&arguments, &config, &record, &folder, weights.into_inner(), replay, seconds)?;
     let begun = !record.variants.is_empty();
     match record.failure {
         Some(failure) => Err(Refusal::Run { failure, begun }),
@@ -156,6 +159,7 @@ pub fn command_of(note: &Note) -> Result<Train, Refusal> {
         data: began.data.map(there),
         form: Form { schema: began.form.schema.map(there), ..began.form },
         weights_out: began.weights_out.map(there),
+        html: began.html.map(there),
         tensorboard: began.tensorboard.map(|folder| folder.map(there)),
         ..began
     })
@@ -178,6 +182,7 @@ fn gone_on_with(asked: &Train, note: &Note) -> Result<Train, Refusal> {
         weights_in: began.weights_in,
         weights_out: asked.weights_out.clone().or(began.weights_out),
         tensorboard: asked.tensorboard.clone().or(began.tensorboard),
+        html: asked.html.clone().or(began.html),
         ..asked.clone()
     })
 }
@@ -231,6 +236,7 @@ fn conclude(
     record: &Record,
     folder: &RunFolder,
     mut weights: Weights,
+    replay: Option<Replay>,
     seconds: f64,
 ) -> Result<(), Refusal> {
     if record.series.is_empty() && weights.is_empty() {
@@ -247,6 +253,8 @@ fn conclude(
     }
     let command: Vec<String> = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
     files.write("report.html", html::page(record, config, &command, seconds).map_err(|error| error.to_string()));
+    let replay = replay.map(|replay| replay.write(config, record.failure.as_ref()));
+    let replayed = replay.and_then(|written| written.map_err(|why| files.failed.push(why)).ok());
     // Last: a folder with a report and without the mark of an unfinished run is whole.
     let report = Report::new(record, config, &command, seconds).starting_from(arguments.weights_in.as_deref());
     files.write("report.json", report.to_json().map_err(|error| error.to_string()));
@@ -261,7 +269,7 @@ fn conclude(
     {
         files.failed.push(refusal.to_string());
     }
-    weights.written.iter().for_each(|line| tell(line));
+    weights.written.iter().chain(&replayed).for_each(|line| tell(line));
     if files.failed.is_empty() {
         tell(&format!("Report, series and plots: {}", folder.path().display()));
         return Ok(());

@@ -211,7 +211,7 @@ impl Config {
     }
 
     /// The fields as text, in order.
-    pub(super) fn pairs(&self) -> Vec<(String, String)> {
+    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
         serde_urlencoded::to_string(self).ok().and_then(|text| serde_urlencoded::from_str(&text).ok()).unwrap_or_default()
     }
 

@@ -20,7 +20,7 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 export const dist = process.env.DUIA_DIST ?? join(here, "../../dist");
 const executablePath = process.env.DUIA_CHROME ?? "/usr/bin/chromium";
 export const shots = process.env.DUIA_SHOTS;
-const target = process.env.CARGO_TARGET_DIR ?? join(here, "../../target");
+export const target = process.env.CARGO_TARGET_DIR ?? join(here, "../../target");
 const terminal = process.env.DUIA_BIN ?? join(target, "release/duia");
 
 // Two slow cores and a GPU made of software: what takes a second on a desk takes a minute there.

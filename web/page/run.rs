@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use duia::data::{DataReport, Side};
 use duia::metrics::{ClusterHealth, Evaluation, LossTerm, Losses};
-use duia::variants::Variant;
+use duia::variants::{self, Variant};
 use duia::view::{FieldFrame, Portrait};
 use duia::wire::{DeviceReport, Event, Failure, Reading, Remedy, Stage, State};
 use leptos::prelude::*;
@@ -458,17 +458,17 @@ impl Run {
         self.health.get_untracked()
     }
 
+    /// The pictures of the field that are kept, for a file.
+    pub fn pictures(self) -> Vec<FieldFrame> {
+        self.pictures.with_value(|all| all.iter().map(|picture| FieldFrame::clone(picture)).collect())
+    }
+
     /// What each model of the race is to a reader of its charts, in the race's order. Unless a person chose another, DUIA is what
     /// is set against the baseline, or else the last model that is trained.
     pub fn roles(self) -> Vec<(Variant, Role)> {
         let (all, chosen) = (self.variants.get(), self.rival.get());
         let others = all.get(1..).unwrap_or_default();
-        let last = |is: fn(Variant) -> bool| others.iter().rev().copied().find(|variant| is(*variant));
-        let rival = chosen
-            .filter(|chosen| others.contains(chosen))
-            .or(last(|variant| variant.has("upbe") && variant.has("uhse")))
-            .or(last(|variant| variant.rule().is_none() && !variant.knows_truth()))
-            .or(others.last().copied());
+        let rival = chosen.filter(|chosen| others.contains(chosen)).or(variants::rival(&all));
         let mut background = 0..;
         let role = |(at, &variant): (usize, &Variant)| match at {
             0 => (variant, Role::Baseline),

@@ -1,6 +1,7 @@
 //! What a person may take along: the link, every series as CSV, the run as JSON, and each chart as a picture.
 
 use duia::data::Side;
+use duia::replay::{Made, Replay};
 use js_sys::Array;
 use leptos::prelude::*;
 use serde::Serialize;
@@ -82,6 +83,14 @@ fn Keep(session: Session) -> impl IntoView {
                 on:click=move |_| tell("The run", record(session).and_then(|text| save("run.json", &text)).is_some())
             >
                 "The run as JSON"
+            </button>
+            <button
+                type="button"
+                data-testid="save-html"
+                disabled=is_recorded
+                on:click=move |_| tell("The replay", replay(session).and_then(|text| save("duia-run.html", &text)).is_some())
+            >
+                "Replay as HTML"
             </button>
             <label>
                 <span>"Chart"</span>
@@ -202,6 +211,33 @@ fn table(run: Run) -> String {
         }
     });
     text
+}
+
+/// The run as one file that plays it again, offline.
+fn replay(session: Session) -> Option<String> {
+    let run = session.run;
+    let config = session.address.with_untracked(|address| address.config.clone());
+    let data = run.data.get_untracked();
+    let made = Made {
+        config: &config,
+        day: String::from(js_sys::Date::new_0().to_iso_string()).chars().take("2026-11-26".len()).collect(),
+        command: duia::replay::command(&config, data.as_ref()),
+        link: window().location().href().unwrap_or_default(),
+    };
+    let replay = Replay {
+        device: run.device.get_untracked(),
+        data,
+        variants: run.variants.get_untracked(),
+        terms: run.terms.get_untracked(),
+        steps: run.progress.with_untracked(|progress| progress.steps),
+        step: run.progress.with_untracked(|progress| progress.step),
+        evaluations: run.evaluations.with_untracked(|series| series.iter().cloned().collect()),
+        clusters: run.health_untracked().iter().flat_map(|(_, series)| series.iter().cloned()).collect(),
+        losses: run.losses.with_untracked(|series| series.iter().cloned().collect()),
+        pictures: run.pictures(),
+        failure: run.failure.with_untracked(|failure| failure.as_ref().map(|(failure, _)| failure.clone())),
+    };
+    replay.page(&made).ok()
 }
 
 /// The run as a file: its link, its settings, where it ran, and its figures.
