@@ -21,12 +21,13 @@ export CARGO_TERM_COLOR ?= never
 KIT := $(TARGET)/gpu-kit
 NOT_TESTED := $(TARGET)/tmp/not-tested.txt
 
-.PHONY: demo programs page npm record test lint native browser bench gpu gpu-kit fuzz deny wasm bundler tools browser-tools help
+.PHONY: demo programs page npm notebook record test lint native browser bench gpu gpu-kit fuzz deny wasm bundler tools browser-tools help
 
 help:
 	@echo "make demo    build the page and serve it at http://$(ADDRESS):$(PORT)/"
 	@echo "make page    build the page into dist/, for any static host (PUBLIC_URL=/sub/folder/ to say where)"
 	@echo "make npm     the element <duia-live> as a package for npm, in $(TARGET)/npm (docs/embedding.md); nothing is published"
+	@echo "make notebook  the same as a widget for Jupyter, in $(TARGET)/notebook"
 	@echo "make record  the recorded run that the page shows until its own has begun (a minute; needed when a model's figures change)"
 	@echo "make test    everything that is tested, in a browser too"
 	@echo "make fuzz    random bytes against everything that reads a file or a link, a minute each (SECONDS=1800 for more)"
@@ -50,8 +51,12 @@ page: tools
 	trunk build --release --cargo-profile web $(if $(PUBLIC_URL),--public-url $(PUBLIC_URL))
 
 npm: page
-	node web/element/assemble.mjs dist $(TARGET)/npm
+	node web/element/assemble.mjs npm dist $(TARGET)/npm
 	@echo "$(TARGET)/npm holds the package. To see it: python3 -m http.server --bind 127.0.0.1 --directory $(TARGET)/npm, and then http://127.0.0.1:8000/example.html"
+
+notebook: page
+	node web/element/assemble.mjs notebook dist $(TARGET)/notebook
+	@echo "$(TARGET)/notebook holds the package: pip install ./$(TARGET)/notebook, and then open its live.ipynb in Jupyter or VS Code."
 
 record:
 	cargo run --release --bin duia -- record

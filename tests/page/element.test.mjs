@@ -19,7 +19,7 @@ describe("the element", { timeout: 4 * PATIENCE }, () => {
   const pages = new Map();
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "duia-npm-"));
-    await assemble(dist, folder);
+    await assemble("npm", dist, folder);
     site = await host("/", (file, reply) => {
       if (file === "silent/index.html") reply.body = NEVER;
       const { html, headers } = pages.get(file) ?? {};
