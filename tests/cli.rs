@@ -354,7 +354,8 @@ fn a_run_that_is_killed_again_and_again_leaves_the_same_bytes() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_and_sigterm_save_the_run_and_say_how_to_go_on() {
-    let arguments = [&TINY[..], &SHORT[..6]].concat();
+    let arguments = [&TINY[..], &SHORT[..6], &["--html", "film.html"]].concat();
+    let film = |folder: &TempDir| fs::read(folder.path().join("film.html")).unwrap();
     let whole = tempdir().unwrap();
     assert!(duia(whole.path(), &arguments).status.success());
     for (name, moment) in [("-INT", "side by side"), ("-TERM", "Scoring the whole test set")] {
@@ -373,6 +374,7 @@ fn ctrl_c_and_sigterm_save_the_run_and_say_how_to_go_on() {
         let output = duia(folder.path(), &again);
         assert!(output.status.success() && text(&output.stderr).contains("Going on with"), "{}", text(&output.stderr));
         assert_eq!(results(folder.path()), results(whole.path()), "{name}");
+        assert!(film(&folder) == film(&whole), "{name}: the run as one file is another one");
     }
 }
 
