@@ -20,6 +20,8 @@ const APPEARANCE = ["theme", "hide", "present"];
 /** They may stand alone, as `hidden` does. */
 const SWITCHES = ["sample", "autoplay", "present"];
 const ATTRIBUTES = [...RUN, ...LESSON, ...APPEARANCE, "settings", "src", "title", "loading"];
+/** Those that an element does not have by itself as properties. */
+const OWN = ATTRIBUTES.filter((name) => name !== "title");
 
 /**
  * What the page's frame may do. Its program is a module and has a worker, which a browser gives to no page without an origin
@@ -57,7 +59,7 @@ export class DuiaLive extends Base {
 
   /** The attributes as properties, as frameworks set them; null takes one away. */
   static {
-    for (const name of ATTRIBUTES) {
+    for (const name of OWN) {
       Object.defineProperty(this.prototype, name, {
         configurable: true,
         enumerable: true,
@@ -96,7 +98,7 @@ export class DuiaLive extends Base {
 
   connectedCallback() {
     // What was set before the element was defined stands in the way of its accessors.
-    for (const name of ATTRIBUTES.filter((name) => Object.hasOwn(this, name))) {
+    for (const name of OWN.filter((name) => Object.hasOwn(this, name))) {
       const value = this[name];
       delete this[name];
       this[name] = value;
