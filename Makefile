@@ -21,7 +21,7 @@ export CARGO_TERM_COLOR ?= never
 KIT := $(TARGET)/gpu-kit
 NOT_TESTED := $(TARGET)/tmp/not-tested.txt
 
-.PHONY: demo programs page npm notebook record test lint native browser bench gpu gpu-kit fuzz deny wasm bundler tools browser-tools help
+.PHONY: demo programs page npm notebook record test lint native browser mpi bench gpu gpu-kit fuzz deny wasm bundler tools browser-tools help
 
 help:
 	@echo "make demo    build the page and serve it at http://$(ADDRESS):$(PORT)/"
@@ -30,6 +30,7 @@ help:
 	@echo "make notebook  the same as a widget for Jupyter, in $(TARGET)/notebook"
 	@echo "make record  the recorded run that the page shows until its own has begun (a minute; needed when a model's figures change)"
 	@echo "make test    everything that is tested, in a browser too"
+	@echo "make mpi     several processes that train together, on Debian's Open MPI (not part of make test)"
 	@echo "make fuzz    random bytes against everything that reads a file or a link, a minute each (SECONDS=1800 for more)"
 	@echo "make deny    licences and advisories of the dependencies"
 	@echo "make bench   the cost of a step, and the sizes of both programs"
@@ -84,6 +85,13 @@ browser: page browser-tools
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=tests/browser/run \
 	  cargo test --profile web $(WEB) worker --test agreement
 	cd tests/page && npm install --no-audit --no-fund --silent && npm test
+
+mpi:
+	@command -v mpirun >/dev/null && command -v mpicc >/dev/null && command -v clang >/dev/null || { \
+	  echo "Installing Debian's openmpi-bin, libopenmpi-dev, clang and libclang-dev (two minutes) …"; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends openmpi-bin libopenmpi-dev clang libclang-dev; }
+	cargo clippy --release --features mpi --bins --test mpi -- -D warnings
+	cargo test --release --features mpi --test mpi
 
 bench: page browser-tools
 	cargo bench --bench step

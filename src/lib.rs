@@ -54,6 +54,8 @@ pub mod view;
 pub mod wire;
 
 #[cfg(feature = "train")]
+pub mod communicator;
+#[cfg(feature = "train")]
 pub mod footprint;
 #[cfg(feature = "train")]
 pub mod kernels;

@@ -17,3 +17,4 @@ pub mod export;
 pub mod layers;
 pub mod ranker;
 pub mod takes;
+pub mod together;

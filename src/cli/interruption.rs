@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use duia::wire::{Event, Stage, State};
 
+use super::checkpoints::has_any;
 use super::refusal::INTERRUPTED;
 use super::run_folder::RunFolder;
 use super::text::warn;
@@ -67,17 +68,30 @@ fn answer(phase: Phase, wanted: Wanted, tests: bool) -> (Wanted, &'static str) {
 #[derive(Clone)]
 pub struct Interruption(Arc<Shared>);
 
+/// Who speaks of an interruption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// The only process of a run.
+    OfOne,
+    /// The first of several. `mpirun` interrupts them where one of them died, or where it was interrupted itself, and ends them a second
+    /// later: a step that waits for the dead never ends.
+    OfSeveral,
+    /// Another of several.
+    Silent,
+}
+
 struct Shared {
     phase: AtomicU8,
     wanted: AtomicU8,
     tests: bool,
+    voice: Voice,
     folder: Mutex<Option<Arc<RunFolder>>>,
 }
 
 impl Interruption {
     /// Listens from now on. With `tests` the first one in training begins the test.
-    pub fn listen(tests: bool) -> Self {
-        let shared = Arc::new(Shared::new(tests));
+    pub fn listen(tests: bool, voice: Voice) -> Self {
+        let shared = Arc::new(Shared::new(tests, voice));
         let heard = shared.clone();
         let _ = ctrlc::set_handler(move || heard.hear());
         Self(shared)
@@ -126,8 +140,9 @@ impl Interruption {
 }
 
 impl Shared {
-    fn new(tests: bool) -> Self {
-        Self { phase: AtomicU8::new(Phase::Preparing as u8), wanted: AtomicU8::new(Wanted::All as u8), tests, folder: Mutex::new(None) }
+    fn new(tests: bool, voice: Voice) -> Self {
+        let (phase, wanted) = (AtomicU8::new(Phase::Preparing as u8), AtomicU8::new(Wanted::All as u8));
+        Self { phase, wanted, tests, voice, folder: Mutex::new(None) }
     }
 
     fn phase(&self) -> Phase {
@@ -143,10 +158,25 @@ impl Shared {
         ALL_WANTED.into_iter().find(|&wanted| wanted as u8 == self.wanted.load(SeqCst)).unwrap_or(Wanted::Nothing)
     }
 
+    /// What is true of several processes, whatever interrupted them.
+    fn said_of_several(&self) -> String {
+        let folder = self.folder.lock().ok().and_then(|folder| folder.as_ref().map(|folder| folder.path().to_owned()));
+        let next = match folder.filter(|folder| has_any(folder)) {
+            Some(folder) => format!("it goes on from its last checkpoint: duia train --resume {}", folder.display()),
+            None => "it has no checkpoint yet, so begin it again".into(),
+        };
+        format!("A process of this run has ended, or all are told to end. Where no word comes that the run is saved, {next}")
+    }
+
     fn hear(&self) {
-        let (wanted, said) = answer(self.phase(), self.wanted(), self.tests);
+        let phase = self.phase();
+        let (wanted, said) = answer(phase, self.wanted(), self.tests);
         self.wanted.store(wanted as u8, SeqCst);
-        warn(said);
+        match self.voice {
+            Voice::Silent => {}
+            Voice::OfSeveral if matches!(phase, Phase::Training | Phase::Testing) => warn(&self.said_of_several()),
+            Voice::OfOne | Voice::OfSeveral => warn(said),
+        }
         if wanted == Wanted::Nothing {
             if let Ok(folder) = self.folder.lock() {
                 folder.iter().for_each(|folder| folder.discard_if_empty());
@@ -162,7 +192,7 @@ mod tests {
 
     #[test]
     fn training_has_begun_as_soon_as_it_is_said_to_begin() {
-        let interruption = Interruption(Arc::new(Shared::new(true)));
+        let interruption = Interruption(Arc::new(Shared::new(true, Voice::OfOne)));
         assert_eq!(interruption.0.phase(), Phase::Preparing);
         interruption.follow(&Event::Ready { variants: Vec::new(), steps: 10, probe_positives: 16, losses: Vec::new() });
         assert_eq!(interruption.0.phase(), Phase::Training);

@@ -22,6 +22,7 @@ mod interruption;
 mod log;
 mod meter;
 mod plots;
+mod processes;
 mod record;
 mod recording;
 mod refusal;
@@ -46,14 +47,20 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use arguments::{Arguments, Command};
+use processes::Processes;
+use refusal::Refusal;
 use text::warn;
 
 /// Runs the program. Exit code 2 says that an argument or a file cannot be used, 1 that a run failed.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let processes = match Processes::join(&arguments) {
+        Ok(processes) => processes,
+        Err(refusal) => return told(&refusal.to_string(), &refusal),
+    };
     let outcome = match arguments.command {
-        None => training::train(&arguments.train),
-        Some(Command::Train(train)) => training::train(&train),
+        None => training::train(&arguments.train, processes.together()),
+        Some(Command::Train(train)) => training::train(&train, processes.together()),
         Some(Command::Ablate(ablate)) => evidence::ablate(&ablate),
         Some(Command::Sweep(sweep)) => evidence::sweep(&sweep),
         Some(Command::Simulate(simulate)) => evidence::simulate(&simulate),
@@ -67,11 +74,16 @@ pub fn main() -> ExitCode {
         Some(Command::Bench(bench)) => bench::bench(&bench),
         Some(Command::Config(settings)) => settings.resolve().and_then(|config| settings::print(&config)),
     };
-    match outcome {
+    let code = match &outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(refusal) => {
-            warn(&refusal.to_string());
-            refusal.code()
-        }
-    }
+        Err(refusal) => told(&processes.signed(&refusal.to_string()), refusal),
+    };
+    processes.end(&outcome);
+    code
+}
+
+/// Says why the program stops.
+fn told(sentence: &str, refusal: &Refusal) -> ExitCode {
+    warn(sentence);
+    refusal.code()
 }

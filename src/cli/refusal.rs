@@ -60,12 +60,17 @@ impl Refusal {
     }
 
     /// 2 where the person can change an argument or a file, 1 where a run failed, 130 where it was interrupted.
-    pub fn code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub fn number(&self) -> u8 {
+        match self {
             Self::Input { .. } | Self::Data(_) | Self::Run { begun: false, .. } => 2,
             Self::Run { begun: true, .. } => 1,
             Self::Untested | Self::Stopped | Self::Interrupted(_) => INTERRUPTED,
-        })
+        }
+    }
+
+    /// The same, as what the program ends with.
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(self.number())
     }
 }
 

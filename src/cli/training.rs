@@ -10,6 +10,7 @@ use clap::Parser;
 use duia::checkpoint::run::Checkpoint;
 use duia::config::Config;
 use duia::data::Source;
+use duia::model::together::Together;
 use duia::platform::block_on;
 use duia::training::RunOptions;
 use duia::variants::Variant;
@@ -23,7 +24,7 @@ use super::files::write_whole;
 use super::form::Form;
 use super::html;
 use super::input::PIPE;
-use super::interruption::Interruption;
+use super::interruption::{Interruption, Voice};
 use super::log::Log;
 use super::plots;
 use super::record::Record;
@@ -39,17 +40,43 @@ use super::text::{say, warn, whole};
 use super::trace::read_weights;
 
 /// Trains, shows and writes. Where the run fails on its way, what was measured is written all the same.
-pub fn train(asked: &Train) -> Result<(), Refusal> {
+pub fn train(asked: &Train, together: Together) -> Result<(), Refusal> {
+    if !together.leads() {
+        return follow(asked, together);
+    }
     let log = asked.log.map(|LogForm::Json| Log::new(asked.log_file.as_deref())).transpose()?;
     let console = RefCell::new(Console::new(asked.quiet).logging(log));
-    let outcome = run(asked, &console);
+    let outcome = run(asked, &console, together);
     console.borrow_mut().log().into_iter().for_each(|log| log.end(&outcome));
     outcome
 }
 
-fn run(asked: &Train, console: &RefCell<Console>) -> Result<(), Refusal> {
+/// One of several processes but the first.
+fn follow(asked: &Train, together: Together) -> Result<(), Refusal> {
+    let interruption = Interruption::listen(asked.test_on_interrupt, Voice::Silent);
+    let console = RefCell::new(Console::new(true));
+    let Start { arguments, config, resume, .. } = Start::of(&Train { quiet: true, ..asked.clone() }, &console)?;
+    let weights_in = arguments.weights_in.as_deref().filter(|_| resume.is_none()).map(read_weights).transpose()?;
+    let source = rows::open(arguments.data.as_deref(), &arguments.form, &config, Told::unless(true))?;
+    let (is_over, skips_test, stops) = (|| interruption.ends_training(), || interruption.ends_test(), || interruption.stops());
+    let options = RunOptions {
+        weights_in: weights_in.as_deref(),
+        resume: resume.map(|(_, checkpoint)| checkpoint),
+        together,
+        stops: Some(&stops),
+        is_over: Some(&is_over),
+        skips_test: Some(&skips_test),
+        ..RunOptions::default()
+    };
+    let device = arguments.device.unwrap_or(Device::Auto).into();
+    let outcome = block_on(duia::training::run_with(config, source, device, options, |event| interruption.follow(&event)));
+    outcome.map_err(|failure| Refusal::Run { failure, begun: true })
+}
+
+fn run(asked: &Train, console: &RefCell<Console>, together: Together) -> Result<(), Refusal> {
     let began = Instant::now();
-    let interruption = Interruption::listen(asked.test_on_interrupt);
+    let voice = if together.processes() > 1 { Voice::OfSeveral } else { Voice::OfOne };
+    let interruption = Interruption::listen(asked.test_on_interrupt, voice);
     let Start { arguments, config, resume, note } = Start::of(asked, console)?;
     let weights_in = arguments.weights_in.as_deref().filter(|_| resume.is_none()).map(read_weights).transpose()?;
     let name = || format!("{}-seed{}", preset_name(&config), config.seed);
@@ -80,6 +107,7 @@ fn run(asked: &Train, console: &RefCell<Console>) -> Result<(), Refusal> {
     let options = RunOptions {
         weights_in: weights_in.as_deref(),
         resume: resume.map(|(_, checkpoint)| checkpoint),
+        together,
         keeper: Some(&mut checkpoints),
         stops: Some(&stops),
         is_over: Some(&is_over),

@@ -4,6 +4,7 @@
 mod planner;
 mod test;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -14,7 +15,7 @@ use super::layers::table::{HostIds, Ids, Touched};
 use crate::checkpoint::EmbeddingRows;
 use crate::config::Config;
 use crate::counter::Counter;
-use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, Truth};
+use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS, Truth};
 use crate::data::rows::{Bags, Segment};
 use crate::data::{Behaviour, PROFILE_VALUES, Side, Vocabulary};
 
@@ -308,6 +309,10 @@ pub struct DeviceBatch {
     pub kept: Kept,
     /// The batch as the host knows it.
     pub host: Arc<Batch>,
+    /// The batch that it is a part of, as the host knows it; itself where it is whole.
+    pub whole: Arc<Batch>,
+    /// The part of it that this process computes; none where that is all of it.
+    pub own: Option<Arc<DeviceBatch>>,
 }
 
 impl DeviceBatch {
@@ -318,6 +323,71 @@ impl DeviceBatch {
     pub fn fields(&self, views: &[&'static View]) -> &Fields {
         let found = self.fields.iter().find(|(names, _)| names.iter().copied().eq(views.iter().map(|view| view.name)));
         &found.expect("planned for these views").1
+    }
+
+    /// The same, of which this process computes some requests.
+    #[must_use]
+    pub(crate) fn with_own(self, requests: Range<usize>) -> Self {
+        Self { own: Some(Arc::new(self.part(requests))), ..self }
+    }
+
+    /// What is computed of some requests. The plans of touched rows, and what components' own steps read, stay those of the whole.
+    fn part(&self, requests: Range<usize>) -> Self {
+        let host = self.host.part(requests.clone());
+        let samples = requests.start * host.candidates..requests.end * host.candidates;
+        let of_requests = |table: &Tensor<2>| rows(table, &requests);
+        Self {
+            fields: self.fields.iter().map(|(names, fields)| (names.clone(), fields.part(&requests, &samples))).collect(),
+            users: self.users.part(&requests),
+            items: self.items.part(&samples),
+            dense: self.dense.part(&requests, &samples),
+            labels: self.labels.clone().slice([0..TASKS, samples.clone(), 0..1]),
+            low_active: of_requests(&self.low_active),
+            kept: Kept { users: of_requests(&self.kept.users), items: rows(&self.kept.items, &samples) },
+            host: Arc::new(host),
+            own: None,
+            ..self.clone()
+        }
+    }
+}
+
+/// Some rows of a table, `[rows, columns]`.
+fn rows(table: &Tensor<2>, own: &Range<usize>) -> Tensor<2> {
+    table.clone().slice([own.clone(), 0..table.dims()[1]])
+}
+
+impl Fields {
+    fn part(&self, requests: &Range<usize>, samples: &Range<usize>) -> Self {
+        Self {
+            candidates: self.candidates.rows(samples),
+            requests: self.requests.rows(requests),
+            views: self.views.iter().map(|(name, ids)| (*name, ids.rows(requests))).collect(),
+            touched: self.touched.clone(),
+        }
+    }
+}
+
+impl Rows {
+    fn part(&self, own: &Range<usize>) -> Self {
+        Self { ids: self.ids.rows(own), touched: self.touched.clone() }
+    }
+}
+
+impl Dense {
+    fn part(&self, requests: &Range<usize>, samples: &Range<usize>) -> Self {
+        let ([_, slots], [_, history, kinds]) = (self.history_items.dims(), self.history_kinds.dims());
+        Self {
+            counts: rows(&self.counts, requests),
+            item_count: rows(&self.item_count, samples),
+            history: self.history.rows(requests),
+            history_items: self.history_items.clone().slice([requests.clone(), 0..slots]),
+            told: self.told.as_ref().map(|told| Told {
+                group: rows(&told.group, requests),
+                posterior: rows(&told.posterior, requests),
+                item_group: rows(&told.item_group, samples),
+            }),
+            history_kinds: self.history_kinds.clone().slice([requests.clone(), 0..history, 0..kinds]),
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use super::layers::ple::PleSizes;
 use super::layers::table::{Ids, PersonalTable, RowTable};
 use super::layers::weights::Parameters;
 pub use super::takes::Takes;
+use super::together::Together;
 use crate::checkpoint::{CheckpointError, Gathering, State};
 use crate::config::Config;
 use crate::data::protocol::Batch;
@@ -323,6 +324,12 @@ impl Leaves {
         self.views.iter().find(|(name, _)| *name == view.name).map(|(_, rows)| rows)
     }
 
+    /// Leaf by leaf, in the order of [`Leaves::map`].
+    pub(super) fn each(&self) -> impl Iterator<Item = &Tensor<2>> {
+        let named = self.views.iter().chain(&self.own).map(|(_, rows)| rows);
+        [&self.candidates, &self.requests].into_iter().chain(named)
+    }
+
     /// The same of another kind, leaf by leaf.
     pub(super) fn map(&self, mut leaf: impl FnMut(&Tensor<2>) -> Tensor<2>) -> Self {
         Self {
@@ -356,6 +363,10 @@ pub struct Reads<'a> {
     pub frozen: &'a Frozen,
     /// Steps that were trained before this batch.
     pub steps: u64,
+    /// The batch that this is a part of, where several processes share one; else the same as `host`.
+    pub joint: &'a Batch,
+    /// The processes: for a loss in which the rows of a batch meet.
+    pub together: &'a Together,
     /// The embedding table.
     pub(super) embeddings: &'a RowTable,
     pub(super) whole: OnceCell<Tensor<2>>,
@@ -447,6 +458,11 @@ impl Chosen {
     pub fn nearest(centres: &Centres, v: &Tensor<2>) -> Self {
         let assigned = centres.assign(v.clone());
         Self { assigned, centres: centres.clone(), stopped: None, interest: None, mu: OnceCell::new() }
+    }
+
+    /// The same centres, chosen by others, as [`Found::clustered`] tells it.
+    pub(super) fn by(&self, assigned: Tensor<2, Int>, stopped: Tensor<2>) -> Self {
+        Self { assigned, centres: self.centres.clone(), stopped: Some(stopped), interest: None, mu: OnceCell::new() }
     }
 
     /// The chosen centres themselves, `[2, n, m]`.
@@ -568,11 +584,12 @@ pub struct SideFeatures {
     pub fits: Option<Tensor<2>>,
 }
 
-/// What a component's own step sees.
+/// What a component's own step sees: the whole batch, whatever part of it this process computed. Of what several processes found there are
+/// the vectors of users and of first candidates, their centres, and what the running means learn from.
 pub struct Step<'a> {
     /// The batch.
     pub batch: &'a DeviceBatch,
-    /// What its forward pass found.
+    /// What the forward pass found.
     pub found: &'a Found,
     /// What the clusterings of both sides saw.
     pub clustered: [Option<Clustered>; 2],

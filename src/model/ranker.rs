@@ -13,6 +13,7 @@
 //! | item centres | - | - | - | - | x |
 
 mod export;
+mod joint;
 pub(crate) mod sizes;
 mod snapshot;
 mod step;
@@ -36,6 +37,7 @@ use super::layers::graph::joined;
 use super::layers::ple::Ple;
 use super::layers::table::{Ids, PersonalTable, RowTable};
 use super::layers::weights::Weights;
+use super::together::Together;
 use crate::config::Config;
 use crate::counter::{Counter, Stream};
 use crate::data::Side;
@@ -101,6 +103,7 @@ pub struct Ranker {
     is_restored: bool,
     losses: Option<Vec<StepLoss>>,
     last: Option<LastStep>,
+    together: Together,
 }
 
 impl Ranker {
@@ -145,7 +148,14 @@ impl Ranker {
             is_restored: false,
             losses: None,
             last: None,
+            together: Together::default(),
         }
+    }
+
+    /// The same, a part of every batch computed here and the others by other processes.
+    #[must_use]
+    pub fn together(self, together: Together) -> Self {
+        Self { together, ..self }
     }
 
     /// Which model this is.
@@ -298,6 +308,8 @@ impl Ranker {
             leaves: &leaves,
             frozen,
             steps: self.steps,
+            joint: host,
+            together: &self.together,
             embeddings: &self.embeddings,
             whole: OnceCell::new(),
         };

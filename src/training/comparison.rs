@@ -4,9 +4,11 @@
 pub(super) mod saving;
 
 use std::cell::OnceCell;
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use fnv::FnvHasher;
 use web_time::{Duration, Instant};
 
 use super::TrainError;
@@ -19,16 +21,17 @@ use super::readback::ReadBack;
 use super::snapshot::AskedSnapshot;
 use crate::config::{Config, ConfigError, Negatives};
 use crate::data::protocol::{Ahead, Dataset};
-use crate::data::{Side, Source};
+use crate::data::{Side, Source, Vocabulary};
 use crate::footprint::{self, Shape};
 use crate::metrics::divergence::{self, Divergence};
 use crate::metrics::{Evaluation, Losses, TestKind};
 use crate::model::batch::{Planned, PlannedTest, TestBatch};
 use crate::model::components::loss_terms;
 use crate::model::layers::ghca::Reseeded;
+use crate::model::together::Together;
 use crate::variants::{Rule, Variant, trained};
 use crate::view::{Portrait, Sitting, Snapshot};
-use crate::wire::{Event, Stage, State};
+use crate::wire::{self, Event, Stage, State};
 use crate::{checkpoint, platform};
 
 /// Test batches scored before the thread is given up once and their figures are read.
@@ -111,6 +114,25 @@ impl Comparison {
             dataset,
             config,
         })
+    }
+
+    /// The same, every batch shared by several processes. Each holds all models; the first scores them and tells what it found.
+    ///
+    /// # Errors
+    /// A batch that has not as many requests for each, or another process that trains something else.
+    pub fn together(self, together: Together) -> Result<Self, TrainError> {
+        let mut hasher = FnvHasher::default();
+        hasher.write(&wire::to_bytes(&self.config).unwrap_or_default());
+        let Vocabulary { items, categories, users } = self.dataset.vocabulary();
+        [items, categories, users].into_iter().for_each(|ids| hasher.write_u32(ids));
+        [self.steps, self.step].into_iter().for_each(|steps| hasher.write_u64(steps));
+        together.require_same(hasher.finish()).map_err(TrainError::Processes)?;
+        Ok(Self { learner: self.learner.together(together)?, ..self })
+    }
+
+    /// The processes that share its batches.
+    pub(super) fn processes(&self) -> &Together {
+        self.learner.processes()
     }
 
     /// What a watcher must know before the first step.
@@ -247,6 +269,9 @@ impl Comparison {
     /// # Errors
     /// A device that failed or a model that diverged.
     pub async fn evaluate_probe_set(&mut self, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        if !self.processes().leads() {
+            return self.watch.check();
+        }
         let (rankers, probe_set) = (self.learner.rankers(), self.probe_set.clone());
         let mut test = Test::frozen(rankers, &self.categories, &self.dataset, &self.config);
         let mut readback = ReadBack::default();
@@ -283,6 +308,11 @@ impl Comparison {
     /// # Errors
     /// A device that failed, or a model that diverged.
     pub(super) async fn area_of_first(&mut self) -> Result<f64, TrainError> {
+        let area = if self.processes().leads() { self.own_area_of_first().await? } else { 0.0 };
+        Ok(self.processes().first(area))
+    }
+
+    async fn own_area_of_first(&mut self) -> Result<f64, TrainError> {
         let mut test = Test::frozen(self.learner.rankers(), &self.categories, &self.dataset, &self.config);
         let mut batches = self.test_batches();
         loop {
@@ -318,7 +348,8 @@ impl Comparison {
     /// A device that failed, or a model that diverged.
     pub async fn evaluate_while(&mut self, wanted: &dyn Fn() -> bool, sink: &mut dyn FnMut(Event)) -> Result<bool, TrainError> {
         self.training = None;
-        let is_tested = self.evaluate_frozen(wanted, sink).await?;
+        let is_tested = if self.processes().leads() { self.evaluate_frozen(wanted, sink).await? } else { true };
+        let is_tested = !self.processes().any(!is_tested);
         if is_tested && self.config.streaming_test {
             self.evaluate_streaming(wanted, sink).await?;
         }
@@ -365,13 +396,15 @@ impl Comparison {
         let mut test = Test::live(&self.dataset, &self.config);
         let planner = self.learner.test_planner();
         while let Some(batch) = replay.next_streaming().map(Arc::new) {
-            if !wanted() {
+            if self.processes().any(!wanted()) {
                 return Ok(());
             }
-            test.follow(self.learner.rankers());
-            let to_score = [self.learner.test_batch(planner.plan(batch.clone()))];
-            test.score(self.learner.rankers(), &to_score).await?;
-            scored.add(&to_score, sink);
+            if self.processes().leads() {
+                test.follow(self.learner.rankers());
+                let to_score = [self.learner.test_batch(planner.plan(batch.clone()))];
+                test.score(self.learner.rankers(), &to_score).await?;
+                scored.add(&to_score, sink);
+            }
             // Nothing comes after the last batch, and only that one repeats rows to be full.
             if batch.valid == batch.requests {
                 let batch = self.learner.plan(batch);
@@ -380,6 +413,9 @@ impl Comparison {
             platform::breathe().await;
         }
         self.require_sound(&self.learner.losses().await?, self.learner.steps())?;
+        if !self.processes().leads() {
+            return Ok(());
+        }
         test.report(self.step, TestKind::Streaming, sink);
         Ok(())
     }

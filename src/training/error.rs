@@ -33,6 +33,9 @@ pub enum TrainError {
     /// No device as asked for.
     #[error("{0}")]
     NoDevice(String),
+    /// Processes that cannot train together.
+    #[error("{0}")]
+    Processes(String),
     /// A model is beyond repair.
     #[error("{variant} diverged at step {step}: {why}")]
     Diverged {
@@ -68,6 +71,7 @@ impl From<&TrainError> for Failure {
             TrainError::Device(_) => ("The device stopped.", "Start again; choose the CPU if it happens again."),
             TrainError::Export(_) => ("The model cannot be exported.", "Name another model of the run by --model."),
             TrainError::NoDevice(_) => ("There is no such device here.", "Choose the CPU, or let the device be chosen automatically."),
+            TrainError::Processes(_) => ("The processes cannot train together.", "Start all of them with the same arguments and files."),
             TrainError::Diverged { advice, .. } => ("Training diverged.", advice.as_str()),
         };
         Self { what: what.into(), detail: error.to_string(), next: next.into() }
@@ -77,7 +81,7 @@ impl From<&TrainError> for Failure {
 impl From<&TrainError> for Remedy {
     fn from(error: &TrainError) -> Self {
         match error {
-            TrainError::Config(_) => Self::Defaults,
+            TrainError::Config(_) | TrainError::Processes(_) => Self::Defaults,
             TrainError::Data(_) => Self::UseSynthetic,
             TrainError::Weights(_) | TrainError::Checkpoint(_) | TrainError::Export(_) => Self::StartAgain,
             TrainError::Device(_) | TrainError::NoDevice(_) => Self::UseCpu,

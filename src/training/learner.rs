@@ -10,13 +10,14 @@ use super::losses::AskedLosses;
 use super::readback::{Asked, ReadBack};
 use crate::checkpoint::run::{self, Checkpoint, Model};
 use crate::checkpoint::{CheckpointError, Gathering, State};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::data::protocol::Batch;
 use crate::data::{Side, Vocabulary};
 use crate::metrics::Losses;
 use crate::model::batch::{DeviceBatch, Layout, Planned, PlannedTest, Planner, TestBatch, TestPlanner};
 use crate::model::layers::ghca::Reseeded;
 use crate::model::ranker::{Due, Observed, Ranker};
+use crate::model::together::Together;
 use crate::platform;
 use crate::variants::Variant;
 
@@ -45,6 +46,7 @@ pub struct Learner {
     categories: Option<Arc<[u32]>>,
     /// Batches moved to the device: what is drawn for one depends on how many came before.
     loaded: u64,
+    together: Together,
 }
 
 impl Learner {
@@ -69,7 +71,22 @@ impl Learner {
             planned,
             categories: None,
             loaded: 0,
+            together: Together::default(),
         }
+    }
+
+    /// The same, every batch shared by several processes that take the same steps. Whatever else they do, each makes the same calls.
+    ///
+    /// # Errors
+    /// A batch that has not as many requests for each.
+    pub fn together(self, together: Together) -> Result<Self, ConfigError> {
+        let (processes, per_request) = (together.processes(), self.config.batch / self.config.requests().max(1));
+        if !self.config.requests().is_multiple_of(processes) {
+            let wanted = format!("a multiple of {}, so that each of {processes} processes has as much of it", processes * per_request);
+            return Err(ConfigError::new("batch", self.config.batch, wanted));
+        }
+        let rankers = self.rankers.into_iter().map(|ranker| ranker.together(together.clone())).collect();
+        Ok(Self { rankers, together, ..self })
     }
 
     /// The same, every item's centre looked up anew on a clock (`refresh_every`), as it is before a test (A19). `categories` is the
@@ -85,9 +102,19 @@ impl Learner {
         Self { is_parallel, ..self }
     }
 
+    /// The processes that share its batches.
+    pub(crate) fn processes(&self) -> &Together {
+        &self.together
+    }
+
+    /// Whether rankers take steps beside each other: not where they speak with other processes, which must hear all in one order.
+    fn is_parallel(&self) -> bool {
+        self.is_parallel && self.together.processes() == 1
+    }
+
     /// One learner for each ranker, in their order, which goes on alone.
     pub fn apart(self) -> impl Iterator<Item = Self> {
-        let Self { rankers, layout, config, device, step, planned, categories, .. } = self;
+        let Self { rankers, layout, config, device, step, planned, categories, together, .. } = self;
         rankers.into_iter().map(move |ranker| Self {
             planner: Planner::new(layout, std::iter::once(ranker.views()), &config),
             rankers: vec![ranker],
@@ -99,6 +126,7 @@ impl Learner {
             planned,
             categories: categories.clone(),
             loaded: 0,
+            together: together.clone(),
         })
     }
 
@@ -151,11 +179,12 @@ impl Learner {
         step: impl Fn(&mut Ranker, &DeviceBatch) + Sync,
     ) -> Result<Vec<Upkeep>, TrainError> {
         self.step += 1;
-        platform::for_each(&mut self.rankers, self.is_parallel, |ranker| step(ranker, batch));
+        let is_parallel = self.is_parallel();
+        platform::for_each(&mut self.rankers, is_parallel, |ranker| step(ranker, batch));
         let kept = self.keep_up().await?;
         let every = self.config.refresh_every;
         if let Some(categories) = self.categories.as_ref().filter(|_| every > 0 && self.step.is_multiple_of(every)) {
-            platform::for_each(&mut self.rankers, self.is_parallel, |ranker| ranker.refresh(categories));
+            platform::for_each(&mut self.rankers, is_parallel, |ranker| ranker.refresh(categories));
         }
         Ok(kept)
     }
@@ -168,7 +197,11 @@ impl Learner {
 
     fn load_planned(&mut self, batch: Planned) -> DeviceBatch {
         self.loaded += 1;
-        batch.load(&self.device)
+        let batch = batch.load(&self.device);
+        match self.together.part(batch.host.requests) {
+            Some(requests) => batch.with_own(requests),
+            None => batch,
+        }
     }
 
     /// Plans the next batch.

@@ -15,6 +15,7 @@ use super::device::Watch;
 use crate::config::Config;
 use crate::data::Source;
 use crate::metrics::TestKind;
+use crate::model::together::Together;
 use crate::variants::{Variants, trained};
 use crate::wire::{Event, Stage};
 
@@ -61,7 +62,7 @@ impl Chosen {
 pub(super) async fn choose(
     config: &Config,
     source: &Arc<dyn Source>,
-    (device, watch): (&Device, &Watch),
+    (device, watch, together): (&Device, &Watch, &Together),
     is_over: &dyn Fn() -> bool,
     sink: &mut dyn FnMut(Event),
 ) -> Result<Option<Chosen>, TrainError> {
@@ -71,7 +72,8 @@ pub(super) async fn choose(
     let variants = Variants(vec![first]);
     let (passes, requests, config) = (config.most_passes, config.requests() as u64, config.clone());
     let config = Config { validation_share, variants, passes, most_passes: 0, evaluate_every: NEVER, ..config };
-    let mut comparison = Comparison::new(config, source.clone(), device, watch.clone(), &mut |_| {})?;
+    let comparison = Comparison::new(config, source.clone(), device, watch.clone(), &mut |_| {})?;
+    let mut comparison = comparison.together(together.clone())?;
     let (mut areas, steps) = (Vec::new(), comparison.steps_of_a_pass().max(1));
     let (mut goes_on, mut done, mut told) = (true, 0, Instant::now());
     while goes_on && !is_over() {

@@ -11,6 +11,7 @@ use crate::checkpoint::run::{Checkpoint, SaveError};
 use crate::config::Config;
 use crate::data::Source;
 use crate::footprint::{self, Shape};
+use crate::model::together::Together;
 use crate::platform;
 use crate::variants::Variant;
 use crate::wire::{DeviceChoice, Event, Failure, Stage, State};
@@ -30,6 +31,8 @@ pub struct RunOptions<'a> {
     pub weights_in: Option<&'a [u8]>,
     /// The checkpoint that the run goes on from. What was measured until then is told again.
     pub resume: Option<Checkpoint>,
+    /// The processes that share every batch of this run. Each makes the same run; what is scored, told and kept is the first one's.
+    pub together: Together,
     /// Takes checkpoints.
     pub keeper: Option<&'a mut dyn Keeper>,
     /// Looked at after each step and all through the tests: where it is true the run ends with a checkpoint, untested.
@@ -123,17 +126,19 @@ async fn run_to_end(
     sink: &mut dyn FnMut(Event),
 ) -> Result<(), TrainError> {
     config.validate()?;
+    let together = options.together;
     // Before the device: its self-test takes steps of the run's own widths.
-    footprint::require(&config, Shape::of(&*source), platform::available_memory())?;
+    let memory = platform::available_memory().map(|bytes| bytes / together.on_this_machine());
+    footprint::require(&config, Shape::of(&*source), memory)?;
     let opened = device::open(choice, &config, sink).await?;
     sink(Event::Device(opened.report));
     sink(Event::Stage(Stage::Data));
     let asks = |asked: Option<&dyn Fn() -> bool>| asked.is_some_and(|asked| asked());
-    let ends = || asks(options.is_over) || asks(options.stops);
+    let ends = || together.any(asks(options.is_over) || asks(options.stops));
     // A checkpoint's run has chosen.
     let chosen = match config.most_passes {
         0 => None,
-        _ => passes::choose(&config, &source, (&opened.device, &opened.watch), &ends, sink).await?,
+        _ => passes::choose(&config, &source, (&opened.device, &opened.watch, &together), &ends, sink).await?,
     };
     let passes = chosen.as_ref().map_or(config.passes, |chosen| chosen.passes);
     let mut comparison = Comparison::new(Config { passes, most_passes: 0, ..config }, source, &opened.device, opened.watch, sink)?;
@@ -143,6 +148,7 @@ async fn run_to_end(
     }
     let measured = options.resume.map(|mut checkpoint| comparison.resume(&mut checkpoint));
     let measured = measured.transpose().map_err(TrainError::Checkpoint)?.unwrap_or_default();
+    let mut comparison = comparison.together(together.clone())?;
     comparison.introduce(sink);
     measured.iter().for_each(|event| sink(event.clone()));
     let mut saver = Saver { keeper: options.keeper, measured };
@@ -151,7 +157,7 @@ async fn run_to_end(
     sink(Event::State(State::Playing));
     let (mut told, mut is_over, mut stopped) = (Instant::now(), false, false);
     while comparison.step(&mut told_to(&mut saver, sink)).await? {
-        (stopped, is_over) = (stops(), asks(options.is_over));
+        (stopped, is_over) = (together.any(stops()), together.any(asks(options.is_over)));
         if stopped || is_over {
             break;
         }

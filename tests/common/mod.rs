@@ -7,6 +7,8 @@ pub mod oracle;
 #[cfg(not(target_family = "wasm"))]
 pub mod skip;
 #[cfg(not(target_family = "wasm"))]
+pub mod together;
+#[cfg(not(target_family = "wasm"))]
 pub mod training;
 
 use burn::tensor::{Device, Tensor, TensorData};

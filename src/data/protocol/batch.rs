@@ -150,6 +150,48 @@ impl Batch {
         }
     }
 
+    /// Some of its requests, with everything that is of them.
+    pub fn part(&self, requests: std::ops::Range<usize>) -> Self {
+        fn rows<T: Clone>(all: &[T], requests: &std::ops::Range<usize>, of_request: usize) -> Vec<T> {
+            all[requests.start * of_request..requests.end * of_request].to_vec()
+        }
+        let (own, pairs) = (&requests, self.candidates);
+        Self {
+            requests: own.len(),
+            candidates: pairs,
+            valid: self.valid.clamp(own.start, own.end) - own.start,
+            history: self.history,
+            pass: self.pass,
+            profile_fields: self.profile_fields,
+            row: rows(&self.row, own, 1),
+            profile: rows(&self.profile, own, self.profile_fields),
+            user: rows(&self.user, own, 1),
+            activity: rows(&self.activity, own, 1),
+            history_items: rows(&self.history_items, own, self.history),
+            history_categories: rows(&self.history_categories, own, self.history),
+            history_behaviours: rows(&self.history_behaviours, own, self.history),
+            counts: rows(&self.counts, own, Behaviour::COUNT),
+            clustered: rows(&self.clustered, own, 1),
+            low_active: rows(&self.low_active, own, 1),
+            user_rows: rows(&self.user_rows, own, 1),
+            item: rows(&self.item, own, pairs),
+            category: rows(&self.category, own, pairs),
+            item_count: rows(&self.item_count, own, pairs),
+            item_rows: rows(&self.item_rows, own, pairs),
+            repeat: rows(&self.repeat, own, pairs),
+            seen: rows(&self.seen, own, pairs),
+            labels: self.labels.chunks_exact(self.samples()).flat_map(|of_task| rows(of_task, own, pairs)).collect(),
+            truth: self.truth.as_ref().map(|truth| {
+                Box::new(Truth {
+                    group: rows(&truth.group, own, 1),
+                    item_group: rows(&truth.item_group, own, pairs),
+                    posterior: rows(&truth.posterior, own, truth.groups),
+                    ..**truth
+                })
+            }),
+        }
+    }
+
     /// Samples, padding included.
     pub fn samples(&self) -> usize {
         self.requests * self.candidates

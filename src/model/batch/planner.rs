@@ -138,7 +138,9 @@ impl Planned {
             positive: floats(&positive, device),
             low_active: flags(batch.low_active.iter().copied(), device),
             kept: Kept { users, items },
+            whole: batch.clone(),
             host: batch,
+            own: None,
         }
     }
 }

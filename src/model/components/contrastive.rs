@@ -128,18 +128,17 @@ impl Contrastive {
         Self { tower: Mlp::new(init, "contrastive", 1, REQUEST_FIELDS * d + Behaviour::COUNT, &WIDTHS, false) }
     }
 
-    /// InfoNCE over a batch, `[1]`, from the request fields (`[requests, fields d]`, user and activity first), both views' histories
-    /// `[requests, 4 d]` (items and categories of the first, then of the second), the counts, and 1 for each user who takes part
-    /// (`weights` `[requests, 1]`). The seed feature is drawn from `random` at `step`.
-    pub fn loss(
+    /// Both views of each user, of length 1, `[requests, 64]` each, from the request fields (`[requests, fields d]`, user and activity
+    /// first), both views' histories `[requests, 4 d]` (items and categories of the first, then of the second), and the counts. The seed
+    /// feature is drawn from `random` at `step`.
+    pub fn views(
         &self,
         requests: Tensor<2>,
         views: Tensor<2>,
         counts: Tensor<2>,
-        weights: Tensor<2>,
         correlations: &Correlations,
         (random, step): (Counter, u64),
-    ) -> Tensor<1> {
+    ) -> [Tensor<2>; 2] {
         let [n, columns] = views.dims();
         let d = columns / 4;
         let first = correlations.masked(random.below(step, FEATURES as u64) as usize);
@@ -150,8 +149,7 @@ impl Contrastive {
             let z = self.tower.forward(features.unsqueeze_dim(0)).squeeze_dim::<2>(0);
             z.clone() / (z.square().sum_dim(1) + TINY).sqrt()
         };
-        let (a, b) = (embed(0, first), embed(1, first.map(|masked| !masked)));
-        info_nce(a, b, weights)
+        [embed(0, first), embed(1, first.map(|masked| !masked))]
     }
 }
 
@@ -242,11 +240,14 @@ impl Component for ContrastiveLearning {
         Ok(())
     }
 
-    fn losses(&self, reads: &Reads<'_>, _found: &Found, batch: &DeviceBatch) -> Vec<GraphLoss> {
+    fn losses(&self, reads: &Reads<'_>, _found: &Found, _batch: &DeviceBatch) -> Vec<GraphLoss> {
         let (Some(views), Some(correlations)) = (reads.leaves.view(&VIEWS), &self.correlations) else { return Vec::new() };
-        let weights = reads.lift(taking_part(&batch.host, &reads.low_active.device()));
+        let weights = reads.lift(taking_part(reads.joint, &reads.low_active.device()));
         let (requests, random) = (reads.leaves.requests.clone(), (self.random, reads.steps));
-        let value = self.module().loss(requests, views.clone(), reads.counts(), weights, correlations, random);
+        let own = self.module().views(requests, views.clone(), reads.counts(), correlations, random);
+        // All users of the batch meet, whichever process has them.
+        let [a, b] = own.map(|own| reads.together.among_all(own));
+        let value = reads.together.of_whole(info_nce(a, b, weights));
         vec![GraphLoss { term: Some(&LOSS), value, weight: self.weight }]
     }
 }

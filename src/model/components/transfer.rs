@@ -78,6 +78,10 @@ impl Transfer {
     }
 }
 
+fn high_active(batch: &Batch) -> usize {
+    batch.low_active.iter().filter(|&&low| !low).count()
+}
+
 fn views(layout: &Layout, batch: &Batch, _random: Counter) -> Vec<u32> {
     let cut = |r: usize, few: usize| layout.history(batch, r, batch.history, move |place| place < few);
     (0..batch.requests).flat_map(|r| cut(r, FEW).chain(cut(r, batch.history)).collect::<Vec<_>>()).collect()
@@ -132,7 +136,9 @@ impl Component for TransferLearning {
     fn losses(&self, reads: &Reads<'_>, _found: &Found, _batch: &DeviceBatch) -> Vec<GraphLoss> {
         let Some(views) = reads.leaves.view(&VIEWS).cloned() else { return Vec::new() };
         let [short, whole] = halves(views).map(|history| with_history(&reads.leaves.requests, history, &reads.counts()));
-        let value = self.module().loss(short, whole, reads.lift(reads.low_active.clone()));
+        let mean = self.module().loss(short, whole, reads.lift(reads.low_active.clone()));
+        let [own, all] = [reads.host, reads.joint].map(high_active);
+        let value = reads.together.of_counted(mean, own, all);
         vec![GraphLoss { term: Some(&LOSS), value, weight: self.weight }]
     }
 }

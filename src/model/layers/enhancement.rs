@@ -102,6 +102,27 @@ pub struct Entered {
 }
 
 impl Entered {
+    /// What [`Means::learn`] makes of it, in one row: sums, counts, and the mean of the other side's vectors, `[1, (vectors + 1) m +
+    /// vectors]`.
+    pub fn summed(&self) -> Tensor<2> {
+        let ([vectors, _, m], [others, _]) = (self.vectors.dims(), self.other.dims());
+        let sums = sum_samples(self.vectors.clone()).reshape([1, vectors * m]);
+        let counts = sum_samples(self.open.clone()).reshape([1, vectors]);
+        Tensor::cat(vec![sums, counts, sum_samples(self.other.clone()) / others as f32], 1)
+    }
+
+    /// Several batches of one size by what [`Entered::summed`] gave of each, `[batches, ..]`: the means learn the same from it.
+    #[must_use]
+    pub fn of_sums(&self, rows: Tensor<2>) -> Self {
+        let ([vectors, _, m], [batches, columns]) = (self.vectors.dims(), rows.dims());
+        let (sums, counts) = (vectors * m, vectors * (m + 1));
+        Self {
+            vectors: rows.clone().slice([0..batches, 0..sums]).reshape([batches, vectors, m]).swap_dims(0, 1),
+            open: rows.clone().slice([0..batches, sums..counts]).reshape([batches, vectors, 1]).swap_dims(0, 1),
+            other: rows.slice([0..batches, counts..columns]),
+        }
+    }
+
     /// `e` `[vectors, n, m]`, which is [`Entered::vectors`] on or off the graph, without its running mean and normalised: `[n, vectors *
     /// m]`. Zero stays zero, and what is not `kept` `[n, 1]` becomes zero.
     fn normed(&self, e: Tensor<3>, kept: Option<Tensor<2>>, means: Option<&Means>) -> Tensor<2> {

@@ -5,6 +5,8 @@
 //! Adam: rows that a batch does not touch neither move nor forget, and there is one step count for all. A
 //! [`BehaviourTable`] has no moments: its rows are written by the clustering's own rules.
 
+use std::ops::Range;
+
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::graph::joined;
@@ -60,6 +62,11 @@ impl Ids {
     /// One id a sample.
     pub fn single(ids: &[u32], device: &Device) -> Self {
         Self::new(Segment { ids, bags: SINGLE }, device)
+    }
+
+    /// Those of some samples.
+    pub fn rows(&self, own: &Range<usize>) -> Self {
+        Self { ids: self.ids.clone().slice([own.clone(), 0..self.bags.slots()]), bags: self.bags }
     }
 
     /// `[samples, slots]`

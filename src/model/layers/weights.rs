@@ -48,6 +48,12 @@ pub trait Parameters {
     /// Those of a backward pass's gradients that are the parameters'.
     fn gradients(&self, all: &mut Gradients) -> GradientsParams;
 
+    /// Gradients one by one, flat, in the order of the parameters.
+    fn listed(&self, gradients: &GradientsParams) -> Vec<Tensor<1>>;
+
+    /// Others in the place of those that [`Parameters::listed`] gave, in that order.
+    fn replaced(&self, gradients: GradientsParams, by: &mut dyn Iterator<Item = Tensor<1>>) -> GradientsParams;
+
     /// One step of Adam.
     fn step(&mut self, learning_rate: f64, gradients: GradientsParams);
 
@@ -74,6 +80,18 @@ impl<M: Module> Parameters for Weights<M> {
 
     fn gradients(&self, all: &mut Gradients) -> GradientsParams {
         GradientsParams::from_module(all, &self.module)
+    }
+
+    fn listed(&self, gradients: &GradientsParams) -> Vec<Tensor<1>> {
+        let mut listing = Listing { gradients, list: Vec::new() };
+        for_each_parameter("", self.name, &self.module, &mut listing);
+        listing.list
+    }
+
+    fn replaced(&self, gradients: GradientsParams, by: &mut dyn Iterator<Item = Tensor<1>>) -> GradientsParams {
+        let mut replacing = Replacing { before: gradients, by, after: GradientsParams::new() };
+        for_each_parameter("", self.name, &self.module, &mut replacing);
+        replacing.after
     }
 
     fn step(&mut self, learning_rate: f64, gradients: GradientsParams) {
@@ -138,6 +156,31 @@ impl ModuleMapper for Stepping<'_> {
             }
             Tensor::from_inner(stepped).require_grad()
         })
+    }
+}
+
+struct Listing<'a> {
+    gradients: &'a GradientsParams,
+    list: Vec<Tensor<1>>,
+}
+
+impl Visitor for Listing<'_> {
+    fn visit<const D: usize>(&mut self, _name: String, param: &Param<Tensor<D>>) {
+        self.list.extend(self.gradients.get::<D>(param.id).map(|gradient| gradient.flatten(0, D - 1)));
+    }
+}
+
+struct Replacing<'a> {
+    before: GradientsParams,
+    by: &'a mut dyn Iterator<Item = Tensor<1>>,
+    after: GradientsParams,
+}
+
+impl Visitor for Replacing<'_> {
+    fn visit<const D: usize>(&mut self, _name: String, param: &Param<Tensor<D>>) {
+        if let Some((before, by)) = self.before.remove::<D>(param.id).and_then(|before| Some((before, self.by.next()?))) {
+            self.after.register(param.id, by.reshape(before.dims()));
+        }
     }
 }
 

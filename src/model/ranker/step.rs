@@ -24,7 +24,7 @@ pub struct Graph {
     pub mtl: Tensor<1>,
     /// The components' losses, in their order.
     pub losses: Vec<GraphLoss>,
-    found: Found,
+    pub(super) found: Found,
 }
 
 impl Graph {
@@ -73,15 +73,16 @@ pub struct StepGradients {
     /// Those of the components, in their order; none of one without dense parameters.
     pub components: Vec<Option<GradientsParams>>,
     /// The ranker's in the user centres and in the item centres (option A3).
-    centres: [Option<Tensor<2>>; 2],
+    pub(super) centres: [Option<Tensor<2>>; 2],
 }
 
 impl Ranker {
-    /// One step on a batch.
+    /// One step on a batch, of which this process computes its own part.
     pub fn step(&mut self, batch: &DeviceBatch) {
         self.prepare(batch);
-        let graph = self.graph(batch);
+        let graph = self.graph(batch.own.as_deref().unwrap_or(batch));
         let gradients = self.backward(&graph);
+        let (graph, gradients) = self.joint(graph, gradients);
         self.apply(batch, graph, gradients);
     }
 
@@ -118,6 +119,8 @@ impl Ranker {
             leaves: &leaves,
             frozen: &frozen,
             steps: self.steps,
+            joint: &batch.whole,
+            together: &self.together,
             embeddings: &self.embeddings,
             whole: OnceCell::new(),
         };
