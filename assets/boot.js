@@ -20,12 +20,59 @@ globalThis.duia = (() => {
   const BROWSERS = "Use Chrome or Edge 91, Firefox 89, Safari 16.4 or later, and allow WebAssembly.";
   const SCRIPT_TYPES = /^(text|application)\/(x-)?(javascript|ecmascript)\b/i;
 
+  /** The languages besides English that there is a file of, as documents name them. */
+  const LANGUAGES = { zh: "zh-CN" };
+
   // Before anything is drawn, so that a dark page does not flash white, nor a framed one show what it is to leave out.
   const link = new URLSearchParams(`${location.search.slice(1)}&${location.hash.slice(1)}`);
   const last = (key) => link.getAll(key).pop();
   const theme = last("theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   if (["1", "on"].includes(last("embed"))) document.documentElement.dataset.embed = "";
+
+  const plainly = (text) => text;
+  let hush = () => {};
+  let turns = 0;
+  const duia = { diagnose: (names, text) => diagnose(names.map((name) => ({ url: new URL(name, document.baseURI).href })), text), speak, say: plainly };
+
+  const parsed = new Promise((done) => addEventListener("DOMContentLoaded", done));
+
+  /** The first language of the browser's that this page has. */
+  const preferred = () => (navigator.languages ?? []).map((name) => name.slice(0, 2).toLowerCase()).find((name) => name === "en" || name in LANGUAGES);
+
+  /** Shows the page in a language, `en` or one of the others; in the browser's where it is neither. Tells it by an event when all is said. */
+  async function speak(name) {
+    const language = name === "en" || name in LANGUAGES ? name : preferred();
+    const turn = ++turns;
+    // The old language goes before the new one comes: what is English again would be told anew.
+    const set = (words, begin, missing = "") => {
+      hush();
+      hush = begin();
+      duia.say = words;
+      dispatchEvent(new CustomEvent("spoken", { detail: missing }));
+    };
+    const english = (missing) => set(plainly, () => () => {}, missing);
+    document.documentElement.lang = LANGUAGES[language] ?? "en";
+    if (!(language in LANGUAGES)) return english();
+    const beside = (file) => new URL(`assets/${file}`, document.baseURI).href;
+    try {
+      const [{ translator, follow }, entries] = await Promise.all([
+        import(beside("language.js")),
+        fetch(beside(`${language}.json`)).then((response) => response.json()),
+        parsed,
+      ]);
+      // Another one may be wanted by now.
+      if (turn !== turns) return;
+      const say = translator(entries);
+      set(say, () => follow(say));
+    } catch {
+      if (turn !== turns) return;
+      document.documentElement.lang = "en";
+      english(language);
+    }
+  }
+
+  speak(last("lang"));
 
   /** What the content security policy stopped so far. A policy can come from the host, which this page does not know. */
   const stopped = [];
@@ -197,5 +244,5 @@ globalThis.duia = (() => {
     if (boot) start(boot);
   });
 
-  return { diagnose: (names, text) => diagnose(names.map((name) => ({ url: new URL(name, document.baseURI).href })), text) };
+  return duia;
 })();

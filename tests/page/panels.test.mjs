@@ -109,7 +109,7 @@ describe("panels", { timeout: 4 * PATIENCE }, () => {
 
   test("the race has a ceiling to add, what is won of it, and the values under the pointer", async () => {
     const reader = await atStep12("&variants=ple,duia,truth");
-    await reader.until("the share", async () => /is won: -?\d+ % of quiet users|is won: nothing/.test(await reader.text("headroom")));
+    await reader.until("the share", async () => /is won: -?\d+ % for quiet users|is won: nothing/.test(await reader.text("headroom")));
     const chart = reader.page.locator(".lane .plot").first();
     const box = await chart.boundingBox();
     await reader.page.mouse.move(box.x + 60, box.y + box.height / 2);

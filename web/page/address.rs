@@ -33,11 +33,40 @@ impl Theme {
     }
 }
 
+/// The language that the page is read in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// What the browser prefers of those that there are.
+    #[default]
+    System,
+    /// English, the language of the source.
+    English,
+    /// Chinese.
+    Chinese,
+}
+
+impl Language {
+    /// Those that a person can choose, as their readers call them.
+    pub const ALL: [(Self, &'static str); 2] = [(Self::English, "English"), (Self::Chinese, "中文")];
+
+    /// The word in the link.
+    pub fn word(self) -> &'static str {
+        word_of(&LANGUAGES, self)
+    }
+
+    /// The language of a document, by its `lang`.
+    pub fn of(lang: &str) -> Self {
+        let is_named = |word: &str| !word.is_empty() && lang.starts_with(word);
+        LANGUAGES.iter().find(|(word, _)| is_named(word)).map_or(Self::English, |(_, language)| *language)
+    }
+}
+
+const LANGUAGES: [(&str, Language); 3] = [("system", Language::System), ("en", Language::English), ("zh", Language::Chinese)];
 const THEMES: [(&str, Theme); 3] = [("system", Theme::System), ("light", Theme::Light), ("dark", Theme::Dark)];
 const DEVICES: [(&str, DeviceChoice); 3] = [("auto", DeviceChoice::Auto), ("gpu", DeviceChoice::Gpu), ("cpu", DeviceChoice::Cpu)];
 /// The page's own keys.
-const KEYS: [&str; 12] =
-    ["theme", "device", "sample", "autoplay", "watchdog", "hide", "lesson", "step", "embed", "present", "file", "bytes"];
+const KEYS: [&str; 13] =
+    ["theme", "lang", "device", "sample", "autoplay", "watchdog", "hide", "lesson", "step", "embed", "present", "file", "bytes"];
 /// Longest name of a lesson.
 const LONGEST_NAME: usize = 60;
 /// Longest name of a file: what file systems allow.
@@ -70,6 +99,8 @@ pub struct Address {
     pub config: Config,
     /// How the page looks.
     pub theme: Theme,
+    /// The language that it is read in.
+    pub language: Language,
     /// Which device to ask for.
     pub device: DeviceChoice,
     /// Whether a real sample beside the page may be used.
@@ -95,6 +126,7 @@ impl Default for Address {
         Self {
             config: Config::opening(),
             theme: Theme::System,
+            language: Language::System,
             device: DeviceChoice::Auto,
             sample: true,
             file: None,
@@ -118,9 +150,10 @@ impl Address {
         let default = Self::default();
         let config = if pairs.iter().any(|(key, _)| is_setting(key)) { linked } else { default.config };
         let last = |key: &str| pairs.iter().rfind(|(k, _)| k == key).map(|(_, value)| value.clone());
-        let [theme, device, sample, autoplay, watchdog, hide, lesson, step, embed, present, file, bytes] = KEYS.map(last);
+        let [theme, lang, device, sample, autoplay, watchdog, hide, lesson, step, embed, present, file, bytes] = KEYS.map(last);
         let address = Self {
             theme: choice("theme", theme, &THEMES, default.theme, &mut notices),
+            language: choice("lang", lang, &LANGUAGES, default.language, &mut notices),
             device: choice("device", device, &DEVICES, default.device, &mut notices),
             sample: choice("sample", sample, &SWITCH, default.sample, &mut notices),
             file: file_of(file, bytes, &mut notices),
@@ -137,8 +170,8 @@ impl Address {
 
     /// The look as it is, and every setting as the page comes.
     pub fn with_defaults(&self) -> Self {
-        let Self { theme, embed, present, .. } = *self;
-        Self { theme, embed, present, hide: self.hide.clone(), ..Self::default() }
+        let Self { theme, language, embed, present, .. } = *self;
+        Self { theme, language, embed, present, hide: self.hide.clone(), ..Self::default() }
     }
 
     /// Whether every setting is as the page comes, the look aside.
@@ -156,6 +189,7 @@ impl Address {
             }
         };
         add(self.theme != default.theme, "theme", self.theme.word());
+        add(self.language != default.language, "lang", self.language.word());
         add(self.device != default.device, "device", device_word(self.device));
         add(self.sample != default.sample, "sample", word_of(&SWITCH, self.sample));
         add(self.autoplay != default.autoplay, "autoplay", word_of(&SWITCH, self.autoplay));

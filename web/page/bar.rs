@@ -6,11 +6,12 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
-use crate::address::{Address, Theme};
+use crate::address::{Address, Language, Theme};
 use crate::choice::Choice;
 use crate::data::DataBadge;
 use crate::device::DeviceBadge;
 use crate::help::{Help, HelpDialog};
+use crate::look::Look;
 use crate::models::Models;
 use crate::run::{About, Phase};
 use crate::session::{Session, Speed};
@@ -34,6 +35,7 @@ pub fn Bar() -> impl IntoView {
                 <span class="gap"></span>
                 <DeviceBadge />
                 <DataBadge />
+                <LanguageChoice session />
                 <ThemeButton session />
                 <button type="button" data-testid="help-button" title="What is shown and what the keys do (?)" on:click=move |_| help.open()>
                     "Help"
@@ -148,6 +150,29 @@ fn Defaults(session: Session) -> impl IntoView {
         >
             "Defaults"
         </button>
+    }
+}
+
+#[component]
+fn LanguageChoice(session: Session) -> impl IntoView {
+    let shown = expect_context::<Look>().language;
+    let option = move |(language, name): (Language, &'static str)| {
+        view! {
+            <option value=language.word() lang=language.word() selected=move || shown.get() == language>
+                {name}
+            </option>
+        }
+    };
+    let choose = move |event| {
+        let word = event_target_value(&event);
+        if let Some((language, _)) = Language::ALL.into_iter().find(|(language, _)| language.word() == word) {
+            session.set_language(language);
+        }
+    };
+    view! {
+        <select class="language" data-testid="language" aria-label="Language" on:change=choose>
+            {Language::ALL.map(option)}
+        </select>
     }
 }
 

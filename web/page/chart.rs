@@ -11,7 +11,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters_canvas::CanvasBackend;
 
 use crate::frame;
-use crate::look::{Colour, Look, Palette, density};
+use crate::look::{Colour, Look, Palette, density, say};
 
 /// Which of the palette's colours a line has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +239,7 @@ impl Figure {
 
     /// Letters that the names at the ends of the lines may have on a chart of this width, in pixels of the type's size.
     fn letters(&self, width: f64) -> usize {
-        let longest = self.lines.iter().filter_map(|line| line.name).map(|name| name.chars().count()).max().unwrap_or(0);
+        let longest = self.lines.iter().filter_map(|line| line.name).map(|name| breadth(&say(name))).max().unwrap_or(0);
         longest.min((0.3 * width / LETTER) as usize)
     }
 
@@ -546,7 +546,7 @@ impl Pen<'_> {
         let font = ("system-ui, sans-serif", 11.0 * self.scale).into_font();
         let style = font.color(&rgb(self.palette.ink)).pos(Pos::new(HPos::Right, VPos::Top));
         let corner = chart.backend_coord(&(figure.right(), low));
-        area.draw_text("final test", &style, (corner.0 + self.px(6.0), corner.1 + self.px(5.0)))?;
+        area.draw_text(&say("final test"), &style, (corner.0 + self.px(6.0), corner.1 + self.px(5.0)))?;
         for line in &figure.lines {
             let Some((value, half)) = line.tested else { continue };
             let [low, at, high] = [value - half, value, value + half].map(|value| chart.backend_coord(&(figure.tested_at(), value)));
@@ -597,18 +597,33 @@ impl Pen<'_> {
         let font = ("system-ui, sans-serif", 11.0 * self.scale).into_font();
         for (name, colour, (x, y)) in names {
             let style = font.color(&rgb(colour)).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw_text(&shortened(name, letters), &style, (x + self.px(7.0), y))?;
+            area.draw_text(&shortened(&say(name), letters), &style, (x + self.px(7.0), y))?;
         }
         Ok(())
     }
 }
 
+/// How wide a text is, in letters: those of Chinese are as wide as two.
+fn breadth(text: &str) -> usize {
+    text.chars().map(wide).sum()
+}
+
+fn wide(letter: char) -> usize {
+    if letter < '\u{2e80}' { 1 } else { 2 }
+}
+
 /// A name of at most so many letters.
 fn shortened(name: &str, letters: usize) -> String {
-    if name.chars().count() <= letters {
+    if breadth(name) <= letters {
         return name.into();
     }
-    let mut short: String = name.chars().take(letters.saturating_sub(1)).collect();
+    let mut free = letters.saturating_sub(1);
+    let fits = |letter: &char| {
+        let fits = wide(*letter) <= free;
+        free = free.saturating_sub(wide(*letter));
+        fits
+    };
+    let mut short: String = name.chars().take_while(fits).collect();
     short.truncate(short.trim_end_matches([' ', ',']).len());
     short + "…"
 }

@@ -15,11 +15,15 @@ pub fn Choice<T: Copy + PartialEq + Send + Sync + 'static>(
     chosen: Signal<Option<T>>,
     /// Sets another.
     choose: impl Fn(T) + Copy + 'static,
+    /// Whether the words are a person's own, which nobody translates; those of no choice are not.
+    #[prop(optional)]
+    own_words: bool,
 ) -> impl IntoView {
     let list = move || {
         let option = |(value, name, words): (T, String, String)| {
+            let translate = (own_words && !name.is_empty()).then_some("no");
             view! {
-                <option value=name selected=move || chosen.get() == Some(value)>
+                <option value=name translate=translate selected=move || chosen.get() == Some(value)>
                     {words}
                 </option>
             }

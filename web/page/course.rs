@@ -10,6 +10,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, HtmlInputElement, Response};
 
+use crate::address::Language;
 use crate::contest::{Group, finding};
 use crate::own;
 use crate::run::Phase;
@@ -29,6 +30,8 @@ pub const SHIPPED: [(&str, &str); 6] = [
 #[derive(Clone, Copy)]
 pub struct Course {
     session: Session,
+    /// The language to tell it in.
+    language: RwSignal<Language>,
     /// The panels that a lesson may point to.
     panels: fn() -> Vec<&'static str>,
     lesson: RwSignal<Option<Arc<Lesson>>>,
@@ -47,9 +50,10 @@ pub struct Course {
 
 impl Course {
     /// The lesson that the link names, and the watch over its runs. Lessons may point to these panels.
-    pub fn open(session: Session, panels: fn() -> Vec<&'static str>) -> Self {
+    pub fn open(session: Session, language: RwSignal<Language>, panels: fn() -> Vec<&'static str>) -> Self {
         let course = Self {
             session,
+            language,
             panels,
             lesson: RwSignal::new(None),
             name: RwSignal::new(None),
@@ -66,6 +70,10 @@ impl Course {
             Some((_, step)) if course.at.get_untracked() != step => course.show(step),
             None if course.name.get_untracked().is_some() => course.close(),
             Some(_) | None => {}
+        });
+        Effect::new(move |_| {
+            language.track();
+            course.tell_anew();
         });
         Effect::new(move |_| {
             if course.said.with(Option::is_some) && course.found.with(Option::is_none) && course.has_come() {
@@ -87,8 +95,14 @@ impl Course {
     /// Fetches a lesson of this name from beside the page.
     fn fetch(self, name: String, step: usize) {
         wasm_bindgen_futures::spawn_local(async move {
-            match text_of(&format!("lessons/{name}.md")).await {
-                Ok(text) => self.take(&text, &format!("lessons/{name}.md"), Some(name), step),
+            let language = self.language.get_untracked();
+            match told(&name, language).await {
+                Ok((path, text)) => {
+                    self.take(&text, &path, Some(name), step);
+                    if self.language.get_untracked() != language {
+                        self.tell_anew();
+                    }
+                }
                 Err(why) => {
                     self.fault.set(Some(format!("The lesson `{name}` could not be opened: {why}.")));
                     // The page waited for it.
@@ -96,6 +110,19 @@ impl Course {
                         self.session.play();
                     }
                 }
+            }
+        });
+    }
+
+    /// The lesson that is open in another language: where a person is in it, what they said and what was found stay.
+    fn tell_anew(self) {
+        let Some(name) = self.name.get_untracked() else { return };
+        wasm_bindgen_futures::spawn_local(async move {
+            let Ok((_, text)) = told(&name, self.language.get_untracked()).await else { return };
+            let Ok(lesson) = lesson::read(&text, &(self.panels)()) else { return };
+            let steps = self.lesson.with_untracked(|old| old.as_ref().map(|old| old.steps.len()));
+            if self.name.get_untracked() == Some(name) && steps == Some(lesson.steps.len()) {
+                self.lesson.set(Some(Arc::new(lesson)));
             }
         });
     }
@@ -205,6 +232,18 @@ impl Course {
             title.scroll_into_view();
         }
     }
+}
+
+/// The text of a lesson beside the page and its path, in English where there is none in the language.
+async fn told(name: &str, language: Language) -> Result<(String, String), String> {
+    if language == Language::Chinese {
+        let path = format!("lessons/{}/{name}.md", language.word());
+        if let Ok(text) = text_of(&path).await {
+            return Ok((path, text));
+        }
+    }
+    let path = format!("lessons/{name}.md");
+    text_of(&path).await.map(|text| (path, text))
 }
 
 /// The text of a file beside the page.

@@ -82,7 +82,7 @@ pub fn Banners() -> impl IntoView {
             view! {
                 <div class="banner" role="status" data-testid="missing-file">
                     <p>
-                        "This link was made for the file " <strong>{name}</strong>
+                        "This link was made for the file " <strong translate="no">{name}</strong>
                         {format!(" of {} bytes, which is not in it: files stay with those who have them. Until you choose it, ", text::count(bytes))}
                         "other rows train."
                     </p>

@@ -59,15 +59,15 @@ pub fn Help(dialog: HelpDialog) -> impl IntoView {
             <dl class="keys">{keys}</dl>
             <h3>"What is compared"</h3>
             <p>
-                "PLE is a plain multi-task recommender. DUIA is the same model with three enhancements: the centre nearest to the user and the "
-                "nearest of its children; a memory of the clusters whose users take the same items; and the clusters of the items in the user's "
-                "history. A small gate tunes them to the user. Both train on the same rows in the same order from the same seed, so their "
-                "difference is paired, and its interval is narrower than those of the curves."
+                "PLE is a plain multi-task recommender. DUIA is the same model with three enhancements: the centre nearest to the user and the \
+                 nearest of its children; a memory of the clusters whose users take the same items; and the clusters of the items in the user's \
+                 history. A small gate tunes them to the user. Both train on the same rows in the same order from the same seed, so their \
+                 difference is paired, and its interval is narrower than those of the curves."
             </p>
             <h3>"Which figures are final"</h3>
             <p>
-                "While a run trains, curves and verdicts come from a probe set, a small part of the test rows. At its end the whole test set is "
-                "scored once: its figures appear in a column of their own at the right of the charts, marked " <b>"final test"</b>
+                "While a run trains, curves and verdicts come from a probe set, a small part of the test rows. At its end the whole test set is \
+                 scored once: its figures appear in a column of their own at the right of the charts, marked " <b>"final test"</b>
                 ", and the verdict and the table switch to them."
             </p>
             <h3>"Links"</h3>

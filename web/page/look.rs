@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 
 use web_sys::HtmlElement;
 
-use crate::address::{Address, Theme};
+use crate::address::{Address, Language, Theme};
 use crate::frame;
 
 /// Red, green and blue.
@@ -39,6 +39,8 @@ pub struct Palette {
 /// The palette of the moment, and a count that changes when canvases have another size.
 #[derive(Clone, Copy)]
 pub struct Look {
+    /// The language that the page is in, which is English where the texts of the one that is asked for did not arrive.
+    pub language: RwSignal<Language>,
     /// Changes with the theme.
     pub palette: RwSignal<Palette>,
     /// Changes with the window.
@@ -46,9 +48,10 @@ pub struct Look {
 }
 
 impl Look {
-    /// Keeps the document's theme and the palette as the link and the system say.
-    pub fn follow(link: RwSignal<Address>) -> Self {
-        let look = Self { palette: RwSignal::new(Palette::read()), layout: RwSignal::new(0) };
+    /// Keeps the document's theme, the palette and the language as the link and the system say. What cannot be so is a notice.
+    pub fn follow(link: RwSignal<Address>, notices: RwSignal<Vec<String>>) -> Self {
+        let look = Self { language: RwSignal::new(spoken_language()), palette: RwSignal::new(Palette::read()), layout: RwSignal::new(0) };
+        look.follow_language(link, notices);
         let theme = Memo::new(move |_| link.with(|link| link.theme));
         let flags = Memo::new(move |_| link.with(|link| (link.present, link.embed)));
         Effect::new(move |_| {
@@ -71,6 +74,21 @@ impl Look {
         self.layout.track();
     }
 
+    /// Asks for the language of the link, and draws the canvases anew when it has come.
+    fn follow_language(self, link: RwSignal<Address>, notices: RwSignal<Vec<String>>) {
+        let spoken = window_event_listener_untyped("spoken", move |event| {
+            let missing = js_sys::Reflect::get(&event, &"detail".into()).ok().and_then(|word| word.as_string());
+            if let Some(word) = missing.filter(|word| !word.is_empty()) {
+                notices.update(|all| all.push(format!("lang = {word} cannot be used: its texts did not arrive. English is shown.")));
+            }
+            self.language.set(spoken_language());
+            self.layout.update(|layout| *layout += 1);
+        });
+        on_cleanup(move || spoken.remove());
+        let language = Memo::new(move |_| link.with(|link| link.language));
+        Effect::new(move |_| speak(language.get().word()));
+    }
+
     /// The palette changes with the system's theme and contrast, and for paper, which is white.
     fn follow_media(self) {
         for query in ["(prefers-color-scheme: dark)", "(forced-colors: active)", "print"] {
@@ -86,6 +104,17 @@ impl Look {
             std::mem::forget(media);
         }
     }
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// Shows the page in this language (`assets/boot.js`).
+    #[wasm_bindgen(js_namespace = duia)]
+    fn speak(word: &str);
+
+    /// A text in the page's language, for canvases; what is in the document is translated there.
+    #[wasm_bindgen(js_namespace = duia)]
+    pub fn say(text: &str) -> String;
 }
 
 impl Palette {
@@ -116,6 +145,12 @@ impl Palette {
         probe.remove();
         palette
     }
+}
+
+/// The language of the document.
+fn spoken_language() -> Language {
+    let lang = document().document_element().and_then(|root| root.get_attribute("lang"));
+    Language::of(&lang.unwrap_or_default())
 }
 
 /// Whether the person asked for less motion.

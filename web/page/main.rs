@@ -45,8 +45,9 @@ fn main() {
 fn Page() -> impl IntoView {
     let session = session::Session::open(parts);
     provide_context(session);
-    provide_context(look::Look::follow(session.address));
-    provide_context(course::Course::open(session, panels::keys));
+    let look = look::Look::follow(session.address, session.notices);
+    provide_context(look);
+    provide_context(course::Course::open(session, look.language, panels::keys));
     article::attend(session);
     view! {
         {move || (!session.hides("headline")).then(|| view! { <headline::Headline /> })}

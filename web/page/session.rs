@@ -13,7 +13,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::File;
 
-use crate::address::{self, Address, FileName, Theme};
+use crate::address::{self, Address, FileName, Language, Theme};
 use crate::own::{self, Own};
 use crate::recorded;
 use crate::run::{Phase, Run};
@@ -401,6 +401,12 @@ impl Session {
     /// Another look.
     pub fn set_theme(self, theme: Theme) {
         self.address.update(|address| address.theme = theme);
+        self.write_link(Entry::Same);
+    }
+
+    /// Another language; the run goes on.
+    pub fn set_language(self, language: Language) {
+        self.address.update(|address| address.language = language);
         self.write_link(Entry::Same);
     }
 

@@ -45,8 +45,11 @@ pub fn reading(Reading { bytes: read, of, rows, refused, is_sorting }: Reading) 
     if is_sorting {
         return format!("all is read; {} rows are sorted and counted", count(rows));
     }
-    let of = of.map_or(String::new(), |of| format!(" of {}", bytes(of)));
-    format!("{}{of} read, {} rows kept, {} refused", bytes(read), count(rows), count(refused))
+    let done = match of {
+        Some(of) => format!("{} of {} read", bytes(read), bytes(of)),
+        None => format!("{} read", bytes(read)),
+    };
+    format!("{done}, {} rows kept, {} refused", count(rows), count(refused))
 }
 
 /// Unix seconds as a date and time, in UTC.

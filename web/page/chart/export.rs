@@ -6,7 +6,8 @@ use std::rc::Rc;
 use plotters::prelude::*;
 use web_sys::HtmlCanvasElement;
 
-use super::{Figure, Palette, Pen, rgb};
+use super::{Figure, Palette, Pen, breadth, rgb};
+use crate::look::say;
 
 /// Pixels of a chart in a file.
 const SIZE: (u32, u32) = (960, 420);
@@ -60,22 +61,23 @@ pub fn drawn(title: &str) -> Option<Drawn> {
 
 /// A chart with its legend as an SVG file; none where it cannot be drawn.
 pub fn svg(title: &str, Drawn { figure, range, palette, .. }: &Drawn) -> Option<String> {
-    let (width, height) = (SIZE.0, SIZE.1 + 2 * LEGEND);
+    let (across, height) = (SIZE.0, SIZE.1 + 2 * LEGEND);
     let mut text = String::new();
     {
-        let root = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
+        let root = SVGBackend::with_string(&mut text, (across, height)).into_drawing_area();
         root.fill(&rgb(palette.panel)).ok()?;
         let font = |size: f64| ("system-ui, sans-serif", size).into_font();
         let (above, rest) = root.split_vertically(LEGEND);
         let (chart, below) = rest.split_vertically(SIZE.1);
-        above.draw_text(title, &font(17.0).color(&rgb(palette.ink)), (12, 6)).ok()?;
+        above.draw_text(&say(title), &font(17.0).color(&rgb(palette.ink)), (12, 6)).ok()?;
         Pen { palette, scale: SCALE }.figure(&chart, figure, *range).ok()?;
         let mut x = 12;
         for line in &figure.lines {
             let colour = rgb(line.style.ink.of(palette));
             below.draw(&PathElement::new(vec![(x, 12), (x + 22, 12)], colour.stroke_width(3))).ok()?;
-            below.draw_text(line.tag, &font(14.0).color(&rgb(palette.ink)), (x + 28, 4)).ok()?;
-            x += 44 + 8 * line.tag.chars().count() as i32;
+            let tag = say(line.tag);
+            below.draw_text(&tag, &font(14.0).color(&rgb(palette.ink)), (x + 28, 4)).ok()?;
+            x += 44 + 8 * breadth(&tag) as i32;
         }
         root.present().ok()?;
     }

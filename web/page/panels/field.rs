@@ -224,8 +224,8 @@ fn Field(session: Session) -> impl IntoView {
                 Side::Users => "Each small mark is a user.",
                 Side::Items => "Each small mark is an item that somebody took.",
             }}
-            " It flies past the nearest centre (ring) to its place; a thin line ties it to a child of that centre (dot). Near means alike. "
-            "Point at a centre, tap it or walk with the arrow keys to see who is there; press it to keep it lit."
+            " It flies past the nearest centre (ring) to its place; a thin line ties it to a child of that centre (dot). Near means alike. \
+             Point at a centre, tap it or walk with the arrow keys to see who is there; press it to keep it lit."
         </p>
         <Views stage=stage.clone() session />
         <div class="stage">

@@ -33,9 +33,9 @@ fn Race(session: Session) -> impl IntoView {
     };
     view! {
         <p class="how">
-            "AUC: how often the model scores an item that was taken above one drawn at random; 0.5 is chance. Curves are of a probe set "
-            "of the test rows, bands are 95 % intervals by these rows. This is one training: another seed may differ by more, "
-            "as \"Other seeds\" below shows."
+            "AUC: how often the model scores an item that was taken above one drawn at random; 0.5 is chance. Curves are of a probe set \
+             of the test rows, bands are 95 % intervals by these rows. This is one training: another seed may differ by more, \
+             as \"Other seeds\" below shows."
             {choice}
         </p>
         <div class="lanes">
@@ -54,7 +54,7 @@ fn Ceiling(session: Session) -> impl IntoView {
     let run = session.run;
     let synthetic = Memo::new(move |_| run.data.with(|data| data.as_ref().is_some_and(|data| data.origin == Origin::Synthetic)));
     let share =
-        move |group: Group| headroom(run, group).map(|share| format!("{} of {}", text::percent(share), group.short().to_lowercase()));
+        move |group: Group| headroom(run, group).map(|share| format!("{} for {}", text::percent(share), group.short().to_lowercase()));
     let add = move |_| {
         // A ranker that is told the truth is nearer to what can be won than the truth itself.
         session.set_variants(run.variants.get_untracked().into_iter().chain([Variant::Group]).collect());
@@ -93,8 +93,8 @@ fn Lane(session: Session, group: Group) -> impl IntoView {
     let verdict = Memo::new(move |_| verdict(run, group));
     let contest = move || {
         let roles = run.roles();
-        let name = |wanted: Role| roles.iter().find(|(_, role)| *role == wanted).map_or("", |(variant, _)| variant.name());
-        format!("{} minus {}:", name(Role::Rival), name(Role::Baseline))
+        let name = |wanted: Role| roles.iter().find(|(_, role)| *role == wanted).map(|(variant, _)| variant.name());
+        name(Role::Rival).zip(name(Role::Baseline)).map(|(rival, baseline)| format!("{rival} minus {baseline}:"))
     };
     view! {
         <div class=format!("lane {}", group.ink().class())>

@@ -35,8 +35,8 @@ fn Shelf(session: Session) -> impl IntoView {
     let is_empty = move || shelf.kept.with(Vec::is_empty);
     view! {
         <p class="how">
-            "One training can be lucky. Train other seeds of these settings to their ends and see how far they lie apart. A run that you "
-            "leave stays here until you close the page, and is laid over the differences of the race."
+            "One training can be lucky. Train other seeds of these settings to their ends and see how far they lie apart. A run that you \
+             leave stays here until you close the page, and is laid over the differences of the race."
         </p>
         <div class="keep-row">
             <button type="button" data-testid="more-seeds" disabled=is_under_way on:click=move |_| session.train_seeds(MORE)>

@@ -18,8 +18,8 @@ fn User(session: Session) -> impl IntoView {
     let run = session.run;
     view! {
         <p class="how">
-            "The user in the picture above, at a moment of the test that no model has trained on: every model's score for the item they took "
-            "next and for others. Let them take one more thing and see what changes."
+            "The user in the picture above, at a moment of the test that no model has trained on: every model's score for the item they took \
+             next and for others. Let them take one more thing and see what changes."
         </p>
         {move || match run.portrait.get() {
             Some(seen) => view! { <p data-testid="what-if">{changes(&seen, session)}</p> {table(&seen, session)} }.into_any(),

@@ -174,7 +174,7 @@ fn ColumnChoice(
             own.take_usual_words();
         }
     };
-    view! { <Choice label id options chosen choose /> }
+    view! { <Choice label id options chosen choose own_words=true /> }
 }
 
 /// What a row says of what was done, and in which column.
@@ -284,7 +284,7 @@ fn Words(own: Own, columns: Memo<Vec<Column>>) -> impl IntoView {
         };
         view! {
             <label>
-                <span>{name}</span>
+                <span translate="no">{name}</span>
                 <select data-testid=format!("own-word-{at}") on:change=choose>
                     {options}
                 </select>
@@ -403,9 +403,9 @@ fn row(Understood { line, row }: &Understood, is_labelled: bool) -> impl IntoVie
                 Behaviour::Stayed => "not taken, task B",
             };
             view! {
-                <td>{user}</td>
-                <td>{item}</td>
-                <td>{category}</td>
+                <td translate="no">{user}</td>
+                <td translate="no">{item}</td>
+                <td translate="no">{category}</td>
                 <td>{done}</td>
                 <td>{text::moment(*time)}</td>
             }
