@@ -446,23 +446,57 @@ mod tests {
         }
     }
 
+    /// The lessons of a folder by their names.
+    fn lessons(folder: &std::path::Path) -> std::collections::BTreeMap<String, Lesson> {
+        let panels = ["field", "race", "user", "controls", "flow", "clusters", "losses", "data", "keep"];
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file());
+        let named = |path: std::path::PathBuf| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let lesson = read(&text, &panels).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            (path.file_name().unwrap().to_string_lossy().into_owned(), lesson)
+        };
+        files.map(named).collect()
+    }
+
     /// What lies beside the page can be read, and asks only for what its answer can be.
     #[test]
     fn every_lesson_of_the_page_is_one() {
-        let panels = ["field", "race", "user", "controls", "flow", "clusters", "losses", "data", "keep"];
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("lessons");
-        let mut read_so_far = 0;
-        for file in std::fs::read_dir(folder).unwrap() {
-            let path = file.unwrap().path();
-            let text = std::fs::read_to_string(&path).unwrap();
-            let lesson = read(&text, &panels).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            for step in &lesson.steps {
-                let unasked = step.measure.outcomes().iter().filter(|outcome| !step.options.iter().any(|(of, _)| of == *outcome)).count();
-                assert_eq!(unasked, 0, "{}: {} cannot be answered by every outcome", path.display(), step.title);
-                assert!(step.measure.outcomes().iter().all(|outcome| step.explanation(outcome).is_some()), "{}", step.title);
-            }
-            read_so_far += 1;
+        let all = lessons(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("lessons"));
+        for (file, step) in all.iter().flat_map(|(file, lesson)| lesson.steps.iter().map(move |step| (file, step))) {
+            let unasked = step.measure.outcomes().iter().filter(|outcome| !step.options.iter().any(|(of, _)| of == *outcome)).count();
+            assert_eq!(unasked, 0, "{file}: {} cannot be answered by every outcome", step.title);
+            assert!(step.measure.outcomes().iter().all(|outcome| step.explanation(outcome).is_some()), "{}", step.title);
         }
-        assert_eq!(read_so_far, 6);
+        assert_eq!(all.len(), 6);
+    }
+
+    /// In another language a lesson runs and answers as in English; only its sentences differ, and all of them do.
+    #[test]
+    fn a_lesson_is_the_same_in_every_language() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("lessons");
+        let english = lessons(&folder);
+        let bones = |step: &Step| {
+            let outcomes: Vec<String> = step.options.iter().map(|(outcome, _)| outcome.clone()).collect();
+            let explained: Vec<Option<String>> = step.explain.iter().map(|(outcome, _)| outcome.clone()).collect();
+            (step.config.clone(), step.until, step.measure, step.highlight.clone(), outcomes, explained, step.note.is_empty())
+        };
+        let sentences = |lesson: &Lesson| {
+            let of_step = |step: &Step| {
+                let told = step.options.iter().map(|(_, text)| text).chain(step.explain.iter().map(|(_, text)| text));
+                [&step.title, &step.question, &step.note].into_iter().chain(told).cloned().collect::<Vec<_>>()
+            };
+            [vec![lesson.title.clone(), lesson.about.clone()], lesson.steps.iter().flat_map(of_step).collect()].concat()
+        };
+        let languages = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_dir());
+        for language in languages {
+            let told = lessons(&language);
+            assert!(told.keys().eq(english.keys()), "{}", language.display());
+            for (ours, theirs) in english.values().zip(told.values()) {
+                let [ours_bones, theirs_bones] = [ours, theirs].map(|lesson| lesson.steps.iter().map(bones).collect::<Vec<_>>());
+                assert_eq!(ours_bones, theirs_bones, "{} {}", language.display(), ours.title);
+                let same = sentences(ours).into_iter().zip(sentences(theirs)).find(|(ours, theirs)| ours == theirs && !ours.is_empty());
+                assert_eq!(same, None, "{}: not translated", language.display());
+            }
+        }
     }
 }
