@@ -16,7 +16,7 @@ globalThis.duia = (() => {
   // A program of one instruction that needs SIMD.
   const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
   /** Keys of the link that change how the page looks, and not what it trains. */
-  const LOOKS = ["theme", "hide", "present"];
+  const LOOKS = ["theme", "lang", "hide", "present"];
   const BROWSERS = "Use Chrome or Edge 91, Firefox 89, Safari 16.4 or later, and allow WebAssembly.";
   const SCRIPT_TYPES = /^(text|application)\/(x-)?(javascript|ecmascript)\b/i;
 

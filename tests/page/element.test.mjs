@@ -114,6 +114,10 @@ describe("the element", { timeout: 4 * PATIENCE }, () => {
     assert.ok((await a.step()) >= step, "the run went on");
     await a.element.evaluate((element) => element.removeAttribute("hide"));
     await a.part("panel-losses").waitFor({ timeout: SOON });
+    await a.element.evaluate((element) => (element.lang = "zh-CN"));
+    await a.part("step").filter({ hasText: /[\u4e00-\u9fff]/ }).waitFor({ timeout: SOON });
+    await a.element.evaluate((element) => element.removeAttribute("lang"));
+    await a.part("step").filter({ hasText: "Step" }).waitFor({ timeout: SOON });
 
     const entries = await page.evaluate(() => history.length);
     await a.element.evaluate((element) => element.setAttribute("seed", "5"));
@@ -227,7 +231,7 @@ describe("the element", { timeout: 4 * PATIENCE }, () => {
     // Attributes that the element has and nobody is told of, or the other way round.
     const declared = [...(await readFile(join(folder, "duia-live.d.ts"), "utf8")).matchAll(/^ {2}(\w+): string \| null;/gm)].map(([, name]) => name);
     const { DuiaLive } = await import(join(folder, "duia-live.js"));
-    assert.deepEqual([...declared, "title"].sort(), [...DuiaLive.observedAttributes].sort());
+    assert.deepEqual([...declared, "title", "lang"].sort(), [...DuiaLive.observedAttributes].sort());
     const documented = [...(await readFile(join(folder, "README.md"), "utf8")).matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name);
     assert.deepEqual(DuiaLive.observedAttributes.filter((name) => !documented.includes(name)), []);
   });

@@ -16,12 +16,12 @@ const RUN = ["preset", "seed", "variants", "device", "sample", "autoplay"];
 /** A lesson brings settings of its own. */
 const LESSON = ["lesson", "step"];
 /** How the page looks. They change under a run that goes on. */
-const APPEARANCE = ["theme", "hide", "present"];
+const APPEARANCE = ["theme", "lang", "hide", "present"];
 /** They may stand alone, as `hidden` does. */
 const SWITCHES = ["sample", "autoplay", "present"];
 const ATTRIBUTES = [...RUN, ...LESSON, ...APPEARANCE, "settings", "src", "title", "loading"];
 /** Those that an element does not have by itself as properties. */
-const OWN = ATTRIBUTES.filter((name) => name !== "title");
+const OWN = ATTRIBUTES.filter((name) => name !== "title" && name !== "lang");
 
 /**
  * What the page's frame may do. Its program is a module and has a worker, which a browser gives to no page without an origin
@@ -143,6 +143,7 @@ export class DuiaLive extends Base {
   /** A key's value in the link; null where it is not given. */
   #value(key) {
     const value = this.getAttribute(key);
+    if (key === "lang") return value && value.split("-")[0].toLowerCase();
     return value === "" && SWITCHES.includes(key) ? "on" : value;
   }
 

@@ -92,6 +92,8 @@ class Live(anywidget.AnyWidget):
     """The lesson's step, from 1."""
     theme = _key(traitlets.Unicode)
     """`system`, `light` or `dark`."""
+    lang = _key(traitlets.Unicode)
+    """`en` or `zh`, the language that the page is read in."""
     hide = _key(traitlets.Unicode)
     """Parts to leave out: `headline,losses,data`."""
     present = _key(traitlets.Bool)

@@ -1,6 +1,6 @@
 // The other side of duia_live.py: a widget's traits as the element's attributes. The element's program stands before this one.
 
-const TRAITS = ["preset", "seed", "variants", "device", "sample", "autoplay", "lesson", "step", "theme", "hide", "present", "src"];
+const TRAITS = ["preset", "seed", "variants", "device", "sample", "autoplay", "lesson", "step", "theme", "lang", "hide", "present", "src"];
 
 /** A trait as an attribute says it: none where it is not given, and a switch by a word. */
 function word(value) {
@@ -15,7 +15,13 @@ export default {
       settings: () => (live.settings = String(new URLSearchParams(model.get("settings")))),
       height: () => (live.style.height = model.get("height") === "auto" ? "" : model.get("height")),
     };
-    for (const name of TRAITS) follow[name] = () => (live[name] = word(model.get(name)));
+    for (const name of TRAITS) {
+      follow[name] = () => {
+        const value = word(model.get(name));
+        if (value === null) live.removeAttribute(name);
+        else live.setAttribute(name, value);
+      };
+    }
     const tell = (message) => {
       model.set("trouble", message);
       model.save_changes();
