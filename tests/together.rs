@@ -51,8 +51,8 @@ fn several_processes_take_the_steps_of_one() {
 
 /// `cargo test --release --test together two_hundred -- --nocapture` prints the table of docs/scale.md.
 ///
-/// The longer a run, the likelier that rounding tips something over: a sample between two centres, a unit that is hardly closed. Then Adam
-/// makes whole steps of it, so what is asked of two hundred steps is asked of most models.
+/// The longer a run, the likelier that rounding tips something over: a sample between two centres, or at the edge of a hidden unit's ReLU.
+/// From there on the two are different runs, so what is asked of two hundred steps is asked of most models.
 #[test]
 fn two_hundred_steps_of_two_processes_are_those_of_one() {
     let (mut within, all) = (0, variants());
