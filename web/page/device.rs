@@ -40,11 +40,8 @@ fn reasons(device: DeviceReport) -> impl IntoView {
 
 #[component]
 fn Choice(session: Session) -> impl IntoView {
-    const CHOICES: [(DeviceChoice, &str); 3] = [
-        (DeviceChoice::Auto, "the GPU where it agrees with the CPU"),
-        (DeviceChoice::Gpu, "the GPU or nothing"),
-        (DeviceChoice::Cpu, "the CPU"),
-    ];
+    const CHOICES: [(DeviceChoice, &str); 3] =
+        [(DeviceChoice::Auto, "the faster of GPU and CPU"), (DeviceChoice::Gpu, "the GPU or nothing"), (DeviceChoice::Cpu, "the CPU")];
     let asked = Memo::new(move |_| session.address.with(|address| address.device));
     let options = CHOICES.map(|(choice, words)| {
         view! {

@@ -62,6 +62,11 @@ pub fn Models() -> impl IntoView {
         let racing = racing.get();
         in_order(&racing, &chosen.get()) == racing
     });
+    // On rows of a person's own a ceiling that is asked for does not race: nobody knows their truth.
+    let count = move || {
+        let (asked, live) = (racing.get(), session.run.variants.get());
+        if !live.is_empty() && live.iter().all(|variant| asked.contains(variant)) { live.len() } else { asked.len() }
+    };
     let baseline = move || racing.with(|racing| racing.first().copied());
     view! {
         <div
@@ -81,7 +86,7 @@ pub fn Models() -> impl IntoView {
                 aria-controls="models-list"
                 on:click=move |_| open.update(|open| *open = !*open)
             >
-                {move || format!("Models: {}", racing.with(Vec::len))}
+                {move || format!("Models: {}", count())}
             </button>
             <div class="menu-body" id="models-list" node_ref=body hidden=move || !open.get()>
                 <fieldset>
