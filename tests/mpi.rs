@@ -27,6 +27,8 @@ const KEPT: &str = "DUIA_MPI_KEPT";
 /// So many processes, more than there are processors if need be.
 fn mpirun(processes: usize) -> Command {
     let mut command = Command::new("mpirun");
+    // One that waits lets others run: elsewhere it would hold a processor until the system takes it away, ten milliseconds each time.
+    command.args(["--mca", "mpi_yield_when_idle", "1"]);
     command.args(["--allow-run-as-root", "--oversubscribe", "-n", &processes.to_string()]);
     command
 }
