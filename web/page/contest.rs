@@ -4,6 +4,7 @@
 //! the other could be meant, it says which it is.
 
 use duia::metrics::{Auc, ByGroup, Evaluation, Lift, TestKind};
+use duia::variants::Variant;
 use leptos::prelude::*;
 
 use crate::chart::{Dash, Ink, Line, Marker, Style};
@@ -121,6 +122,11 @@ pub fn total(run: Run) -> f64 {
 /// The place in the race of what is set against the baseline.
 pub fn rival(run: Run) -> Option<usize> {
     run.roles().iter().position(|(_, role)| *role == Role::Rival)
+}
+
+/// The model that is set against the baseline.
+pub fn rival_model(run: Run) -> Option<Variant> {
+    run.roles().into_iter().find(|(_, role)| *role == Role::Rival).map(|(variant, _)| variant)
 }
 
 /// A model against the baseline.

@@ -9,8 +9,8 @@ use duia::wire::RowsChoice;
 use leptos::prelude::*;
 
 use crate::address::FileName;
-use crate::contest::{Group, lift_of};
-use crate::run::{Phase, Role, Run};
+use crate::contest::{Group, lift_of, rival, rival_model};
+use crate::run::{Phase, Run};
 
 /// The names of the places on the shelf: there are as many runs at most, and the oldest makes room.
 const NAMES: [&str; 16] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P"];
@@ -162,8 +162,7 @@ impl Shelf {
     /// end, the one on show among them.
     pub fn spread(self, run: Run, group: Group) -> Option<OverSeeds> {
         let setting = self.setting.get()?;
-        let (rival, _) = run.roles().into_iter().find(|(_, role)| *role == Role::Rival)?;
-        let place = run.variants.with(|all| all.iter().position(|other| *other == rival))?;
+        let (place, rival) = (rival(run)?, rival_model(run)?);
         let here = run.evaluations.with(|series| {
             let tested = series.iter().rfind(|evaluation| evaluation.kind == TestKind::Whole)?;
             Some(lift_of(tested, place, group)?.value)

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use super::{Panel, Place};
 use crate::chart::{Chart, Figure, Line, Style, Swatch, Unit};
 use crate::contest::{
-    Group, WIDTH_95, ceiling, headroom, interval, lift_of, lines, newest, rival, shelved, standing, style, total, verdict,
+    Group, WIDTH_95, ceiling, headroom, interval, lift_of, lines, newest, rival, rival_model, shelved, standing, style, total, verdict,
 };
 use crate::run::{Role, Run};
 use crate::session::Session;
@@ -183,7 +183,7 @@ fn lifts(session: Session, group: Group) -> Figure {
         Some((lift.value, WIDTH_95 * lift.standard_error))
     };
     let kept = session.shelf.over();
-    let behind = kept.iter().filter_map(|kept| left_behind(kept, *run.variants.get().get(rival?)?, group));
+    let behind = kept.iter().filter_map(|kept| left_behind(kept, rival_model(run)?, group));
     let steps = kept.iter().map(|kept| kept.steps as f64).fold(total(run), f64::max);
     Figure {
         lines: behind.chain([curve(run, Style::solid(group.ink()), None, lift)]).collect(),

@@ -5,8 +5,7 @@ use leptos::prelude::*;
 
 use super::{Panel, Place};
 use crate::chart::Swatch;
-use crate::contest::{Group, WIDTH_95, lift_of, shelved};
-use crate::run::Role;
+use crate::contest::{Group, WIDTH_95, lift_of, rival_model, shelved};
 use crate::session::Session;
 use crate::shelf::Kept;
 use crate::table::Scroll;
@@ -87,10 +86,7 @@ fn Shelf(session: Session) -> impl IntoView {
 #[component]
 fn Runs(session: Session) -> impl IntoView {
     let rows = move || session.shelf.kept.get().iter().rev().map(|kept| row(session, kept)).collect::<Vec<_>>();
-    let contest = move || {
-        let rival = session.run.roles().into_iter().find(|(_, role)| *role == Role::Rival);
-        rival.map_or_else(String::new, |(rival, _)| format!("{} minus the baseline", rival.name()))
-    };
+    let contest = move || rival_model(session.run).map_or_else(String::new, |rival| format!("{} minus the baseline", rival.name()));
     view! {
         <Scroll label="Runs that are kept">
             <table data-testid="shelf-runs">
@@ -113,9 +109,9 @@ fn Runs(session: Session) -> impl IntoView {
 
 fn row(session: Session, kept: &Kept) -> impl IntoView + use<> {
     let (shelf, name) = (session.shelf, kept.name);
-    let rival = session.run.roles().into_iter().find(|(_, role)| *role == Role::Rival);
+    let rival = rival_model(session.run);
     let figure = |group: Group| {
-        let lift = rival.and_then(|(rival, _)| lift_of(kept.newest()?, kept.place_of(rival)?, group));
+        let lift = rival.and_then(|rival| lift_of(kept.newest()?, kept.place_of(rival)?, group));
         lift.map_or_else(|| "–".into(), |lift| format!("{} ± {}", text::signed(lift.value), text::area(WIDTH_95 * lift.standard_error)))
     };
     let measured = kept.newest().map_or_else(String::new, |newest| match newest.kind {
