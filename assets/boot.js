@@ -13,6 +13,8 @@ globalThis.duia = (() => {
   const LOOK = 4 * SECOND;
   /** Wait after the page is loaded until its files are kept: the trainer loads first. */
   const KEEP = 10 * SECOND;
+  /** Longest wait for the first words in another language before English ones are shown. */
+  const UNTOLD = SECOND / 2;
   // A program of one instruction that needs SIMD.
   const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
   /** Keys of the link that change how the page looks, and not what it trains. */
@@ -44,8 +46,10 @@ globalThis.duia = (() => {
   async function speak(name) {
     const language = name === "en" || name in LANGUAGES ? name : preferred();
     const turn = ++turns;
+    const veil = (on) => document.documentElement.toggleAttribute("data-untold", on);
     // The old language goes before the new one comes: what is English again would be told anew.
     const set = (words, begin, missing = "") => {
+      veil(false);
       hush();
       hush = begin();
       duia.say = words;
@@ -54,6 +58,10 @@ globalThis.duia = (() => {
     const english = (missing) => set(plainly, () => () => {}, missing);
     document.documentElement.lang = LANGUAGES[language] ?? "en";
     if (!(language in LANGUAGES)) return english();
+    if (turn === 1) {
+      veil(true);
+      setTimeout(() => veil(false), UNTOLD);
+    }
     const beside = (file) => new URL(`assets/${file}`, document.baseURI).href;
     try {
       const [{ translator, follow }, entries] = await Promise.all([

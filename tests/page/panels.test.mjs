@@ -53,6 +53,19 @@ describe("panels", { timeout: 4 * PATIENCE }, () => {
     await reader.close();
   });
 
+  test("before there are clusters both models rank alike, and the headline says so and no figure", async () => {
+    const reader = await stage.open(`${SMALL}&warm_up=15&autoplay=off`);
+    await reader.phase("Paused");
+    await reader.walk(10);
+    await reader.until("a verdict", async () => /no difference yet/.test(await reader.text("finding-low")));
+    assert.equal(await reader.text("finding-high"), "Active users: no difference yet");
+    assert.match(await reader.text("why"), /^No cluster is known before step 15: until then DUIA has nothing to add to PLE/);
+    await reader.walk(10);
+    await reader.until("a figure", async () => /[+−]\.\d{3}, /.test(await reader.text("finding-low")));
+    assert.match(await reader.text("why"), /at step 20/);
+    await reader.close();
+  });
+
   test("one user is followed, another can be, and one more behaviour changes what the models make of them", async () => {
     const reader = await atStep12();
     const who = await reader.text("way-user");

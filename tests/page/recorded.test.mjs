@@ -16,6 +16,20 @@ const watchRecorded = () => {
   new MutationObserver(look).observe(document, { subtree: true, childList: true });
 };
 
+/** Adds up how far parts of the page are moved without being asked, as browsers score it (Cumulative Layout Shift). */
+const watchShifts = () => {
+  const shifts = (globalThis.shifts = { sum: 0, worst: "", most: 0 });
+  new PerformanceObserver((list) => {
+    for (const { value, hadRecentInput, sources } of list.getEntries()) {
+      if (hadRecentInput) continue;
+      shifts.sum += value;
+      if (value < shifts.most) continue;
+      const words = sources.map(({ node }) => node?.textContent?.slice(0, 40));
+      Object.assign(shifts, { most: value, worst: words.join(" | ") });
+    }
+  }).observe({ type: "layout-shift", buffered: true });
+};
+
 describe("before the trainer has come", { timeout: 2 * PATIENCE }, () => {
   const reply = {};
   const stage = staged({ answer: (file, answer) => reply[file]?.(answer) });
@@ -42,6 +56,19 @@ describe("before the trainer has come", { timeout: 2 * PATIENCE }, () => {
     if (shots) await reader.page.screenshot({ path: `${shots}/recorded.png` });
     assert.deepEqual(reader.wrong, []);
     await reader.close();
+  });
+
+  test("nothing jumps while the page starts, the recorded run moves and the live one takes over", async () => {
+    for (const [lang, width] of [["en", 390], ["en", 1100], ["en", 1440], ["zh", 390], ["zh", 1280]]) {
+      const reader = await stage.open(`lang=${lang}`, { viewport: { width, height: 850 }, before: watchShifts });
+      await reader.until("the live run", async () => (await reader.part("took-over").count()) > 0);
+      const { sum, worst } = await reader.page.evaluate(() => globalThis.shifts);
+      assert.ok(sum < 0.05, `${sum.toFixed(3)} in ${lang} at ${width} px, most of it: ${worst}`);
+      const middles = await reader.page.locator(".bar .row > :not(.gap)").evaluateAll((all) =>
+        all.map((part) => part.getBoundingClientRect()).map(({ top, bottom }) => (top + bottom) / 2));
+      if (width >= 1100) assert.ok(Math.max(...middles) - Math.min(...middles) < 8, `the bar is one row in ${lang} at ${width} px: ${middles}`);
+      await reader.close();
+    }
   });
 
   test("another race has no recorded run, and a damaged record is left out without a word", async () => {

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
-use crate::address::{Address, Language, Theme};
+use crate::address::{Language, Theme};
 use crate::choice::Choice;
 use crate::data::DataBadge;
 use crate::device::DeviceBadge;
@@ -31,7 +31,6 @@ pub fn Bar() -> impl IntoView {
                 <PresetChoice session />
                 <Models />
                 <SeedInput session />
-                <Defaults session />
                 <span class="gap"></span>
                 <DeviceBadge />
                 <DataBadge />
@@ -105,8 +104,8 @@ fn SpeedChoice(session: Session) -> impl IntoView {
 #[component]
 fn PresetChoice(session: Session) -> impl IntoView {
     const PRESETS: [(Preset, &str, &str); 4] = [
-        (Preset::Browser, "browser", "short"),
-        (Preset::Long, "long", "long"),
+        (Preset::Browser, "browser", "short run"),
+        (Preset::Long, "long", "long run"),
         (Preset::Calibrated, "calibrated", "calibrated"),
         (Preset::Paper, "paper", "paper's sizes"),
     ];
@@ -134,22 +133,6 @@ fn SeedInput(session: Session) -> impl IntoView {
                 on:change=move |event| session.set_seed(&event_target_value(&event))
             />
         </label>
-    }
-}
-
-#[component]
-fn Defaults(session: Session) -> impl IntoView {
-    let are_set = Memo::new(move |_| session.address.with(Address::is_default));
-    view! {
-        <button
-            type="button"
-            data-testid="defaults"
-            title="Every setting as the page comes"
-            disabled=move || are_set.get()
-            on:click=move |_| session.set_defaults()
-        >
-            "Defaults"
-        </button>
     }
 }
 

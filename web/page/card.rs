@@ -41,7 +41,7 @@ pub fn Card(kind: &'static str, name: &'static str, #[prop(into)] value: Signal<
                 on:click=move |_| open.update(|open| *open = !*open)
             >
                 <span class="badge-kind">{kind}</span>
-                <span>{move || value.get()}</span>
+                <span class="badge-value">{move || value.get()}</span>
             </button>
             <div class="hover-card" id=card.clone() data-testid=card>
                 {children()}

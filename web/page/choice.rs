@@ -39,7 +39,7 @@ pub fn Choice<T: Copy + PartialEq + Send + Sync + 'static>(
     view! {
         <label>
             <span>{label}</span>
-            <select data-testid=id on:change=changed>
+            <select data-testid=id title=label on:change=changed>
                 {list}
             </select>
         </label>

@@ -219,6 +219,13 @@ pub struct Finding {
     pub kind: TestKind,
 }
 
+impl Finding {
+    /// Whether the two models put every row in the same place, so that nothing of the difference is left to chance.
+    pub fn is_zero(&self) -> bool {
+        self.low == 0.0 && self.high == 0.0
+    }
+}
+
 /// The newest difference for a group; none before the first evaluation and where nothing is compared.
 pub fn finding(run: Run, group: Group) -> Option<Finding> {
     let (evaluation, rival) = (newest(run)?, rival(run)?);

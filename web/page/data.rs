@@ -45,7 +45,7 @@ pub fn DataBadge() -> impl IntoView {
     let session = expect_context::<Session>();
     let run = session.run;
     let origin = Memo::new(move |_| run.data.with(|data| data.as_ref().map(|data| data.origin)));
-    let word = Signal::derive(move || origin.get().map_or("not known yet", short).to_string());
+    let word = Signal::derive(move || origin.get().map_or("…", short).to_string());
     let wants_sample = Memo::new(move |_| session.address.with(|address| address.sample));
     let file = Memo::new(move |_| session.address.with(|address| address.file.as_ref().map(|file| file.name.clone())));
     let none_here = move || wants_sample.get() && file.with(Option::is_none) && origin.get() == Some(Origin::Synthetic);

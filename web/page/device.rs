@@ -12,9 +12,8 @@ use crate::session::Session;
 pub fn DeviceBadge() -> impl IntoView {
     let session = expect_context::<Session>();
     let run = session.run;
-    let backend = Signal::derive(move || {
-        run.device.with(|device| device.as_ref().map_or_else(|| "not known yet".into(), |device| device.backend.clone()))
-    });
+    let backend =
+        Signal::derive(move || run.device.with(|device| device.as_ref().map_or_else(|| "…".into(), |device| device.backend.clone())));
     view! {
         <Card kind="Device" name="device-badge" value=backend>
             {move || match run.device.get() {

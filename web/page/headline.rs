@@ -29,7 +29,7 @@ pub fn Headline() -> impl IntoView {
             <span class=format!("finding {}", group.ink().class()) data-testid=format!("finding-{}", group.key())>
                 {group.short()}
                 ": "
-                <b>{move || found.with(|found| sentence(found.as_ref(), run.phase.get()))}</b>
+                <b>{move || found.with(|found| sentence(found.as_ref(), session))}</b>
             </span>
         }
     };
@@ -59,10 +59,13 @@ pub fn Headline() -> impl IntoView {
 }
 
 /// A difference and what may be said of it.
-fn sentence(found: Option<&Finding>, phase: Phase) -> String {
+fn sentence(found: Option<&Finding>, session: Session) -> String {
     let Some(found) = found else {
-        return if phase == Phase::Finished { "not measured".into() } else { "not measured yet".into() };
+        return if session.run.phase.get() == Phase::Finished { "not measured".into() } else { "not measured yet".into() };
     };
+    if before_clusters(found, session).is_some() {
+        return "no difference yet".into();
+    }
     let certainty = match (found.low > 0.0, found.high < 0.0, found.kind) {
         (true, _, _) => "a gain in this run",
         (_, true, _) => "a loss in this run",
@@ -70,6 +73,13 @@ fn sentence(found: Option<&Finding>, phase: Phase) -> String {
         (_, _, TestKind::Whole | TestKind::Streaming) => "not certain",
     };
     format!("{}, {certainty}", text::points(found.value))
+}
+
+/// The step at which the first clusters are filled, where the models were alike until then because there was none.
+fn before_clusters(found: &Finding, session: Session) -> Option<u64> {
+    let steps = session.run.progress.with(|progress| progress.steps);
+    let at = session.address.with(|address| address.config.warm_up_steps(steps));
+    (found.is_zero() && found.step <= at).then_some(at)
 }
 
 /// Why the difference for quiet users is what it is, where it is no gain: the first reason that holds.
@@ -86,6 +96,9 @@ fn why(session: Session) -> String {
             session.address.with(|address| address.config.evaluate_every)
         );
     };
+    if let Some(at) = before_clusters(&found, session) {
+        return format!("No cluster is known before step {at}: until then {rival} has nothing to add to {baseline}, and both rank alike.");
+    }
     let interval = format!("95 % interval {} to {}", text::points(found.low), text::points(found.high));
     let measured = match found.kind {
         TestKind::ProbeSet => format!("on {} positives of the probe set at step {}", text::count(found.positives), text::count(found.step)),
@@ -114,7 +127,7 @@ fn why(session: Session) -> String {
             "The clusters are not filled yet: all users still look alike.".into()
         }
         None if found.high < 0.0 => "In this run the clusters cost more than they bring: what they say is noise to this ranker.".into(),
-        None => format!("With so few rows only a difference beyond {} can be told from chance.", text::points(half)),
+        None => format!("With so few rows only a difference beyond {} can be told from chance.", text::points(half).replace('+', "")),
     };
     format!("{head} {reason}")
 }

@@ -4,6 +4,7 @@ use duia::config::Config;
 use leptos::prelude::*;
 
 use super::{Panel, Place};
+use crate::address::Address;
 use crate::session::Session;
 
 /// Its row.
@@ -100,10 +101,27 @@ const SWITCHES: [Switch; 6] = [
 fn Controls(session: Session) -> impl IntoView {
     view! {
         <p class="how">"Each change starts the run anew with the same seed and stands in the link. Press a switch again to take it back."</p>
+        <p class="views"><Defaults session /></p>
         <div class="sliders">{SLIDERS.iter().map(|slider| view! { <Slide session slider /> }).collect::<Vec<_>>()}</div>
         <div class="switches" role="group" aria-label="Break it">
             {SWITCHES.iter().map(|switch| view! { <Flip session switch /> }).collect::<Vec<_>>()}
         </div>
+    }
+}
+
+#[component]
+fn Defaults(session: Session) -> impl IntoView {
+    let are_set = Memo::new(move |_| session.address.with(Address::is_default));
+    view! {
+        <button
+            type="button"
+            data-testid="defaults"
+            title="Every setting as the page comes"
+            disabled=move || are_set.get()
+            on:click=move |_| session.set_defaults()
+        >
+            "Back to defaults"
+        </button>
     }
 }
 
