@@ -18,6 +18,9 @@ QUICKLY := CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CAR
 export PATH := $(TOOLS)/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
 export CARGO_TERM_COLOR ?= never
 
+# Another run of apt may hold its lock, and a mirror may fail once.
+APT := apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3
+
 KIT := $(TARGET)/gpu-kit
 NOT_TESTED := $(TARGET)/tmp/not-tested.txt
 
@@ -63,7 +66,7 @@ record:
 	cargo run --release --bin duia -- record
 
 test: lint native browser
-	@# What this machine could not test, where there is any.
+	@# What this machine could not test or passed only at the second attempt, where there is any.
 	@test ! -s $(NOT_TESTED) || sort -u $(NOT_TESTED)
 
 lint: tools
@@ -89,7 +92,7 @@ browser: page browser-tools
 mpi:
 	@command -v mpirun >/dev/null && command -v mpicc >/dev/null && command -v clang >/dev/null || { \
 	  echo "Installing Debian's openmpi-bin, libopenmpi-dev, clang and libclang-dev (two minutes) …"; \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends openmpi-bin libopenmpi-dev clang libclang-dev; }
+	  $(APT) update && $(APT) install -y --no-install-recommends openmpi-bin libopenmpi-dev clang libclang-dev; }
 	cargo clippy --release --features mpi --bins --test mpi -- -D warnings
 	cargo test --release --features mpi --test mpi
 
@@ -146,4 +149,4 @@ browser-tools:
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && command -v firefox-esr >/dev/null \
 	  && command -v WebKitWebDriver >/dev/null && command -v xvfb-run >/dev/null || { \
 	  echo "Installing Debian's chromium, chromium-driver, firefox-esr, webkit2gtk-driver and xvfb (two minutes) …"; \
-	  apt-get update -qq && apt-get install -y -qq chromium chromium-driver firefox-esr webkit2gtk-driver xvfb; }
+	  $(APT) update && $(APT) install -y chromium chromium-driver firefox-esr webkit2gtk-driver xvfb; }
