@@ -1,6 +1,6 @@
 //! Names what decides the numbers of a run: a hash of the sources that compute them and of the versions of what they use. Results
 //! that `duia ablate` and `duia sweep` keep are kept under it, so that a table never mixes two programs. Also names the hashes by which a
-//! replay's content security policy allows its own script and style.
+//! replay's content security policy allows its own scripts and style.
 
 use std::fs;
 use std::hash::Hasher;
@@ -27,8 +27,17 @@ fn main() -> io::Result<()> {
         hash.write(&fs::read(file)?);
     }
     println!("cargo:rustc-env=DUIA_SOURCES={:016x}", hash.finish());
-    for (name, file) in [("SCRIPT", "src/replay/play.js"), ("STYLE", "src/replay/style.css")] {
-        println!("cargo:rustc-env=DUIA_REPLAY_{name}=sha256-{}", STANDARD.encode(Sha256::digest(fs::read(file)?)));
+    println!("cargo:rerun-if-changed=assets/language.js");
+    for (name, files) in [
+        ("SCRIPT", &["src/replay/play.js"][..]),
+        ("TRANSLATOR", &["assets/language.js", "src/replay/translate.js"]),
+        ("STYLE", &["src/replay/style.css"]),
+    ] {
+        let mut hash = Sha256::new();
+        for file in files {
+            hash.update(fs::read(file)?);
+        }
+        println!("cargo:rustc-env=DUIA_REPLAY_{name}=sha256-{}", STANDARD.encode(hash.finalize()));
     }
     Ok(())
 }

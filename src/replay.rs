@@ -17,14 +17,17 @@ use crate::wire::{DeviceReport, Event, Failure};
 pub const LONGEST: usize = 2_000_000;
 /// Most points of a curve: two a pixel of a wide chart.
 const POINTS: usize = 1_000;
-/// Most pictures, and most members of each.
-const PICTURES: usize = 120;
+/// Most pictures that a file shows.
+pub const PICTURES: usize = 120;
+/// Most members of each.
 const MEMBERS: usize = 200;
 /// Steps of a coordinate of a picture in a unit.
 const GRID: f32 = 500.0;
 
 const STYLE: &str = include_str!("replay/style.css");
 const SCRIPT: &str = include_str!("replay/play.js");
+/// The page's own translator, and what sets it going here.
+const TRANSLATOR: &str = concat!(include_str!("../assets/language.js"), include_str!("replay/translate.js"));
 
 /// What is kept of a run to play it again.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +67,17 @@ pub struct Made<'a> {
     pub command: String,
     /// The page's address with the run's link, or only what goes behind it.
     pub link: String,
+    /// What it is read in; none for English.
+    pub language: Option<Language<'a>>,
+}
+
+/// A language besides English.
+#[derive(Clone, Copy, Debug)]
+pub struct Language<'a> {
+    /// As documents name it: `zh-CN`.
+    pub code: &'a str,
+    /// Its file of texts, `assets/zh.json`. They go into the replay.
+    pub texts: &'a str,
 }
 
 /// The command that trains a configuration on such rows in the terminal. A file of a person's own needs its columns said beside it.
@@ -128,14 +142,28 @@ impl Replay {
     }
 
     fn written(&self, made: &Made<'_>, points: usize, pictures: usize) -> serde_json::Result<String> {
-        // In a script nothing else could end it.
-        let run = serde_json::to_string(&self.told(made, points, pictures))?.replace('<', "\\u003c");
+        let run = in_script(&serde_json::to_string(&self.told(made, points, pictures))?);
         let policy = format!(
-            "default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'",
+            "default-src 'none'; script-src '{}' '{}'; style-src '{}'; base-uri 'none'; form-action 'none'",
             env!("DUIA_REPLAY_SCRIPT"),
+            env!("DUIA_REPLAY_TRANSLATOR"),
             env!("DUIA_REPLAY_STYLE")
         );
-        Ok(format!(include_str!("replay/page.html"), policy = policy, style = STYLE, script = SCRIPT, run = run))
+        let (code, translation) = match made.language {
+            None => ("en", String::new()),
+            Some(Language { code, texts }) => {
+                (code, format!(include_str!("replay/translation.html"), texts = in_script(texts), script = TRANSLATOR))
+            }
+        };
+        Ok(format!(
+            include_str!("replay/page.html"),
+            code = code,
+            policy = policy,
+            style = STYLE,
+            script = SCRIPT,
+            run = run,
+            translation = translation
+        ))
     }
 
     fn told<'a>(&'a self, made: &'a Made<'a>, points: usize, pictures: usize) -> Run<'a> {
@@ -191,6 +219,11 @@ impl Replay {
         let of = |losses: &Losses| self.terms.iter().map(|term| term.value(losses)).collect();
         losses.iter().map(of).collect()
     }
+}
+
+/// JSON as it may stand in a script, which nothing else can end.
+fn in_script(json: &str) -> String {
+    json.replace('<', "\\u003c")
 }
 
 /// At most so many of all, evenly, the last among them.
@@ -354,7 +387,7 @@ mod tests {
     use crate::metrics::Gauc;
 
     fn made(config: &Config) -> Made<'_> {
-        Made { config, day: "2026-11-27".into(), command: command(config, None), link: config.to_link() }
+        Made { config, day: "2026-11-27".into(), command: command(config, None), link: config.to_link(), language: None }
     }
 
     /// Figures that need all of their digits.

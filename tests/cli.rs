@@ -686,7 +686,16 @@ fn a_run_as_one_file_has_the_figures_of_its_series_to_the_last_digit() {
         }
     }
     assert!(areas > 10 && rates > 2, "{areas} areas, {rates} hit rates:\n{series}");
+    assert!(!run["pictures"].as_array().unwrap().is_empty(), "the users find their clusters on the way");
     assert!(run["evaluations"].as_array().unwrap().iter().any(|evaluation| evaluation["kind"] == "whole"));
+
+    // In Chinese the same run has its texts beside it, and may run what reads them.
+    let asked = ["--out", "again", "--quiet", "--html", "zh.html", "--html-language", "zh"];
+    assert!(duia(folder.path(), [&TINY[..], &asked].concat()).status.success());
+    let chinese = fs::read_to_string(folder.path().join("zh.html")).unwrap();
+    let figures = |html: &str| html.split_once("\"evaluations\":").unwrap().1.split_once("</script>").unwrap().0.to_owned();
+    assert_eq!(figures(&chinese), figures(&html));
+    assert!(chinese.starts_with("<!doctype html>\n<html lang=\"zh-CN\">") && chinese.contains("低活用户") && !html.contains("低活用户"));
 
     fs::create_dir(folder.path().join("taken")).unwrap();
     refused(&folder, &[&TINY[..], &["--html", "taken"]].concat(), &["taken", "it is a folder", "Choose another place with --html"]);

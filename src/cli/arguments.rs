@@ -7,7 +7,7 @@ use duia::variants::Variant;
 
 use super::bench::arguments::Bench;
 use super::checkpoints::Every;
-use super::choices::{DEFAULT_SAMPLE, Device, LogForm, models_help};
+use super::choices::{DEFAULT_SAMPLE, Device, Language, LogForm, models_help};
 use super::evidence::arguments::{Ablate, Simulate, Sweep};
 use super::form::Form;
 use super::settings::Settings;
@@ -115,6 +115,9 @@ pub struct Train {
     /// Also write the run as one HTML file that plays it again without a network: headline, curves, clusters and every figure, by a slider.
     #[arg(long, value_name = "FILE.html")]
     pub html: Option<PathBuf>,
+    /// What that file is read in. Default: English.
+    #[arg(long, value_name = "LANGUAGE", requires = "html")]
+    pub html_language: Option<Language>,
     /// Start one model from weights that `--weights-out` wrote. The model must be part of the run, with the same sizes and rows.
     #[arg(long, value_name = "FILE")]
     pub weights_in: Option<PathBuf>,

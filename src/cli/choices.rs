@@ -49,6 +49,15 @@ pub enum LogForm {
     Json,
 }
 
+/// What a replay can be read in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// English.
+    En,
+    /// Chinese.
+    Zh,
+}
+
 /// [`DeviceChoice`] as an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Device {

@@ -114,6 +114,7 @@ fn run(asked: &Train, console: &RefCell<Console>, together: Together) -> Result<
         skips_test: Some(&skips_test),
         weights_out: Some(&mut keep_weights),
         weights_if_over: arguments.weights_out.is_none(),
+        pictures: if replay.is_some() { duia::replay::PICTURES as u64 } else { 0 },
     };
     let device = arguments.device.unwrap_or(Device::Auto).into();
     let outcome = block_on(duia::training::run_with(config.clone(), source, device, options, |event| {
@@ -211,6 +212,7 @@ fn gone_on_with(asked: &Train, note: &Note) -> Result<Train, Refusal> {
         weights_out: asked.weights_out.clone().or(began.weights_out),
         tensorboard: asked.tensorboard.clone().or(began.tensorboard),
         html: asked.html.clone().or(began.html),
+        html_language: asked.html_language.or(began.html_language),
         ..asked.clone()
     })
 }

@@ -70,16 +70,15 @@
     if (found.high < 0) return `${points(found.value)}, a loss in this run`;
     return `${points(found.value)}, ${found.measured.kind === "whole" ? "not certain" : "not yet certain"}`;
   }
-  function measuredOn({ kind, step, positives }, group) {
-    const all = count(positives[group]);
-    return kind === "whole" ? `final test: whole test set, ${all} positives` : `probe set at step ${count(step)}, ${all} positives`;
-  }
   function why(moment) {
     if (rival < 0) return "One model alone: nothing is compared.";
     const found = finding(moment, "low");
-    const head = `${names[rival]} minus ${names[0]} for quiet users`;
-    if (!found) return `${head}: not measured yet at this step.`;
-    return `${head}, ${measuredOn(found.measured, "low")}, 95 % interval ${points(found.low)} to ${points(found.high)}.`;
+    const [model, base] = [names[rival], names[0]];
+    if (!found) return `${model} minus ${base} for quiet users: not measured yet at this step.`;
+    const { kind, step, positives } = found.measured;
+    const [all, low, high] = [count(positives.low), points(found.low), points(found.high)];
+    if (kind === "whole") return `${model} minus ${base} for quiet users, final test: whole test set, ${all} positives, 95 % interval ${low} to ${high}.`;
+    return `${model} minus ${base} for quiet users, probe set at step ${count(step)}, ${all} positives, 95 % interval ${low} to ${high}.`;
   }
 
   // Charts
@@ -260,13 +259,13 @@
     }
     const last = lastUntil(run.losses, moment.step, ([step]) => step);
     last?.[1].forEach((all, n) => all.forEach((value, term) => isNumber(value) && add(`${run.terms[term].title}, step ${last[0]}`, names[n], "batch", value)));
-    return table(["Figure", "Model", "Of", "Value", "Standard error"], rows, { id: "everything" });
+    return table(["Figure", "Model", "Whose", "Value", "Standard error"], rows, { id: "everything" });
   }
 
   // The whole page
 
   const { data } = run;
-  const title = `${names.join(", ")} on ${data ? data.name : "no rows"}`;
+  const title = `${names.join(", ")} · ${data ? data.name : "no rows"}`;
   document.title = `A recorded run: ${title}`;
   const isLink = /^https?:/.test(run.link);
   const findings = GROUPS.slice(0, 2).map(([group]) => make("b", { class: group, "data-testid": `finding-${group}` }));
@@ -295,8 +294,9 @@
     drawRace();
     show();
   }) : null;
-  const whose = run.clusters.map(({ model, side }) => `${side} of ${run.models.find(({ key }) => key === model).name}`);
-  const chosen = run.clusters.length > 1 ? choice("Of:", whose, 0, (n) => {
+  const OF = { users: (name) => `users of ${name}`, items: (name) => `items of ${name}` };
+  const whose = run.clusters.map(({ model, side }) => OF[side](run.models.find(({ key }) => key === model).name));
+  const chosen = run.clusters.length > 1 ? choice("Whose:", whose, 0, (n) => {
     drawHealth(n);
     show();
   }) : null;
@@ -309,13 +309,14 @@
   if (run.clusters.length > 0) drawHealth(0);
   put(lossBox, parts.losses);
 
-  const origin = data ? `${count(data.rows)} rows of ${count(data.users)} users and ${count(data.items)} items${data.is_synthetic ? ", synthetic: no real user is in them" : ""}` : "";
+  // A text of its own for each sentence, so that each is translated for itself.
+  const origin = data ? [`${count(data.rows)} rows of ${count(data.users)} users and ${count(data.items)} items`, data.is_synthetic ? ", synthetic: no real user is in them. " : ". "] : [];
   fill(document.getElementById("app"), {}, [
     make("h1", {}, title),
     make("section", { class: "recorded", "aria-label": "Where it comes from" },
-      make("p", {}, make("strong", {}, "A recorded run"), ` of ${run.made}, by ${run.program}${run.device ? ` on ${run.device}` : ""}. ${origin ? `${origin}. ` : ""}Nothing is computed here, and this file asks nobody for anything.`),
-      make("p", {}, "To make it again: ", make("code", { "data-testid": "command" }, run.command)),
-      make("p", {}, isLink ? "To see it live: " : "To see it live, put this behind the page's address: ", isLink ? make("a", { href: run.link, rel: "noopener noreferrer" }, run.link) : make("code", {}, run.link))),
+      make("p", {}, make("strong", {}, "A recorded run"), ` of ${run.made}, by ${run.program}. `, run.device ? `Device: ${run.device}. ` : null, ...origin, "Nothing is computed here, and this file asks nobody for anything."),
+      make("p", {}, "To make it again: ", make("code", { "data-testid": "command", translate: "no" }, run.command)),
+      make("p", {}, isLink ? "To see it live: " : "To see it live, put this behind the page's address: ", isLink ? make("a", { href: run.link, rel: "noopener noreferrer", translate: "no" }, run.link) : make("code", { translate: "no" }, run.link))),
     run.failure ? make("p", { class: "failure" }, `It did not end. ${run.failure.what} ${run.failure.detail}`) : null,
     make("div", { class: "bar" }, play, slider, place),
     headline,
@@ -325,7 +326,7 @@
     panel("Figures at this step", summaryBox, details),
     run.clusters.length > 0 ? panel("Are the clusters healthy?", chosen, healthBox) : null,
     parts.losses.length > 0 ? panel("The losses", lossBox) : null,
-    panel("Settings", make("details", {}, make("summary", {}, "All settings of the run"), table(["Key", "Value"], run.settings, { class: "words" }))),
+    panel("Settings", make("details", {}, make("summary", {}, "All settings of the run"), table(["Key", "Value"], run.settings, { class: "words", translate: "no" }))),
     make("p", { class: "how" }, "Keys: Space plays and pauses, the arrows go a step back and on, Home and End to its ends."),
   ]);
 

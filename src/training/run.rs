@@ -9,11 +9,12 @@ use super::comparison::{Comparison, TELL_EVERY, saving};
 use super::{TrainError, device, passes};
 use crate::checkpoint::run::{Checkpoint, SaveError};
 use crate::config::Config;
-use crate::data::Source;
+use crate::data::{Side, Source};
 use crate::footprint::{self, Shape};
 use crate::model::together::Together;
 use crate::platform;
 use crate::variants::Variant;
+use crate::view::Field;
 use crate::wire::{DeviceChoice, Event, Failure, Stage, State};
 
 /// Opens a device, compares all variants over a source to the end and tells `sink` everything.
@@ -46,6 +47,8 @@ pub struct RunOptions<'a> {
     /// Whether `weights_out` only takes those of a run that is ended early, in training or in the test of the whole test set:
     /// where nobody asked for weights, what was learned is still not to be lost.
     pub weights_if_over: bool,
+    /// Most pictures of the users' centres to tell on the way. Each costs a read-back.
+    pub pictures: u64,
 }
 
 /// What takes the checkpoints of a run. A checkpoint that cannot be written never ends training.
@@ -118,6 +121,32 @@ impl Saver<'_> {
     }
 }
 
+/// The pictures of a run, evenly over its steps. One that goes on after a stop has those of the same steps, though from there on perhaps
+/// turned, because a checkpoint does not keep the plane that they are drawn in.
+struct Pictured {
+    /// Steps from one to the next; none where none are wanted.
+    every: Option<u64>,
+    field: Field,
+}
+
+impl Pictured {
+    fn new(most: u64, comparison: &Comparison) -> Self {
+        let [_, steps] = comparison.steps();
+        Self { every: (most > 0).then(|| steps.div_ceil(most).max(1)), field: Field::default() }
+    }
+
+    /// Tells one, where it is time. Losses have their own times.
+    async fn look(&mut self, comparison: &mut Comparison, sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        let [step, _] = comparison.steps();
+        if self.every.is_some_and(|every| step.is_multiple_of(every))
+            && let Some(snapshot) = comparison.look(Side::Users, &mut |_| {}).await?
+        {
+            sink(Event::Field(Box::new(self.field.frame(snapshot))));
+        }
+        Ok(())
+    }
+}
+
 async fn run_to_end(
     config: Config,
     source: Arc<dyn Source>,
@@ -156,7 +185,9 @@ async fn run_to_end(
 
     sink(Event::State(State::Playing));
     let (mut told, mut is_over, mut stopped) = (Instant::now(), false, false);
+    let mut pictured = Pictured::new(options.pictures, &comparison);
     while comparison.step(&mut told_to(&mut saver, sink)).await? {
+        pictured.look(&mut comparison, &mut told_to(&mut saver, sink)).await?;
         (stopped, is_over) = (together.any(stops()), together.any(asks(options.is_over)));
         if stopped || is_over {
             break;

@@ -2,23 +2,28 @@
 // nothing English is left on the page in any state. Whoever adds a language adds its row to LANGUAGES in assets/boot.js and here.
 
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
-import { PATIENCE, SECOND, SMALL, faults, staged } from "./helpers.mjs";
+import { PATIENCE, SECOND, SMALL, faults, shots, staged } from "./helpers.mjs";
 import { bare, entries, language, texts } from "./texts.mjs";
 
 const LANGUAGES = { zh: /[\u4e00-\u9fff]/ };
 
 /** What people read, beside the page's own files: what the core and the worker say to them. */
 const SAID = new RegExp(
-  "^(web/|assets/|index\\.html|src/(variants|lesson|config|footprint|checkpoint|data|metrics/(collapse|divergence)|config/.*|data/(own.*|schema|sniff|protocol|sample|gather|blocks)|training/(error|device|comparison)|model/components/.*)\\.rs$)",
+  "^(web/|assets/|index\\.html|src/replay/play\\.js|src/(variants|lesson|config|footprint|checkpoint|data|metrics/(collapse|divergence)|config/.*|data/(own.*|schema|sniff|protocol|sample|gather|blocks)|training/(error|device|comparison)|model/components/.*)\\.rs$)",
 );
 /** Texts that are not said on the page: names of the platform and of files, what only the terminal or a developer is told. */
 const UNSAID = [
-  /^(Escape|Arrow\w+|Esc|English|String|Option::is_none|use strict|TimeoutError|file:|Starting|WebGPU|Vulkan|Metal|OpenGL|DUIA u\+i|System|\{\} [KMG]B|600 \{size\}px .*|system-ui, sans-serif|duia (sample|train --weights-out)|unrar x|tar -xf)$/,
+  /^(\[step, value, half of the interval\]|Escape|Arrow\w+|Esc|English|String|Option::is_none|use strict|TimeoutError|file:|Starting|WebGPU|Vulkan|Metal|OpenGL|DUIA u\+i|System|\{\} [KMG]B|600 \{size\}px .*|system-ui, sans-serif|duia (sample|train --weights-out)|unrar x|tar -xf)$/,
   // What a crash is known by, what a file is known by, what a query asks.
   /^(out of memory|memory access|Invalid array|Rar!.*|version https:.*|outs:.*|Obj.*|SQLite format.*|<!doctype html|\(prefers-.*|\(forced-.*|#article .*)$/,
   // The terminal's.
   /CUDA|libcuda|NVIDIA|The processes cannot|Start all of them|--model\b|^the checkpoint |checkpoint\.?$|checkpoint is there|cannot be exported|software one|is not of the form|`\{\w+\}` is (none of|given twice)|Give it by its name|no server does|sum \{sum\}/,
+  // A replay's classes, and what a key is not for.
+  /^(member (low|high)|centre unused|noopener noreferrer|select, summary, .*)$/,
   // A developer's.
   /^(the number of steps|training has \{\} batches|the test has \{\} batches|numbers and vectors have a form in postcard)$/,
 ];
@@ -111,7 +116,7 @@ for (const [code, own] of Object.entries(LANGUAGES)) {
 
 /** Words of Latin letters that Chinese readers read: names of models, of the platform and of files, and symbols of formulas. */
 const NAMES =
-  /\b(PLE|DUIA|UIE|UPBE|UHSE|GHCA|AUC|NMI|POSO|CL|TL|Dai|CPU|GPU|WebGPU|burn-flex|llvmpipe|lavapipe|CSV|JSON|SVG|PNG|SIMD|WebAssembly|HTML|UTC|Adam|Home|Enter|Esc|arXiv|gzip|dropout|argmax|cos|mean|v_user|v_item|b_user|id|k-means|docs\/\w+|MB|KB|GB|English|duia|safetensors|view|cart|buy)\b/g;
+  /\b(PLE|DUIA|UIE|UPBE|UHSE|GHCA|G?AUC|NMI|POSO|CL|TL|Dai|CPU|GPU|WebGPU|burn-flex|llvmpipe|lavapipe|CSV|JSON|SVG|PNG|SIMD|WebAssembly|HTML|UTC|Adam|Home|End|Enter|Esc|arXiv|gzip|dropout|argmax|cos|mean|v_user|v_item|b_user|id|k-means|docs\/\w+|MB|KB|GB|English|duia|safetensors|view|cart|buy)\b/g;
 
 /** What of the page is in Latin letters and not such a name: each text, or an attribute that is read aloud. */
 const foreign = (page) =>
@@ -260,6 +265,38 @@ describe("the page in Chinese", { timeout: 6 * PATIENCE }, () => {
       await reader.close();
     });
   }
+
+  test("a replay that was made in Chinese is read in it, without a network", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "duia-replay-zh-"));
+    const file = join(folder, "duia-run.html");
+    const reader = await at("variants=ple,duia,duia-items");
+    await reader.steps(60);
+    await reader.press("finish");
+    await reader.until("the final verdict", async () => /终测/.test(await reader.text("lift-low")));
+    const [download] = await Promise.all([reader.page.waitForEvent("download"), reader.press("save-html")]);
+    await download.saveAs(file);
+    await reader.close();
+    const context = await stage.browser.newContext({ offline: true, viewport: { width: 390, height: 800 } });
+    const page = await context.newPage();
+    const said = [];
+    page.on("console", (message) => message.type() === "error" && said.push(message.text()));
+    await page.goto(`file://${file}`);
+    await page.getByTestId("play").filter({ hasText: "播放" }).waitFor();
+    assert.equal(await page.locator("html").getAttribute("lang"), "zh-CN");
+    assert.match(await page.title(), /^录制的运行：PLE/);
+    for (const box of await page.locator("summary").all()) await box.click();
+    for (const place of ["0", "3", await page.getByTestId("scrubber").getAttribute("max")]) {
+      await page.getByTestId("scrubber").fill(place);
+      // What a scrub writes is translated before the next frame.
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(done)));
+      assert.deepEqual(await foreign(page), [], `moment ${place}`);
+    }
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing is wider than the screen");
+    if (shots) await page.screenshot({ path: join(shots, "replay-zh.png"), fullPage: true });
+    assert.deepEqual(said, []);
+    await context.close();
+    await rm(folder, { recursive: true, force: true });
+  });
 
   test("failures and lessons are told in Chinese", async () => {
     const failed = await at("learning_rate=1&embedding_std=10");

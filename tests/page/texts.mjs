@@ -1,4 +1,4 @@
-// The texts of the source, for the test of their translations: what stands in quotes in Rust, in quotes and backquotes in boot.js,
+// The texts of the source, for the test of their translations: what stands in quotes in Rust, in quotes and backquotes in the scripts,
 // and between the tags of index.html. Holes are written as the entries of assets/zh.json have them: `{}` or `{name}`.
 
 import { readFile, readdir } from "node:fs/promises";
@@ -84,7 +84,7 @@ const untested = (source) => source.replace(/#\[cfg\(test\)\]\s*mod tests \{[\s\
 export async function texts() {
   const all = new Map();
   for (const file of [...(await rust("web")), ...(await rust("src"))]) all.set(file, quoted(untested(await read(file))));
-  all.set("assets/boot.js", scripted(await read("assets/boot.js")));
+  for (const file of ["assets/boot.js", "src/replay/play.js"]) all.set(file, scripted(await read(file)));
   all.set("index.html", marked(await read("index.html")));
   return all;
 }

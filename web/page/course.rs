@@ -8,9 +8,10 @@ use js_sys::Reflect;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{File, HtmlInputElement, Response};
+use web_sys::{File, HtmlInputElement};
 
 use crate::address::Language;
+use crate::beside;
 use crate::contest::{Group, finding};
 use crate::own;
 use crate::run::Phase;
@@ -238,26 +239,12 @@ impl Course {
 async fn told(name: &str, language: Language) -> Result<(String, String), String> {
     if language == Language::Chinese {
         let path = format!("lessons/{}/{name}.md", language.word());
-        if let Ok(text) = text_of(&path).await {
+        if let Ok(text) = beside::text(&path).await {
             return Ok((path, text));
         }
     }
     let path = format!("lessons/{name}.md");
-    text_of(&path).await.map(|text| (path, text))
-}
-
-/// The text of a file beside the page.
-async fn text_of(path: &str) -> Result<String, String> {
-    let base = document().base_uri().ok().flatten().unwrap_or_default();
-    let url = web_sys::Url::new_with_base(path, &base).map_err(|_| "its address cannot be read".to_string())?;
-    let silent = |_| format!("the host did not send {path}");
-    let response: Response = JsFuture::from(window().fetch_with_str(&url.href())).await.map_err(silent)?.unchecked_into();
-    let kind = response.headers().get("content-type").ok().flatten().unwrap_or_default();
-    if !response.ok() || kind.starts_with("text/html") {
-        return Err(format!("there is no {path} beside this page"));
-    }
-    let text = JsFuture::from(response.text().map_err(|_| format!("{path} is no text"))?).await.map_err(silent)?;
-    text.as_string().ok_or_else(|| format!("{path} is no text"))
+    beside::text(&path).await.map(|text| (path, text))
 }
 
 /// The lessons to choose from, and the one that is open.

@@ -3,6 +3,7 @@
 mod address;
 mod article;
 mod bar;
+mod beside;
 mod card;
 mod chart;
 mod choice;

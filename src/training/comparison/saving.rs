@@ -57,9 +57,10 @@ impl Comparison {
     }
 }
 
-/// Whether an event is a measurement, which a checkpoint keeps.
+/// Whether an event is a measurement, or a picture that was asked for, which a checkpoint keeps.
 pub(in crate::training) fn is_measured(event: &Event) -> bool {
-    matches!(event, Event::Losses { .. } | Event::Evaluation(_) | Event::Clusters(_) | Event::Reseeded { .. })
+    use Event::{Clusters, Evaluation, Field, Losses, Reseeded};
+    matches!(event, Losses { .. } | Evaluation(_) | Clusters(_) | Field(_) | Reseeded { .. })
 }
 
 /// Mean AUC of the trained models when they were last evaluated.

@@ -10,8 +10,11 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, HtmlElement, Url};
 
 use super::{Panel, Place};
+use crate::address::Language;
+use crate::beside;
 use crate::chart::export;
 use crate::contest::Group;
+use crate::look::Look;
 use crate::run::Run;
 use crate::session::Session;
 
@@ -22,6 +25,7 @@ pub const PANEL: Panel =
 #[component]
 fn Keep(session: Session) -> impl IntoView {
     let run = session.run;
+    let language = expect_context::<Look>().language;
     let said = RwSignal::new(String::new());
     // Its figures are not of this device.
     let is_recorded = move || run.recorded.with(Option::is_some);
@@ -88,7 +92,15 @@ fn Keep(session: Session) -> impl IntoView {
                 type="button"
                 data-testid="save-html"
                 disabled=is_recorded
-                on:click=move |_| tell("The replay", replay(session).and_then(|text| save("duia-run.html", &text)).is_some())
+                on:click=move |_| {
+                    wasm_bindgen_futures::spawn_local(async move {
+                        let saved = match texts(language.get_untracked()).await {
+                            Ok(texts) => replay(session, texts.as_deref()).and_then(|text| save("duia-run.html", &text)),
+                            Err(_) => None,
+                        };
+                        tell("The replay", saved.is_some());
+                    })
+                }
             >
                 "Replay as HTML"
             </button>
@@ -213,16 +225,26 @@ fn table(run: Run) -> String {
     text
 }
 
-/// The run as one file that plays it again, offline.
-fn replay(session: Session) -> Option<String> {
+/// The texts of a language, which go into a replay; none for English.
+async fn texts(language: Language) -> Result<Option<String>, String> {
+    match language {
+        Language::System | Language::English => Ok(None),
+        Language::Chinese => beside::text(&format!("assets/{}.json", language.word())).await.map(Some),
+    }
+}
+
+/// The run as one file that plays it again, offline, in the language of these texts.
+fn replay(session: Session, texts: Option<&str>) -> Option<String> {
     let run = session.run;
     let config = session.address.with_untracked(|address| address.config.clone());
     let data = run.data.get_untracked();
+    let code = document().document_element().and_then(|root| root.get_attribute("lang")).unwrap_or_default();
     let made = Made {
         config: &config,
         day: String::from(js_sys::Date::new_0().to_iso_string()).chars().take("2026-11-26".len()).collect(),
         command: duia::replay::command(&config, data.as_ref()),
         link: window().location().href().unwrap_or_default(),
+        language: texts.map(|texts| duia::replay::Language { code: &code, texts }),
     };
     let replay = Replay {
         device: run.device.get_untracked(),
