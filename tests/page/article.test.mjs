@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PATIENCE, faults, staged } from "./helpers.mjs";
+import { WHOLE, faults, staged } from "./helpers.mjs";
 
 const SMALL = "users=400&items=1600&categories=40&rows=60000&device=cpu&sample=off&autoplay=off";
 
@@ -20,7 +20,7 @@ const ANSWERS = [
   ["whether it would help", "#article", /Would it help me\?[^]*stay on this device/],
 ];
 
-describe("how it works", { timeout: 4 * PATIENCE }, () => {
+describe("how it works", { timeout: WHOLE }, () => {
   const stage = staged();
 
   test("the page holds an answer to each of the ten questions", async () => {
@@ -39,12 +39,15 @@ describe("how it works", { timeout: 4 * PATIENCE }, () => {
     assert.ok((await buttons.count()) >= 8);
     for (const button of await buttons.all()) {
       const [panel, block] = await button.evaluate(({ dataset }) => [dataset.show, dataset.press]);
-      await button.click();
-      const shown = reader.part(`panel-${panel}`);
-      assert.notEqual(await shown.getAttribute("data-led"), null, panel);
-      const place = await shown.boundingBox();
-      const bar = await reader.page.locator(".bar").boundingBox();
-      assert.ok(place.y >= bar.y + bar.height && place.y < 800, `${panel} is at ${place.y}, the bar ends at ${bar.y + bar.height}`);
+      // Where a person could press it; and what follows in the same moment, for a panel is lit for two seconds only.
+      await button.click({ trial: true });
+      const [isLit, top, bar] = await button.evaluate((button) => {
+        const panel = document.querySelector(`[data-testid=panel-${button.dataset.show}]`);
+        button.click();
+        return ["led" in panel.dataset, panel.getBoundingClientRect().top, document.querySelector(".bar").getBoundingClientRect().bottom];
+      });
+      assert.ok(isLit, panel);
+      assert.ok(top >= bar && top < 800, `${panel} is at ${top}, the bar ends at ${bar}`);
       if (block) await reader.until(`${block} is open`, async () => (await reader.part(block).getAttribute("aria-pressed")) === "true");
     }
     await reader.until("no panel is lit any more", async () => (await reader.page.locator("[data-led]").count()) === 0);

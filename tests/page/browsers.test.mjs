@@ -5,14 +5,14 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Crash, FOREIGN, Visitor } from "./foreign.mjs";
-import { LESSON_STEP, PATIENCE, SMALL, host, launch, open, shots } from "./helpers.mjs";
+import { LESSON_STEP, SMALL, WHOLE, host, launch, open, shots } from "./helpers.mjs";
 
 const HERE = "device=cpu&sample=off";
 const PAUSED = `${SMALL}&${HERE}&autoplay=off`;
 const STEPS = 20;
 
 for (const { name, packages, here, open: visit } of FOREIGN) {
-  describe(name, { timeout: 4 * PATIENCE, skip: !here && `it is not installed: apt-get install ${packages}` }, () => {
+  describe(name, { timeout: WHOLE, skip: !here && `it is not installed: apt-get install ${packages}` }, () => {
     let site;
     before(async () => {
       site = await host("/", (file, reply) => {
@@ -27,7 +27,7 @@ for (const { name, packages, here, open: visit } of FOREIGN) {
         const visitor = new Visitor(browser);
         await visitor.until("the page", async () => (await visitor.text("phase")) !== "");
         await act(visitor);
-        assert.equal(await visitor.text("failure"), "");
+        await visitor.until("the end without a failure", async () => (await visitor.text("failure")) === "");
         assert.deepEqual(browser.wrong, []);
         return;
       } catch (error) {
@@ -46,9 +46,12 @@ for (const { name, packages, here, open: visit } of FOREIGN) {
         await visitor.until("a headline", async () => /Quiet users: [+−]\.\d{3}/.test(await visitor.text("headline")));
         await visitor.until("a picture of the field", async () => (await visitor.colours("field")) > 5);
         if (shots) await writeFile(join(shots, `${name}.png`), await visitor.browser.picture());
+        // Slow, so that its beginning can be seen.
+        await visitor.choose("speed", "slow");
         await visitor.press("reset");
         await visitor.press("reset");
         await visitor.until("it begins anew", async () => (await visitor.step()) < 20);
+        await visitor.choose("speed", "full");
         await visitor.steps(20);
       }));
 
@@ -70,7 +73,8 @@ for (const { name, packages, here, open: visit } of FOREIGN) {
           await page.walk(STEPS);
         }
         const squeezed = (texts) => texts.map((text) => text.replace(/\s+/g, " ").trim());
-        await visitor.until("figures of that step", async () => /PLE/.test(await visitor.text("auc-table")));
+        // They come a moment after the step.
+        for (const page of [visitor, reader]) await page.until("figures of that step", async () => new RegExp(`step ${STEPS},`).test(await page.text("auc-table")));
         assert.deepEqual(squeezed(await of(visitor)), squeezed(await of(reader)));
         await chromium.close();
       }));

@@ -7,13 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { assemble } from "../../web/element/assemble.mjs";
-import { NEVER, PATIENCE, SECOND, SMALL, dist, host, launch, shots } from "./helpers.mjs";
+import { NEVER, PATIENCE, SECOND, SMALL, SOON, WHOLE, dist, host, launch, shots } from "./helpers.mjs";
 
 const RUN = `${SMALL}&device=cpu&sample=off`;
-/** Time for a machine that is busy; what is tested takes a second or five. */
-const SOON = 30 * SECOND;
 
-describe("the element", { timeout: 4 * PATIENCE }, () => {
+describe("the element", { timeout: WHOLE }, () => {
   let folder, site, other, browser;
   /** Pages around the element, by name. */
   const pages = new Map();
@@ -39,6 +37,7 @@ describe("the element", { timeout: 4 * PATIENCE }, () => {
     const name = `around-${pages.size}.html`;
     pages.set(name, { headers, html: `<!doctype html><html lang="en"><title>Around</title><script type="module" src="duia-live.js"></script>${elements}` });
     const page = await browser.newPage({ viewport: { width: 1100, height: 900 }, ...look });
+    page.setDefaultTimeout(PATIENCE);
     const wrong = [];
     page.on("pageerror", (error) => wrong.push(`exception: ${error}`));
     await page.goto(site.url + name, { waitUntil: "domcontentloaded" });
@@ -93,8 +92,13 @@ describe("the element", { timeout: 4 * PATIENCE }, () => {
     const height = (one) => one.element.evaluate((element) => element.getBoundingClientRect().height);
     assert.equal(await height(a), 0.9 * 900);
     await page.addStyleTag({ content: "duia-live { max-height: none !important; }" });
-    const whole = await a.part("phase").evaluate(() => document.body.getBoundingClientRect().height);
-    assert.ok(Math.abs((await height(a)) - whole) <= 1, `${await height(a)} of ${whole}`);
+    // The page tells its height, which a figure that comes may change, and the element follows.
+    const end = Date.now() + SOON;
+    for (let off = Infinity; off > 1; ) {
+      const whole = await a.part("phase").evaluate(() => document.body.getBoundingClientRect().height);
+      off = Math.abs((await height(a)) - whole);
+      assert.ok(off <= 1 || Date.now() < end, `${off} px from ${whole}`);
+    }
     if (shots) await page.screenshot({ path: join(shots, "element-two.png"), fullPage: true });
     assert.deepEqual(wrong, []);
     await page.close();
@@ -143,7 +147,7 @@ describe("the element", { timeout: 4 * PATIENCE }, () => {
     assert.ok(!(await page.locator("#a iframe").isVisible()));
     await page.locator("#a").evaluate((element) => element.setAttribute("src", "page/"));
     await inside(page, "a").part("phase").waitFor({ timeout: PATIENCE });
-    assert.ok(!(await notice(page, "a").isVisible()));
+    await notice(page, "a").waitFor({ state: "hidden", timeout: SOON });
     await page.close();
   });
 
@@ -193,6 +197,7 @@ describe("the element", { timeout: 4 * PATIENCE }, () => {
 
   test("the example of the package shows two runs", async () => {
     const page = await browser.newPage({ viewport: { width: 1100, height: 900 } });
+    page.setDefaultTimeout(PATIENCE);
     await page.goto(`${site.url}example.html`);
     const race = inside(page, "read");
     await race.part("panel-race").waitFor({ timeout: PATIENCE });

@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { access } from "node:fs/promises";
 import { createServer } from "node:net";
 import puppeteer from "puppeteer-core";
-import { Patient, SECOND } from "./helpers.mjs";
+import { PATIENCE, Patient, SECOND } from "./helpers.mjs";
 
 const FIREFOX = process.env.DUIA_FIREFOX ?? "/usr/bin/firefox-esr";
 const WEBKIT = process.env.DUIA_WEBKIT ?? "/usr/bin/WebKitWebDriver";
@@ -18,8 +18,9 @@ const isThere = (program) => access(program).then(() => true, () => false);
 const later = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 async function firefox(url) {
-  const browser = await puppeteer.launch({ browser: "firefox", executablePath: FIREFOX, headless: true });
+  const browser = await puppeteer.launch({ browser: "firefox", executablePath: FIREFOX, headless: true, timeout: PATIENCE, protocolTimeout: PATIENCE });
   const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   const wrong = [];
   page.on("console", (message) => {
     // A sample that is not there is no error: the page asks for it to find out.
@@ -56,7 +57,7 @@ async function webkit(url) {
     if (!answer.ok) throw new Error(`${method} ${path}: ${value.message}`);
     return value;
   };
-  const end = Date.now() + 30 * SECOND;
+  const end = Date.now() + 120 * SECOND;
   while (!(await ask("GET", "/status").catch(() => Date.now() > end))) await later(100);
   const { sessionId } = await ask("POST", "/session", { capabilities: { alwaysMatch: { browserName: "MiniBrowser" } } });
   const session = (method, path, body) => ask(method, `/session/${sessionId}${path}`, body);
@@ -72,7 +73,11 @@ async function webkit(url) {
     picture: async () => Buffer.from(await session("GET", "/screenshot"), "base64"),
     async close() {
       await session("DELETE", "").catch(() => {});
-      process.kill(-driver.pid);
+      try {
+        process.kill(-driver.pid);
+      } catch {
+        // It has ended by itself.
+      }
     },
   };
 }
@@ -105,6 +110,15 @@ export class Visitor extends Patient {
 
   press(id) {
     return this.browser.click(`[data-testid="${id}"]`);
+  }
+
+  /** Chooses an entry of a list. */
+  choose(id, value) {
+    return this.browser.evaluate((id, value) => {
+      const list = document.querySelector(`[data-testid="${id}"]`);
+      list.value = value;
+      list.dispatchEvent(new Event("change", { bubbles: true }));
+    }, id, value);
   }
 
   /** Waits no longer where the trainer's program has crashed. */

@@ -26,6 +26,10 @@ const terminal = process.env.DUIA_BIN ?? join(target, "release/duia");
 // Two slow cores and a GPU made of software: what takes a second on a desk takes a minute there.
 export const SECOND = 1_000;
 export const PATIENCE = 240 * SECOND;
+/** For what takes a few seconds on a machine that does nothing else. */
+export const SOON = 90 * SECOND;
+/** What no group of tests comes near: it ends one that hangs. */
+export const WHOLE = 10 * PATIENCE;
 
 const QUIET = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 export const WEBGPU = ["--enable-unsafe-webgpu"];
@@ -44,7 +48,8 @@ export const UNENDED = { begin: true };
 
 /**
  * Serves the built folder, or another one, under `base` and nothing else, as any static host would. `answer(file, reply)` may change the
- * reply, `{ status, headers, body }`, as a careless host does: other headers, another body, none that ever comes.
+ * reply, `{ status, headers, body }`, as a careless host does: other headers, another body, none that ever comes. Where it gives a promise
+ * the host waits for it.
  */
 export async function host(base = "/", answer = () => {}, folder = dist) {
   await access(join(dist, "index.html")).catch(() => {
@@ -57,7 +62,7 @@ export async function host(base = "/", answer = () => {}, folder = dist) {
     const body = file.startsWith("..") ? null : await readFile(join(folder, file)).catch(() => null);
     const headers = { "content-type": TYPES[extname(file)] ?? "application/octet-stream" };
     const reply = { status: body ? 200 : 404, headers, body: body ?? "" };
-    answer(file, reply);
+    await answer(file, reply);
     if (reply.body === NEVER) return;
     response.writeHead(reply.status, reply.headers);
     if (reply.body === UNENDED) response.write("begun");
@@ -150,6 +155,7 @@ export const launch = (flags = []) => chromium.launch({ executablePath, args: [.
 export async function open(browser, site, hash = "", options = {}) {
   const { before, prepare, ...look } = options;
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...look });
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const wrong = [];
   page.on("request", (request) => {
@@ -235,24 +241,39 @@ class Reader extends Patient {
     return this.part(id).click();
   }
 
+  /** Waits until the page's address is like this. */
+  link(pattern) {
+    return this.until(`the link ${pattern}`, () => pattern.test(this.page.url()));
+  }
+
+  /** Plays at ten steps a second, so that a short run goes on while somebody looks, on a fast machine too. Before it has begun. */
+  async playBriskly() {
+    await this.part("speed").selectOption("brisk");
+    await this.press("play");
+  }
+
   async situation() {
     const read = async (id) => ((await this.part(id).count()) ? await this.part(id).first().innerText() : "-");
     return `${await read("phase")}, step ${await read("step-count")}, device ${await read("device-badge")}, failure ${await read("failure")}`;
   }
 
-  /** Waits until it plays on, and gives the step. */
+  /** Waits until it plays on, and gives the step. A run that ends meanwhile has played too. */
   async plays(patience) {
-    await this.until("it plays", async () => (await this.text("phase")) === "Training", patience);
+    await this.until("it plays", async () => /^(Training|Finished)/.test(await this.text("phase")), patience);
     const step = await this.step();
-    // A run that ends meanwhile has played too.
     await this.until(`a step after ${step}`, async () => (await this.step()) > step || /^Finished/.test(await this.text("phase")), patience);
     return step;
   }
 
-  /** Waits for the banner of a failure, and gives its words. */
-  async failure(patience) {
-    await this.until("a failure", async () => (await this.part("failure").count()) > 0, patience);
-    return this.text("failure");
+  /**
+   * Waits for the banner of a failure in such words, and gives all of them. A slow machine may first read of a silence, which the next
+   * message takes back.
+   */
+  failure(words = /^(?!The trainer('s program)? has not (answered|arrived))/, patience) {
+    return this.until(`a failure like ${words}`, async () => {
+      const [said = ""] = await this.part("failure").allInnerTexts();
+      return said && words.test(said) && said;
+    }, patience);
   }
 
   /** The figures of the race and the losses. */

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { PATIENCE, SECOND, SMALL, faults, shots, staged } from "./helpers.mjs";
+import { SECOND, SMALL, WHOLE, faults, shots, staged } from "./helpers.mjs";
 import { bare, entries, language, texts } from "./texts.mjs";
 
 const LANGUAGES = { zh: /[\u4e00-\u9fff]/ };
@@ -143,7 +143,7 @@ const foreign = (page) =>
     return [...out];
   }, NAMES.source);
 
-describe("the page in Chinese", { timeout: 6 * PATIENCE }, () => {
+describe("the page in Chinese", { timeout: WHOLE }, () => {
   const stage = staged();
   const RUN = `${SMALL}&seed=7&sample=off&device=cpu`;
   const at = (hash, options = {}) => stage.open(`${RUN}&lang=zh&${hash}`, options);
@@ -170,7 +170,7 @@ describe("the page in Chinese", { timeout: 6 * PATIENCE }, () => {
       await reader.until("a step", async () => (await reader.step()) === 1);
     },
     "with a verdict": async (reader) => {
-      await reader.press("play");
+      await reader.playBriskly();
       await reader.until("a verdict", async () => /抽测集/.test(await reader.text("lift-low")));
       // It waits: looking at everything takes longer than the run.
       await reader.press("play");
@@ -269,7 +269,8 @@ describe("the page in Chinese", { timeout: 6 * PATIENCE }, () => {
   test("a replay that was made in Chinese is read in it, without a network", async () => {
     const folder = await mkdtemp(join(tmpdir(), "duia-replay-zh-"));
     const file = join(folder, "duia-run.html");
-    const reader = await at("variants=ple,duia,duia-items");
+    const reader = await at("variants=ple,duia,duia-items&autoplay=off");
+    await reader.playBriskly();
     await reader.steps(60);
     await reader.press("finish");
     await reader.until("the final verdict", async () => /终测/.test(await reader.text("lift-low")));

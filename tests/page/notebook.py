@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 
 async def main(path):
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=120, kernel_name="python3")
+    client = NotebookClient(notebook, timeout=240, startup_timeout=240, kernel_name="python3")
     async with client.async_setup_kernel():
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type == "code":

@@ -13,9 +13,8 @@ import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { assemble } from "../../web/element/assemble.mjs";
-import { PATIENCE, SECOND, dist, launch, shots, target } from "./helpers.mjs";
+import { PATIENCE, SOON, WHOLE, dist, launch, shots, target } from "./helpers.mjs";
 
-const SOON = 30 * SECOND;
 const NEEDED = ["anywidget", "nbclient", "ipykernel", "hatchling"];
 const run = promisify(execFile);
 
@@ -63,7 +62,7 @@ const AROUND = `<!doctype html><html lang="en"><title>A notebook</title><body><s
   };
 </script>`;
 
-describe("the notebook", { timeout: 4 * PATIENCE }, () => {
+describe("the notebook", { timeout: WHOLE }, () => {
   let folder, kernel, states, site, browser;
   before(async () => {
     const program = await python();
@@ -97,6 +96,7 @@ describe("the notebook", { timeout: 4 * PATIENCE }, () => {
     test(name, async (context) => {
       if (!states) return context.skip("no Python with anywidget: see the end of make test");
       const page = await browser.newPage({ viewport: { width: 1100, height: 900 } });
+      page.setDefaultTimeout(PATIENCE);
       await page.goto(`http://127.0.0.1:${site.address().port}/`);
       await body(page);
       await page.close();

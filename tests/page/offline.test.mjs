@@ -5,7 +5,7 @@ import { readFile, readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { test } from "node:test";
-import { PATIENCE, host, launch, open } from "./helpers.mjs";
+import { WHOLE, host, launch, open } from "./helpers.mjs";
 
 const dist = process.env.DUIA_DIST ?? join(fileURLToPath(new URL(".", import.meta.url)), "../../dist");
 
@@ -20,7 +20,7 @@ test("the list of what is kept is that of the build", async () => {
   assert.ok(kept.includes("index.html") && kept.includes("worker_bg.wasm") && kept.includes("lessons/collapse.md"), `${kept}`);
 });
 
-test("after a first visit it trains and opens a lesson without its host, in a sub-folder too", { timeout: 2 * PATIENCE }, async () => {
+test("after a first visit it trains and opens a lesson without its host, in a sub-folder too", { timeout: WHOLE }, async () => {
   const site = await host("/some/folder/");
   const browser = await launch();
   try {

@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { PATIENCE, SECOND, WEBGPU, hasTerminal, host, open, shots, staged, trainInTerminal } from "./helpers.mjs";
+import { PATIENCE, SECOND, WEBGPU, WHOLE, hasTerminal, host, open, shots, staged, trainInTerminal } from "./helpers.mjs";
 
 // Evaluated often and with a small panel, so that figures come early.
 const SHORT = "version=1&preset=browser&seed=7&evaluate_every=10&probe_set=256";
 
-describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
+describe("on the CPU", { timeout: WHOLE }, () => {
   const stage = staged();
 
   test("it loads, says which device and why, where the rows come from, and trains", async () => {
@@ -63,7 +63,8 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("a run that is ended early is tested like any other", async () => {
-    const reader = await stage.open(`${SHORT}&sample=off&rows=60000`);
+    const reader = await stage.open(`${SHORT}&sample=off&rows=60000&autoplay=off`);
+    await reader.playBriskly();
     await reader.steps(11);
     await reader.press("finish");
     await reader.phase("Finished early");
@@ -81,10 +82,14 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
     await reader.part("speed").selectOption("slow");
     await reader.press("play");
     await reader.steps(1);
-    const step = await reader.step();
-    await reader.page.waitForTimeout(4 * SECOND);
-    const done = (await reader.step()) - step;
-    assert.ok(done >= 3 && done <= 10, `${done} steps in 4 s at 2 steps/s`);
+    // Both from the page, at one moment: an answer may be late.
+    const read = () => reader.part("step-count").evaluate((count) => [Number(count.innerText), performance.now() / 1_000]);
+    const [first, begun] = await read();
+    await reader.steps(first + 6);
+    const [last, ended] = await read();
+    const [done, seconds] = [last - first, ended - begun];
+    // Two steps that were under way may come together.
+    assert.ok(done <= 2 * seconds + 2, `${done} steps in ${seconds} s at 2 steps/s`);
     await reader.close();
   });
 
@@ -166,11 +171,12 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
     const locks = { before: () => Object.defineProperty(Navigator.prototype, "locks", { value: undefined }) };
     const reader = await stage.open(`${SHORT}&watchdog=5`, locks);
     await reader.steps(5);
+    // Slow, so that the beginning after this can be seen.
+    await reader.part("speed").selectOption("slow");
     const [worker] = reader.page.workers();
     // Ends the worker from inside, in silence, as a browser short of memory would.
     await worker.evaluate(() => self.close()).catch(() => {});
-    await reader.until("the banner", async () => (await reader.part("failure").count()) > 0);
-    assert.match(await reader.text("failure"), /not answered for \d+ s/);
+    await reader.failure(/not answered for \d+ s/);
     await reader.press("restart");
     await reader.until("the banner has gone", async () => (await reader.part("failure").count()) === 0);
     await reader.until("the beginning", async () => (await reader.step()) < 5);
@@ -182,9 +188,9 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
     const context = await stage.browser.newContext();
     await context.route("**/worker_bg.wasm", (route) => route.abort());
     const page = await context.newPage();
-    await page.goto(`${stage.site.url}#watchdog=5`);
-    await page.getByTestId("failure").waitFor({ timeout: PATIENCE });
-    assert.match(await page.getByTestId("failure").innerText(), /The trainer could not start: worker_bg\.wasm could not be fetched/);
+    await page.goto(stage.site.url);
+    const failure = page.getByTestId("failure").filter({ hasText: "The trainer could not start: worker_bg.wasm could not be fetched" });
+    await failure.waitFor({ timeout: PATIENCE });
     await context.close();
   });
 
@@ -210,21 +216,21 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 
   test("training leaves the main thread free", async () => {
-    const reader = await stage.open("preset=browser&sample=off", {
-      before: () => {
-        globalThis.longTasks = [];
-        new PerformanceObserver((list) => globalThis.longTasks.push(...list.getEntries().map((task) => Math.round(task.duration)))).observe({
-          entryTypes: ["longtask"],
-        });
-      },
-    });
+    const reader = await stage.open("preset=browser&sample=off&device=cpu");
     await reader.steps(1);
-    await reader.page.evaluate(() => (globalThis.longTasks.length = 0));
-    const watched = 10 * SECOND;
-    await reader.page.waitForTimeout(watched);
-    const busy = await reader.page.evaluate(() => globalThis.longTasks.reduce((sum, task) => sum + task, 0));
-    // Training on this thread would fill it. A single task of 53 ms was once the fault of a busy machine.
-    assert.ok(busy < watched / 10, `long tasks held the thread for ${busy} of ${watched} ms`);
+    const metrics = await reader.page.context().newCDPSession(reader.page);
+    await metrics.send("Performance.enable");
+    // Processor time, and not how long a task takes: on a busy machine every task is long.
+    const spent = async () => {
+      const { metrics: figures } = await metrics.send("Performance.getMetrics");
+      return ["ThreadTime", "ProcessTime"].map((name) => figures.find((one) => one.name === name).value);
+    };
+    const [threadBefore, allBefore] = await spent();
+    await reader.steps((await reader.step()) + 100);
+    const [thread, all] = await spent();
+    const share = (thread - threadBefore) / (all - allBefore);
+    // Drawing takes a quarter. Training on this thread would fill it.
+    assert.ok(share < 0.75, `of the page's processor time the main thread took ${Math.round(100 * share)} %`);
     await reader.close();
   });
 
@@ -238,7 +244,7 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
     await reader.part("theme").focus();
     await reader.page.keyboard.press("Enter");
     await reader.page.waitForFunction(() => document.documentElement.dataset.theme === "light");
-    assert.match(reader.page.url(), /theme=light/);
+    await reader.link(/theme=light/);
     await reader.close();
   });
 
@@ -276,12 +282,12 @@ describe("on the CPU", { timeout: 4 * PATIENCE }, () => {
   });
 });
 
-describe("with WebGPU", { timeout: 2 * PATIENCE }, () => {
+describe("with WebGPU", { timeout: WHOLE }, () => {
   const stage = staged({ flags: WEBGPU });
 
   test("it trains on the graphics card and says so", async () => {
     const reader = await stage.open(`${SHORT}&watchdog=120&device=gpu`);
-    await reader.steps(2, 1.5 * PATIENCE);
+    await reader.steps(2, 4 * PATIENCE);
     assert.match(await reader.text("device-badge"), /WebGPU/);
     await reader.part("device-badge").hover();
     assert.match(await reader.text("device-card"), /Self-test/);
@@ -292,7 +298,7 @@ describe("with WebGPU", { timeout: 2 * PATIENCE }, () => {
 
   test("where nobody asked for a device both are timed, the faster trains, and the card says how much faster", async () => {
     const reader = await stage.open(`${SHORT}&watchdog=120`);
-    await reader.steps(2, 1.5 * PATIENCE);
+    await reader.steps(2, 4 * PATIENCE);
     const badge = await reader.text("device-badge");
     await reader.part("device-badge").hover();
     const card = await reader.text("device-card");

@@ -5,18 +5,19 @@ import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { PATIENCE, SMALL, faults, shots, staged } from "./helpers.mjs";
+import { PATIENCE, SMALL, WHOLE, faults, shots, staged } from "./helpers.mjs";
 
 const NAMES = { low: "Quiet users", high: "Active users", all: "All users" };
 
-describe("the replay", { timeout: 4 * PATIENCE }, () => {
+describe("the replay", { timeout: WHOLE }, () => {
   const stage = staged();
   let folder, file, run, live;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "duia-replay-"));
     file = join(folder, "duia-run.html");
-    const reader = await stage.open(`${SMALL}&seed=7&device=cpu&sample=off&variants=ple,duia,uie`);
+    const reader = await stage.open(`${SMALL}&seed=7&device=cpu&sample=off&variants=ple,duia,uie&autoplay=off`);
+    await reader.playBriskly();
     await reader.steps(60);
     await reader.press("finish");
     await reader.phase("Finished early");
@@ -32,6 +33,7 @@ describe("the replay", { timeout: 4 * PATIENCE }, () => {
   /** The file in a browser that reaches nobody. */
   async function play(look = {}) {
     const context = await stage.browser.newContext({ viewport: { width: 1280, height: 900 }, offline: true, ...look });
+    context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();
     const wrong = [];
     page.on("request", (request) => request.url() !== `file://${file}` && wrong.push(`asked ${request.url()}`));

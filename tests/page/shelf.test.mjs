@@ -2,22 +2,24 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PATIENCE, staged } from "./helpers.mjs";
+import { PATIENCE, WHOLE, staged } from "./helpers.mjs";
 
 const TINY = "users=300&items=800&categories=20&rows=20000&evaluate_every=10&probe_set=256&seed=7&sample=off&device=cpu&variants=ple,duia";
 const number = (text) => Number(text.replace("−", "-"));
 
-describe("the shelf", { timeout: 6 * PATIENCE }, () => {
+describe("the shelf", { timeout: WHOLE }, () => {
   const stage = staged();
   const rows = (reader) => reader.part("shelf-runs").locator("tbody tr");
   const finished = (reader) => reader.until("the end", async () => (await reader.text("phase")) === "Finished", 2 * PATIENCE);
 
   test("four more seeds are trained to their ends, and their spread is told as it is", async () => {
-    const reader = await stage.open(TINY);
+    const reader = await stage.open(`${TINY}&autoplay=off`);
+    await reader.playBriskly();
     await reader.steps(5);
     await reader.press("more-seeds");
     assert.match(await reader.text("seeds-left"), /^Seed 7 is on its way, 4 more after it\.$/);
     assert.ok(await reader.part("more-seeds").isDisabled());
+    await reader.part("speed").selectOption("full");
     await reader.until("the last seed", async () => /seed=11/.test(reader.page.url()), 4 * PATIENCE);
     await finished(reader);
     assert.equal(await reader.text("seeds-left"), "");
@@ -69,7 +71,8 @@ describe("the shelf", { timeout: 6 * PATIENCE }, () => {
   });
 
   test("another setting ends the row of seeds, and so does its button", async () => {
-    const reader = await stage.open(TINY);
+    const reader = await stage.open(`${TINY}&autoplay=off`);
+    await reader.playBriskly();
     await reader.steps(1);
     await reader.press("more-seeds");
     await reader.press("no-more-seeds");

@@ -68,7 +68,7 @@ async function play(reader) {
   await reader.plays();
 }
 
-describe("random walks", { timeout: (WALKS + 1) * 2 * PATIENCE }, () => {
+describe("random walks", { timeout: (WALKS + 1) * 4 * PATIENCE }, () => {
   const stage = staged();
 
   for (let seed = FIRST; seed < FIRST + WALKS; seed += 1) {
