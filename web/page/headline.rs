@@ -60,11 +60,12 @@ pub fn Headline() -> impl IntoView {
 
 /// A difference and what may be said of it.
 fn sentence(found: Option<&Finding>, session: Session) -> String {
+    let is_over = session.run.phase.get() == Phase::Finished;
     let Some(found) = found else {
-        return if session.run.phase.get() == Phase::Finished { "not measured".into() } else { "not measured yet".into() };
+        return if is_over { "not measured".into() } else { "not measured yet".into() };
     };
     if before_clusters(found, session).is_some() {
-        return "no difference yet".into();
+        return if is_over { "no difference".into() } else { "no difference yet".into() };
     }
     let certainty = match (found.low > 0.0, found.high < 0.0, found.kind) {
         (true, _, _) => "a gain in this run",
