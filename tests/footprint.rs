@@ -78,10 +78,15 @@ fn what_a_run_takes_is_what_was_said_within_thirty_percent() {
 
 /// The most memory that a run held, in bytes.
 fn taken(run: &str) -> u64 {
-    let program = std::env::current_exe().unwrap();
-    let output = Command::new(program).env(RUN, run).args(["--exact", "a_measured_run", "--ignored", "--nocapture"]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = printed(run, "a_measured_run");
     text.lines().find_map(|line| line.split_once("taken ")?.1.trim().parse().ok()).unwrap_or_else(|| panic!("{text}"))
+}
+
+/// What an ignored test of this file prints of a run, in a process of its own.
+fn printed(run: &str, test: &str) -> String {
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new(program).env(RUN, run).args(["--exact", test, "--ignored", "--nocapture"]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The run that the environment names, in a process of its own, and the most memory that it held.
@@ -105,12 +110,7 @@ fn memory_stays_flat_step_after_step() {
     // 250 steps a pass.
     let passes = steps.div_ceil(250);
     let run = format!("#users=300&items=1500&categories=40&rows=20000&batch=128&passes={passes}&evaluate_every=100&probe_set=256");
-    let output = Command::new(std::env::current_exe().unwrap())
-        .env(RUN, format!("{run}&variants=ple,duia-items,duia-plus"))
-        .args(["--exact", "a_long_run", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = printed(&format!("{run}&variants=ple,duia-items,duia-plus"), "a_long_run");
     let held: Vec<f64> = text.lines().filter_map(|line| line.split_once("held ")?.1.trim().parse().ok()).collect();
     assert!(held.len() >= 10, "{text}");
     let most = |part: &[f64]| part.iter().copied().fold(0.0, f64::max);

@@ -5,9 +5,10 @@
 import { spawnSync } from "node:child_process";
 import { appendFileSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { target } from "./helpers.mjs";
 
 const here = import.meta.dirname;
-const tmp = join(process.env.CARGO_TARGET_DIR ?? join(here, "../../target"), "tmp");
+const tmp = join(target, "tmp");
 const named = process.argv.slice(2);
 const files = named.length > 0 ? named : readdirSync(here).filter((file) => file.endsWith(".test.mjs")).sort();
 
