@@ -162,6 +162,9 @@ registry! {
     KMeansCentres = "uie-kmeans", "UIE, k-means", "Sanity: UIE with k-means centres that never move." => {
         role: Role::Sanity, parent: Some(Variant::RandomCentres), components: &["history", "auxiliary", "k-means-user-centres", "uie"],
     }
+    DailyCentres = "uie-daily", "UIE, daily k-means", "Sanity: UIE with k-means centres that are fitted anew each day." => {
+        role: Role::Sanity, parent: Some(Variant::KMeansCentres), components: &["history", "auxiliary", "daily-user-centres", "uie"],
+    }
     Uie = "uie", "UIE", "Enhances each user with the centres of their cluster." => {
         components: &["history", "auxiliary", "user-centres", "uie"],
         paper: Paper {

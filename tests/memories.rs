@@ -794,6 +794,44 @@ fn frozen_centres_never_move() {
 }
 
 #[test]
+fn daily_k_means_is_fitted_anew_at_the_end_of_each_day_and_only_then() {
+    // Forty steps of one pass through four fifths of nine days: five and a half steps a day.
+    let (planned, config) = (40, Config { train_share: 0.8, passes: 1, ..sizes() });
+    let mut memory = Memory::users(&config, UserCentres::DailyKMeans, &Device::flex());
+    let (n, rows_of_centres) = (30, memory.levels().rows());
+    let mut fitted = Vec::new();
+    for step in 1..=planned {
+        let before = block_on(read(memory.centres()));
+        let v = numbers(200 + step, n * M, 1.0);
+        let seen = Observation {
+            v: v.iter().map(|&x| x as f32).collect(),
+            members: (0..n as u32).collect(),
+            positive: vec![true; n],
+            centres: before.iter().map(|&x| x as f32).collect(),
+            hits: vec![0.0; rows_of_centres],
+            mean: block_on(read(memory.mean())).iter().map(|&x| x as f32).collect(),
+        };
+        let reseeded = memory.tick(step, planned, &seen);
+        let after = block_on(read(memory.centres()));
+        assert_eq!(reseeded.is_some(), before != after, "step {step}");
+        let Some(reseeded) = reseeded else { continue };
+        assert_eq!(reseeded.first_fill, fitted.is_empty());
+        fitted.push(step);
+        // Lloyd's rounds end where every centre is the mean of the vectors that are nearest to it.
+        let assigned: Vec<i32> = memory.assign(tensor(&v, [n, M], &Device::flex())).into_data().try_into_vec().unwrap();
+        let (v, centres) = (rows(&v, M), rows(&after, M));
+        for (centre, mu) in centres[..4].iter().enumerate() {
+            let own: Vec<&Vec<f64>> =
+                v.iter().zip(assigned.chunks(2)).filter(|(_, pair)| pair[0] == centre as i32).map(|(v, _)| v).collect();
+            assert!(!own.is_empty());
+            let mean: Vec<f64> = (0..M).map(|k| own.iter().map(|v| v[k]).sum::<f64>() / own.len() as f64).collect();
+            assert_close(mu, &mean, 1e-5);
+        }
+    }
+    assert_eq!(fitted, [1, 6, 11, 16, 21, 26, 31, 36]);
+}
+
+#[test]
 fn the_same_seed_gives_the_complete_model_the_same_bytes() {
     let after = |config: &Config| ready(config, Variant::DuiaItems).state();
     let once = after(&config());

@@ -26,11 +26,12 @@ const ITEM_CLUSTERING: Term = Term {
     names: &["loss_uhse_l1", "loss_uhse_l2"],
 };
 
-/// Centres of users that follow the stream; two sanity rows whose centres never move; centres of items.
-pub static KINDS: [Kind; 4] = [
+/// Centres of users that follow the stream; three sanity rows whose centres no step moves; centres of items.
+pub static KINDS: [Kind; 5] = [
     Kind { losses: &[&CLUSTERING], ..Kind::new("user-centres", |building| of_users(building, UserCentres::Learned)) },
     Kind::new("random-user-centres", |building| of_users(building, UserCentres::Random)),
     Kind::new("k-means-user-centres", |building| of_users(building, UserCentres::KMeans)),
+    Kind::new("daily-user-centres", |building| of_users(building, UserCentres::DailyKMeans)),
     Kind { losses: &[&ITEM_CLUSTERING], ..Kind::new("item-centres", |building| Box::new(Memory::items(building.config, building.device))) },
 ];
 

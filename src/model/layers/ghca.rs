@@ -26,6 +26,9 @@ use crate::counter::{Counter, Stream};
 use crate::data::Side;
 use crate::kernels::{EPSILON, Levels, Pull, centre_pull, follow};
 
+/// Days of the stream, training and test together, that [`UserCentres::DailyKMeans`] counts.
+const DAYS: f64 = 9.0;
+
 /// Deviation of centres that start at random, the literal reading of the paper.
 const RANDOM_START: f64 = 0.01;
 
@@ -38,6 +41,14 @@ pub enum UserCentres {
     Random,
     /// Sanity row: k-means of the user vectors at the end of the warm-up, never moved.
     KMeans,
+    /// Sanity row: the same fitted anew at the end of each day, as a nightly job would; not moved in between.
+    DailyKMeans,
+}
+
+impl UserCentres {
+    fn is_k_means(self) -> bool {
+        matches!(self, Self::KMeans | Self::DailyKMeans)
+    }
 }
 
 /// What tells the users' memory (Eq. 2-5) from the items' (Eq. 11-14).
@@ -167,7 +178,7 @@ impl Memory {
         self.filled
     }
 
-    /// Whether the centres never move once they are filled.
+    /// Whether no step moves the centres.
     fn is_frozen(&self) -> bool {
         self.sort.centres != UserCentres::Learned
     }
@@ -202,7 +213,9 @@ impl Memory {
         let last = <[i32; 2]>::try_from(state.integers(&last)?).map_err(|_| short(&last))?.map(|step| step as u64);
         let (first, second) = state.floats(&hits)?.split_at_checked(self.sort.levels.first).ok_or_else(|| short(&hits))?;
         self.clock = Clock { last, hits: [first.to_vec(), second.to_vec()] };
-        self.adam_state = resume_moments(name, state, &self.device)?;
+        // A branch may have left Adam.
+        let is_adam = self.config.centre_step == CentreStep::Adam;
+        self.adam_state = if is_adam { resume_moments(name, state, &self.device)? } else { None };
         Ok(())
     }
 
@@ -254,10 +267,19 @@ impl Memory {
         if !self.filled {
             return step >= self.config.warm_up_steps(total);
         }
+        if self.sort.centres == UserCentres::DailyKMeans {
+            return step >= self.clock.last[0] + self.day(total);
+        }
         self.config.reseed
             && !self.is_frozen()
             && (step as f64) < self.config.reseed_until * total as f64
             && (0..2).any(|level| self.span_over(level, step))
+    }
+
+    /// Steps of a day of the stream, of which `total` go through the training rows `passes` times.
+    fn day(&self, total: u64) -> u64 {
+        let days = DAYS * self.config.train_share * f64::from(self.config.passes.max(1));
+        ((total as f64 / days) as u64).max(1)
     }
 
     /// A level-2 centre has the share of its parent divided by `children`: its span is that much longer.
@@ -267,7 +289,7 @@ impl Memory {
         step >= self.clock.last[level] + span.max(1) * if level == 0 { 1 } else { levels.children as u64 }
     }
 
-    /// The host's part: the first fill, or re-seeding centres that took no sample since their level was last looked at. A centre
+    /// The host's part: the first fill (of daily k-means also the next ones), or re-seeding centres that took no sample since their level was last looked at. A centre
     /// that is born again keeps the hits of its former lives, few as they are: what is asked of hits is how often the place was
     /// found at all, and from zero on no chance could be told for it.
     pub fn tick(&mut self, step: u64, total: u64, seen: &Observation) -> Option<Reseeded> {
@@ -276,7 +298,8 @@ impl Memory {
         }
         let counter = Counter::new(self.config.seed, Stream::Centres).lane(self.sort.lane).lane(step);
         let mut seeds = Seeds::new(seen, self.sort.levels, &self.config, counter);
-        let reseeded = if self.filled { self.reseed(step, seen, &mut seeds) } else { self.fill(step, seen, &mut seeds) };
+        let goes_on = self.filled && self.sort.centres != UserCentres::DailyKMeans;
+        let reseeded = if goes_on { self.reseed(step, seen, &mut seeds) } else { self.fill(step, seen, &mut seeds) };
         if reseeded.centres.is_empty() && reseeded.children.is_empty() {
             return None;
         }
@@ -285,7 +308,7 @@ impl Memory {
     }
 
     fn fill(&mut self, step: u64, seen: &Observation, seeds: &mut Seeds) -> Reseeded {
-        self.filled = true;
+        let first_fill = !std::mem::replace(&mut self.filled, true);
         // From here on the search takes it out, so it starts at what the centres are made of: started at zero, it moved what was
         // nearest for sixty steps.
         let mean = seeds.candidate_mean();
@@ -296,19 +319,19 @@ impl Memory {
         let centres: Vec<u32> = (0..self.sort.levels.first as u32).collect();
         match self.sort.centres {
             UserCentres::Random => seeds.scatter(),
-            UserCentres::Learned | UserCentres::KMeans => {
+            UserCentres::Learned | UserCentres::KMeans | UserCentres::DailyKMeans => {
                 // Parents first, all of them: a child takes the vectors that fall in its parent, which needs every parent.
                 centres.iter().for_each(|&centre| seeds.plant_parent(centre));
-                if self.sort.centres == UserCentres::KMeans {
+                if self.sort.centres.is_k_means() {
                     seeds.settle_parents();
                 }
                 centres.iter().for_each(|&centre| seeds.plant_children(centre));
-                if self.sort.centres == UserCentres::KMeans {
+                if self.sort.centres.is_k_means() {
                     seeds.settle_children();
                 }
             }
         }
-        Reseeded { centres, children: Vec::new(), first_fill: true }
+        Reseeded { centres, children: Vec::new(), first_fill }
     }
 
     fn reseed(&mut self, step: u64, seen: &Observation, seeds: &mut Seeds) -> Reseeded {
