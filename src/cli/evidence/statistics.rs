@@ -4,12 +4,6 @@ use duia::metrics::critical;
 
 use super::super::text::HALF_95;
 
-/// 97.5 % quantiles of Student's t with 1 to 30 degrees of freedom.
-const T_975: [f64; 30] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093,
-    2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-];
-
 /// A figure of one run, with its standard error where it has one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
@@ -106,9 +100,9 @@ impl Summary {
         [excludes(self.standard_error, None), seeds.is_some() && excludes(seeds, Some(self.n as u32 - 1))]
     }
 
-    /// Half the 95 % t interval that the spread over seeds leaves, `t sd / sqrt(n)`. Beyond 31 seeds t stays that of 31.
+    /// Half the 95 % t interval that the spread over seeds leaves, `t sd / sqrt(n)`.
     pub fn half_seeds(&self) -> Option<f64> {
-        self.sd.map(|sd| T_975[(self.n - 2).min(T_975.len() - 1)] * sd / (self.n as f64).sqrt())
+        self.sd.map(|sd| critical(1, Some(self.n as u32 - 1)) * sd / (self.n as f64).sqrt())
     }
 }
 
@@ -128,7 +122,7 @@ mod tests {
         assert_eq!(summary.n, 3);
         assert!(close(Some(summary.mean), 0.003) && close(summary.sd, 0.007_f64 * (1.0 / 7.0_f64).sqrt()));
         assert!(close(summary.standard_error, 0.013 / 3.0) && close(summary.half_rows(), 1.96 * 0.013 / 3.0));
-        assert!(close(summary.half_seeds(), 4.303 * 1e-3 * 7.0_f64.sqrt() / 3.0_f64.sqrt()));
+        assert!(close(summary.half_seeds(), 4.302_652_73 * 1e-3 * 7.0_f64.sqrt() / 3.0_f64.sqrt()));
     }
 
     #[test]
@@ -141,7 +135,7 @@ mod tests {
         let none = Summary::of([]);
         assert!(none.n == 0 && none.mean.is_nan() && none.sd.is_none() && none.standard_error.is_none());
         let many = Summary::of((0..100).map(|i| run(f64::from(i % 2), None)));
-        assert!(close(many.half_seeds(), 2.042 * (25.0_f64 / 99.0).sqrt() / 10.0));
+        assert!(close(many.half_seeds(), 1.984_216_95 * (25.0_f64 / 99.0).sqrt() / 10.0));
     }
 
     #[test]
