@@ -62,6 +62,18 @@ for (const { name, packages, here, open: visit } of FOREIGN) {
         await visitor.until("the answer", async () => /The run says: /.test(await visitor.text("lesson-result")));
       }));
 
+    test("it trains in Chinese, and the same run goes on in English", () =>
+      visiting(`${SMALL}&${HERE}&lang=zh`, async (visitor) => {
+        await visitor.steps(20);
+        await visitor.until("a headline", async () => /低活用户[^A-Za-z]*[+−]\.\d{3}/.test(await visitor.text("headline")));
+        assert.equal(await visitor.browser.evaluate(() => document.documentElement.lang), "zh-CN");
+        if (shots) await writeFile(join(shots, `${name}-zh.png`), await visitor.browser.picture());
+        const step = await visitor.step();
+        await visitor.choose("language", "en");
+        await visitor.until("a headline", async () => /Quiet users: [+−]\.\d{3}/.test(await visitor.text("headline")));
+        assert.ok((await visitor.step()) >= step);
+      }));
+
     test("its figures are Chromium's", () =>
       visiting(PAUSED, async (visitor) => {
         const chromium = await launch();
