@@ -50,6 +50,7 @@ demo:
 programs: wasm
 	cargo build --profile demo $(WEB) page --bin page
 	cargo build --profile demo $(WEB) worker --bin worker
+	cargo build --profile demo $(WEB) table --bin table
 
 page: tools
 	trunk build --release --cargo-profile web $(if $(PUBLIC_URL),--public-url $(PUBLIC_URL))
@@ -77,6 +78,7 @@ lint: tools
 	cargo clippy --release --no-default-features --features parquet --lib -- -D warnings
 	cargo clippy --profile web $(WEB) worker --bin worker -- -D warnings
 	cargo clippy --profile web $(WEB) page --bin page -- -D warnings
+	cargo clippy --profile web $(WEB) table --bin table -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --lib
 
 native:

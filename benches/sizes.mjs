@@ -1,4 +1,4 @@
-// Sizes of the two programs as a host sends them: `make bench`, or `node benches/sizes.mjs` after `make page`.
+// Sizes of the page's programs as a host sends them: `make bench`, or `node benches/sizes.mjs` after `make page`.
 import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 

@@ -224,6 +224,25 @@ pub struct Reading {
     pub is_sorting: bool,
 }
 
+/// What a reader of tables tells the page, which reads text alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TableText {
+    /// The next piece of the text, CSV.
+    Piece {
+        /// Its bytes.
+        text: Vec<u8>,
+        /// Rows so far, and all that there are.
+        rows: [u64; 2],
+    },
+    /// All of it was told.
+    End {
+        /// The columns that were left out: their values are not one number or text each.
+        left_out: Vec<String>,
+    },
+    /// What is wrong with the table, in a sentence.
+    Failed(String),
+}
+
 /// What takes a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {

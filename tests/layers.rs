@@ -187,11 +187,13 @@ fn the_drawing_shows_every_arrow_and_no_other() {
     };
 
     let core = Code::read("src");
-    let shells = [("web/page", "web/page"), ("web/worker", "web/worker"), ("cli", "src/cli")].into_iter().flat_map(|(shell, root)| {
-        let code = Code::read(root).modules.into_values().collect::<String>();
-        let used = paths(&code, &["duia"]).into_iter().map(|path| core.holder(&path[1..]));
-        used.map(move |used| (vec![shell.to_string()], used)).collect::<Vec<_>>()
-    });
+    let shells = [("web/page", "web/page"), ("web/worker", "web/worker"), ("web/table", "web/table"), ("cli", "src/cli")]
+        .into_iter()
+        .flat_map(|(shell, root)| {
+            let code = Code::read(root).modules.into_values().collect::<String>();
+            let used = paths(&code, &["duia"]).into_iter().map(|path| core.holder(&path[1..]));
+            used.map(move |used| (vec![shell.to_string()], used)).collect::<Vec<_>>()
+        });
     let mut taken = BTreeSet::new();
     for (user, used) in core.arrows().into_iter().chain(shells).filter(|(user, used)| !user.is_empty() && !used.is_empty()) {
         let (Some(from), Some(to)) = (box_of(&user), box_of(&used)) else {

@@ -13,7 +13,7 @@ const LANGUAGES = { zh: /[\u4e00-\u9fff]/ };
 
 /** What people read, beside the page's own files: what the core and the worker say to them. */
 const SAID = new RegExp(
-  "^(web/|assets/|index\\.html|src/replay/play\\.js|src/(variants|lesson|config|footprint|checkpoint|data|metrics/(collapse|divergence)|config/.*|data/(own.*|schema|sniff|protocol|sample|gather|blocks)|training/(error|device|comparison)|model/components/.*)\\.rs$)",
+  "^(web/|assets/|index\\.html|src/replay/play\\.js|src/(variants|lesson|config|footprint|checkpoint|data|metrics/(collapse|divergence)|config/.*|data/(own.*|parquet/text|schema|sniff|protocol|sample|gather|blocks)|training/(error|device|comparison)|model/components/.*)\\.rs$)",
 );
 /** Texts that are not said on the page: names of the platform and of files, what only the terminal or a developer is told. */
 const UNSAID = [

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import { SOON, WHOLE, faults, seeded, shots, staged } from "./helpers.mjs";
 
 const SHORT = "version=1&preset=browser&seed=7&evaluate_every=10&probe_set=256&sample=off&device=cpu&autoplay=off&batch=64";
@@ -234,6 +235,101 @@ describe("a file of one's own", { timeout: WHOLE }, () => {
       const told = await trained(reader);
       assert.match(told, /rows\s+66,1\d\d/);
       assert.match(told, /users\s+655/);
+    }));
+});
+
+/** A feed's columns, as a table in Parquet or as CSV. */
+function taken(rows) {
+  const random = seeded(9);
+  const below = (n) => Math.floor(n * random());
+  const column = (name, type, value) => ({ name, type, data: Array.from({ length: rows }, (_, row) => value(row)) });
+  return [
+    column("user_id", "STRING", () => `u ${below(60)}, "x"`),
+    column("item_id", "INT64", () => BigInt(below(90))),
+    column("category_id", "INT32", () => below(7)),
+    column("behavior", "STRING", () => ["pv", "pv", "cart", "buy"][below(4)]),
+    column("timestamp", "INT64", (row) => BigInt(1_600_000_000 + 60 * row)),
+  ];
+}
+const quoted = (value) => (/[",]/.test(`${value}`) ? `"${value.replaceAll('"', '""')}"` : `${value}`);
+function csv(columns) {
+  const rows = columns[0].data.map((_, row) => columns.map(({ data }) => quoted(data[row])).join(","));
+  return `${[columns.map(({ name }) => name).join(","), ...rows].join("\n")}\n`;
+}
+const table = (columns, options = {}) => Buffer.from(parquetWriteBuffer({ columnData: columns, ...options }));
+const chooseTable = (reader, name, bytes) => reader.part("own-file").setInputFiles({ name, mimeType: "application/octet-stream", buffer: bytes });
+/** A method of packing that only says that it packs. */
+const by = (codec) => ({ codec, compressors: { [codec]: (bytes) => bytes } });
+
+describe("a table in Parquet", { timeout: WHOLE }, () => {
+  test("is read as text, and trains to the figures of the same rows in CSV", () =>
+    onPage(async (reader) => {
+      const columns = taken(3_000);
+      const ended = async () => {
+        await form(reader);
+        await reader.press("own-train");
+        await reader.phase("Finished");
+        return reader.text("auc-table");
+      };
+      await chooseTable(reader, "shop.parquet", table(columns, { rowGroupSize: 1_000 }));
+      await form(reader);
+      assert.match(await reader.text("own-doubts"), /A Parquet table, read as lines of text/);
+      assert.match(await reader.text("own-kept"), /Of the whole file, 3,000 rows would be kept and 0 refused/);
+      assert.match(await reader.text("own-rows"), /2\tu \d+, "x"\t\d+\t\d\t\w+\t2020-09-13 12:26:40/);
+      const ofTable = await ended();
+      assert.match(await reader.page.locator(".data").innerText(), /Your file: shop\.parquet/);
+      await reader.link(/&file=shop\.parquet&bytes=\d+/);
+      await choose(reader, "shop.csv", csv(columns));
+      await reader.until("the other file", async () => /shop\.csv/.test(await reader.text("own-form")));
+      assert.equal(ofTable, await ended());
+      assert.deepEqual(reader.wrong, []);
+    }));
+
+  test("whatever it is packed by, times in milliseconds and nulls are read, and unknown methods named", () =>
+    onPage(async (reader) => {
+      const columns = taken(500);
+      Object.assign(columns[4], { type: "TIMESTAMP", data: columns[4].data.map((seconds) => new Date(Number(seconds) * 1_000)) });
+      columns[0].data[7] = undefined;
+      for (const [name, options] of [["plain.parquet", { codec: "UNCOMPRESSED" }], ["gzip.parquet", { codec: "GZIP", compressors: { GZIP: (bytes) => new Uint8Array(gzipSync(bytes)) } }]]) {
+        await chooseTable(reader, name, table(columns, options));
+        await reader.until(name, async () => (await reader.part("own-form").count()) > 0 && (await reader.text("own-form")).includes(name));
+        assert.match(await reader.text("own-kept"), /499 rows would be kept and 1 refused/, name);
+      }
+      await chooseTable(reader, "new.parquet", table(columns, by("ZSTD")));
+      assert.match(await problem(reader), /new\.parquet cannot be understood: its columns are packed by ZSTD.*Snappy or gzip\. Choose another file/);
+    }));
+
+  test("damaged, cut off or without its reader it is a sentence, and the next file is read", () =>
+    onPage(async (reader) => {
+      const bytes = table(taken(2_000));
+      await chooseTable(reader, "cut.parquet", bytes.subarray(0, bytes.length - 9));
+      assert.match(await problem(reader), /cut\.parquet cannot be read: .*Choose another file, or write this one as CSV\./);
+      const damaged = Buffer.from(bytes);
+      damaged.fill(0x5a, 300, 900);
+      await chooseTable(reader, "damaged.parquet", damaged);
+      assert.match(await problem(reader), /damaged/i);
+      await reader.page.route("**/table_loader.js", (route) => route.fulfill({ status: 404, body: "" }));
+      await chooseTable(reader, "shop.parquet", bytes);
+      await reader.until("that there is no reader", async () => /could not be started: table_loader\.js did not load/.test(await problem(reader)));
+      await reader.page.unroute("**/table_loader.js");
+      await chooseTable(reader, "shop.parquet", bytes);
+      await form(reader);
+      await trained(reader);
+    }));
+
+  test("progress is told, and of two choices the later counts", () =>
+    onPage(async (reader) => {
+      await reader.phase("Paused");
+      const large = table(taken(400_000), { rowGroupSize: 50_000 });
+      await chooseTable(reader, "large.parquet", large);
+      await reader.until("progress", async () => /Reading large\.parquet: row [\d,]+ of 400,000/.test(await reader.text("own-status")) || (await reader.part("own-form").count()) > 0);
+      await chooseTable(reader, "large.parquet", large);
+      await choose(reader, "shop.csv", shop(2_000));
+      await form(reader);
+      await reader.page.waitForTimeout(500);
+      assert.match(await reader.text("own-form"), /shop\.csv/);
+      assert.equal(await reader.text("own-status"), "");
+      assert.deepEqual(reader.wrong, []);
     }));
 });
 

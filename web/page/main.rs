@@ -19,6 +19,7 @@ mod look;
 mod models;
 mod own;
 mod panels;
+mod parquet;
 mod people;
 mod recorded;
 mod run;

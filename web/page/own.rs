@@ -15,9 +15,12 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{Element, File, HtmlElement, HtmlInputElement};
 
 use crate::address::FileName;
+use crate::parquet::{self, Text};
 
 /// Bytes of a file's beginning that are looked at.
 const LOOK: usize = 256 << 10;
+/// What to do about a table that cannot be text.
+const OTHERWISE: &str = "Choose another file, or write this one as CSV.";
 /// What stands in the document: the control that takes a file, and the heading above it.
 const INPUT: &str = "own-file";
 const TITLE: &str = "own-title";
@@ -59,6 +62,8 @@ pub struct Own {
     pub fault: RwSignal<Option<String>>,
     /// The file that is being looked at.
     pub looking: RwSignal<Option<String>>,
+    /// Rows of a table that are text by now, and all it has.
+    pub unpacked: RwSignal<Option<[u64; 2]>>,
     chosen: StoredValue<Option<File>, LocalStorage>,
     /// What the run trains on, where it is a file of the person's own.
     accepted: StoredValue<Option<(File, Schema)>, LocalStorage>,
@@ -75,6 +80,7 @@ impl Own {
             doubts: RwSignal::new(Vec::new()),
             fault: RwSignal::new(None),
             looking: RwSignal::new(None),
+            unpacked: RwSignal::new(None),
             chosen: StoredValue::new_local(None),
             accepted: StoredValue::new_local(None),
             choice: StoredValue::new(0),
@@ -87,22 +93,52 @@ impl Own {
         let (choice, name) = (self.choice.get_value(), file.name());
         self.looking.set(Some(name.clone()));
         wasm_bindgen_futures::spawn_local(async move {
-            let looked = look(&file).await;
-            if self.choice.get_value() != choice {
+            let is_wanted = move || self.choice.get_value() == choice;
+            let looked = match parquet::is_table(&file).await {
+                Ok(true) => self.look_at_table(&file, is_wanted).await,
+                // What cannot be read is told by the look itself.
+                _ => Ok(Some((file, Vec::new()))),
+            };
+            let looked = match looked {
+                Ok(None) => return,
+                Ok(Some((file, said))) => match look(&file).await {
+                    Ok(beginning) => Ok((file, beginning, said)),
+                    Err(detail) => Err(format!("{name} cannot be read ({detail}). Choose it once more, or another file.")),
+                },
+                Err(why) => Err(format!("{why} {OTHERWISE}")),
+            };
+            if !is_wanted() {
                 return;
             }
             self.looking.set(None);
+            self.unpacked.set(None);
             match looked {
-                Ok(beginning) => {
+                Ok((file, beginning, said)) => {
                     let (Guess { schema, doubts }, lack) = Schema::sketch(&beginning.first);
                     self.schema.set(schema);
-                    self.doubts.set(lack.map(capital).into_iter().chain(doubts).collect());
+                    self.doubts.set(said.into_iter().chain(lack.map(capital)).chain(doubts).collect());
                     self.chosen.set_value(Some(file));
                     self.beginning.set(Some(Arc::new(beginning)));
                 }
-                Err(detail) => self.fault.set(Some(format!("{name} cannot be read ({detail}). Choose it once more, or another file."))),
+                Err(why) => self.fault.set(Some(why)),
             }
         });
+    }
+
+    /// A table's text, with what a person should know of it; none where it is wanted no more.
+    async fn look_at_table(self, file: &File, is_wanted: impl Fn() -> bool) -> Result<Option<(File, Vec<String>)>, String> {
+        let told = |rows| {
+            if is_wanted() {
+                self.unpacked.set(Some(rows));
+            }
+            is_wanted()
+        };
+        let Some(Text { file, left_out }) = parquet::as_text(file, told).await? else { return Ok(None) };
+        let mut said = vec!["A Parquet table, read as lines of text: the first line holds the names, and row 1 is line 2.".to_string()];
+        if !left_out.is_empty() {
+            said.push(format!("Left out, because a row has not one number or text there: {}.", left_out.join(", ")));
+        }
+        Ok(Some((file, said)))
     }
 
     /// Lets go of the file that was chosen; a run on it goes on.
@@ -110,6 +146,7 @@ impl Own {
         self.choice.update_value(|choice| *choice += 1);
         self.chosen.set_value(None);
         self.looking.set(None);
+        self.unpacked.set(None);
         self.fault.set(None);
         self.doubts.set(Vec::new());
         self.beginning.set(None);

@@ -82,20 +82,15 @@ fn read_all<R: ChunkReader + 'static>(
     for (field, place) in Columns::FIELDS.into_iter().zip(places) {
         place.map_or(Ok(()), |place| require_type(&about.file_metadata().schema_descr().column(place), field, name))?;
     }
-    let mut blocks = Vec::new();
-    for (group, about) in about.row_groups().iter().enumerate() {
-        let rows = usize::try_from(about.num_rows()).unwrap_or(0);
-        blocks.extend((0..rows).step_by(BLOCK).map(|from| Block { group, from, rows: BLOCK.min(rows - from) }));
-    }
     let mut before = 0;
-    let blocks = blocks.into_iter().map(|block| {
+    let blocks = blocks(&about).into_iter().map(|block| {
         let numbered = (before, block);
         before += numbered.1.rows as u64;
         Ok(numbered)
     });
     let mut gathered = Gathered::new(threads());
     let mut refusals = Refusals::default();
-    let form = Table { open, about: &about, name, schema, places };
+    let form = Table { open, sheet: Sheet(&about), name, schema, places };
     gathered.gather(&form, blocks, name, watch, &mut |tally| refusals.add(tally, first))?;
     watch(Progress::Sorting(gathered.rows()));
     refusals.finish(gathered, name, "row", known)
@@ -120,11 +115,11 @@ pub fn columns<R: ChunkReader + 'static>(open: impl Fn() -> io::Result<R> + Sync
     Columns::named(&names).map_err(|why| table(name, format!("{why} by its name: it has {}", names.join(", "))))
 }
 
-fn table(name: &str, problem: String) -> DataError {
+pub(super) fn table(name: &str, problem: String) -> DataError {
     DataError::Table { name: name.into(), problem }
 }
 
-fn metadata<R: ChunkReader + 'static>(open: &impl Fn() -> io::Result<R>, name: &str) -> Result<Arc<ParquetMetaData>, DataError> {
+pub(super) fn metadata<R: ChunkReader + 'static>(open: &impl Fn() -> io::Result<R>, name: &str) -> Result<Arc<ParquetMetaData>, DataError> {
     unpanicked(name, || {
         let file = SerializedFileReader::new(open()?)?;
         Ok(Arc::new(file.metadata().clone()))
@@ -132,7 +127,7 @@ fn metadata<R: ChunkReader + 'static>(open: &impl Fn() -> io::Result<R>, name: &
 }
 
 /// The library's answer; it panics at some damaged tables.
-fn unpanicked<T>(name: &str, read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, DataError> {
+pub(super) fn unpanicked<T>(name: &str, read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, DataError> {
     let damaged = |detail: String| DataError::Unreadable { name: name.into(), detail };
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(answer) => answer.map_err(|error| damaged(error.to_string())),
@@ -167,22 +162,32 @@ fn require_type(column: &ColumnDescriptor, field: &str, name: &str) -> Result<()
 
 /// Rows of a row group.
 #[derive(Clone, Copy)]
-struct Block {
+pub(super) struct Block {
     group: usize,
     from: usize,
-    rows: usize,
+    pub(super) rows: usize,
+}
+
+/// All rows of a table, in their order.
+pub(super) fn blocks(about: &ParquetMetaData) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for (group, about) in about.row_groups().iter().enumerate() {
+        let rows = usize::try_from(about.num_rows()).unwrap_or(0);
+        blocks.extend((0..rows).step_by(BLOCK).map(|from| Block { group, from, rows: BLOCK.min(rows - from) }));
+    }
+    blocks
 }
 
 struct Table<'a, O> {
     open: O,
-    about: &'a ParquetMetaData,
+    sheet: Sheet<'a>,
     name: &'a str,
     schema: &'a Schema,
     places: [Option<usize>; 7],
 }
 
 /// The values of a column, none for a null.
-enum Cells {
+pub(super) enum Cells {
     Whole(Vec<Option<i64>>),
     Real(Vec<Option<f64>>),
     Text(Vec<Option<ByteArray>>),
@@ -191,7 +196,7 @@ enum Cells {
 
 impl Cells {
     /// A value as text, empty for a null.
-    fn text(&self, row: usize) -> Vec<u8> {
+    pub(super) fn text(&self, row: usize) -> Vec<u8> {
         match self {
             Self::Whole(values) => values[row].map(|value| value.to_string().into_bytes()).unwrap_or_default(),
             Self::Real(values) => values[row].map(|value| value.to_string().into_bytes()).unwrap_or_default(),
@@ -221,13 +226,18 @@ impl Cells {
     }
 }
 
-impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Table<'_, O> {
-    fn column(&self, place: usize) -> Arc<ColumnDescriptor> {
-        self.about.file_metadata().schema_descr().column(place)
+/// What a table says of its columns.
+#[derive(Clone, Copy)]
+pub(super) struct Sheet<'a>(pub(super) &'a ParquetMetaData);
+
+impl Sheet<'_> {
+    pub(super) fn column(self, place: usize) -> Arc<ColumnDescriptor> {
+        self.0.file_metadata().schema_descr().column(place)
     }
 
-    fn cells(&self, file: &Arc<R>, block: Block, place: usize) -> Result<Cells, ParquetError> {
-        let group = self.about.row_group(block.group);
+    /// The values of a column in some rows.
+    pub(super) fn cells<R: ChunkReader + 'static>(self, file: &Arc<R>, block: Block, place: usize) -> Result<Cells, ParquetError> {
+        let group = self.0.row_group(block.group);
         let pages = SerializedPageReader::new(file.clone(), group.column(place), group.num_rows() as usize, None)?;
         let column = self.column(place);
         let is_optional = column.max_def_level() > 0;
@@ -250,7 +260,7 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Table<'_, O> {
     }
 
     /// Unix seconds of a time.
-    fn time(&self, place: usize, cells: &Cells, row: usize) -> Option<i64> {
+    pub(super) fn time(self, place: usize, cells: &Cells, row: usize) -> Option<i64> {
         match cells {
             Cells::Whole(values) => {
                 let value = values[row]?;
@@ -301,7 +311,7 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Form for Table<'
     fn parse(&self, (before, block): (u64, Block)) -> Result<Parsed<Tally>, DataError> {
         let cells = unpanicked(self.name, || {
             let file = Arc::new((self.open)()?);
-            let read = |place: Option<usize>| place.map(|place| self.cells(&file, block, place)).transpose();
+            let read = |place: Option<usize>| place.map(|place| self.sheet.cells(&file, block, place)).transpose();
             let [user, item, category, behaviour, time, label, label2] = self.places.map(read);
             Ok([user?, item?, category?, behaviour?, time?, label?, label2?])
         })?;
@@ -343,7 +353,7 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Table<'_, O> {
             (None, None) => Behaviour::View,
         };
         let value = || cells[4].as_ref().map(|cells| cells.text(row)).unwrap_or_default();
-        let time = self.places[4].zip(cells[4].as_ref()).and_then(|(place, cells)| self.time(place, cells, row));
+        let time = self.places[4].zip(cells[4].as_ref()).and_then(|(place, cells)| self.sheet.time(place, cells, row));
         Ok((behaviour, kept_time(time, value)?))
     }
 }

@@ -79,11 +79,14 @@ pub fn OwnRows(session: Session) -> impl IntoView {
         <div class="own" data-testid="own">
             <Place own />
             <p class="how">
-                "CSV with a row for each thing that a user took: any separator, a header or none, plain or gzip, of any size. The file is read \
-                 on this device and never uploaded. Where not all users fit into memory, a hash of their names chooses who stays."
+                "CSV with a row for each thing that a user took: any separator, a header or none, plain or gzip, of any size; or a table in \
+                 Parquet. The file is read on this device and never uploaded. Where not all users fit into memory, a hash of their names chooses who stays."
             </p>
             <p role="status" data-testid="own-status">
-                {move || own.looking.get().map(|name| format!("Looking at {name} …"))}
+                {move || own.looking.get().map(|name| match own.unpacked.get() {
+                    Some([rows, of]) => format!("Reading {name}: row {} of {} …", text::count(rows), text::count(of)),
+                    None => format!("Looking at {name} …"),
+                })}
             </p>
             {move || own.fault.get().map(|fault| view! { <p class="warning" role="alert" data-testid="own-fault">{fault}</p> })}
             {move || own.beginning.get().map(|beginning| view! { <Form session beginning /> })}
