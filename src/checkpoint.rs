@@ -176,6 +176,14 @@ pub enum CheckpointError {
         /// In what they differ.
         differs: String,
     },
+    /// A branch with another value of a setting that cannot change under way.
+    #[error(
+        "a run cannot change {keys} under way: it has trained with that from its first step, so only a run from the start can change it"
+    )]
+    Branch {
+        /// The settings.
+        keys: String,
+    },
     /// A checkpoint of other rows.
     #[error(
         "the checkpoint is of other rows: {found} there, {expected} here; give the file that the run began with by --data, or start a new run"

@@ -3,9 +3,11 @@
 //! Every choice where the paper is silent is a field here, with the default that was found best and the paper's own
 //! reading as the alternative, so that a run can be paper-literal. Field names are the keys of the file and of the URL.
 
+mod branching;
 mod fields;
 mod link;
 
+pub use branching::UNDER_WAY;
 pub use link::{Notice, link_pairs};
 
 use std::fmt;

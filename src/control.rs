@@ -20,6 +20,8 @@ pub struct Order {
     pub device: DeviceChoice,
     /// On which rows.
     pub rows: RowsChoice,
+    /// The step at which it branches off the run before.
+    pub from: Option<u64>,
 }
 
 /// What a trainer does next in the run that it has begun.
@@ -80,8 +82,8 @@ impl Control {
     /// Takes a command in. One for a run that is not the newest changes nothing.
     pub fn take(&mut self, command: Command) {
         match command {
-            Command::Start { run, config, device, rows } => {
-                *self = Self { run, order: Some(Order { run, config, device, rows }), wanted: Wanted::default() };
+            Command::Start { run, config, device, rows, from } => {
+                *self = Self { run, order: Some(Order { run, config, device, rows, from }), wanted: Wanted::default() };
             }
             Command::Play { run } if run == self.run => self.wanted.playing = true,
             Command::Pause { run } if run == self.run => (self.wanted.playing, self.wanted.steps) = (false, 0),
@@ -154,7 +156,7 @@ mod tests {
     use crate::counter::{Counter, Stream};
 
     fn start(run: u32) -> Command {
-        Command::Start { run, config: Box::default(), device: DeviceChoice::Cpu, rows: RowsChoice::Synthetic }
+        Command::Start { run, config: Box::default(), device: DeviceChoice::Cpu, rows: RowsChoice::Synthetic, from: None }
     }
 
     /// A trainer without a model: what the worker's loop does with [`Control`], one decision at a time.
@@ -198,6 +200,20 @@ mod tests {
         (0..5).for_each(|_| assert!(trainer.turn()));
         assert_eq!((trainer.begun, trainer.told), (Some(3), Some(State::Playing)));
         assert!(trainer.steps > 0);
+    }
+
+    /// A person who presses twice, or changes a setting while the branch is still built.
+    #[test]
+    fn of_two_branches_in_a_row_the_newest_begins_where_it_was_asked_to() {
+        let mut control = Control::default();
+        let branch = |run, from| match start(run) {
+            Command::Start { run, config, device, rows, .. } => Command::Start { run, config, device, rows, from: Some(from) },
+            other => other,
+        };
+        [start(1), branch(2, 30), branch(3, 20)].into_iter().for_each(|command| control.take(command));
+        assert_eq!(control.begin().map(|order| (order.run, order.from)), Some((3, Some(20))));
+        control.take(start(4));
+        assert_eq!(control.begin().map(|order| (order.run, order.from)), Some((4, None)));
     }
 
     #[test]

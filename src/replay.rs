@@ -63,8 +63,10 @@ pub struct Made<'a> {
     pub config: &'a Config,
     /// The day, as `2026-11-26`.
     pub day: String,
-    /// The command that makes it again.
+    /// The command that makes it again; of a branch there is none.
     pub command: String,
+    /// The configurations before it, each with the step at which the next branched off it; none of a run that never branched.
+    pub course: &'a [(u64, Config)],
     /// The page's address with the run's link, or only what goes behind it.
     pub link: String,
     /// What it is read in; none for English.
@@ -183,6 +185,7 @@ impl Replay {
             command: &made.command,
             link: &made.link,
             settings: made.config.pairs(),
+            course: made.course.iter().map(|(step, before)| Until { step: *step, settings: before.unlike(made.config) }).collect(),
             device: self.device.as_ref().map(|device| format!("{} ({})", device.backend, device.adapter)),
             data: self.data.as_ref().map(Rows::of),
             steps: self.steps,
@@ -241,6 +244,7 @@ struct Run<'a> {
     command: &'a str,
     link: &'a str,
     settings: Vec<(String, String)>,
+    course: Vec<Until>,
     device: Option<String>,
     data: Option<Rows<'a>>,
     steps: u64,
@@ -253,6 +257,13 @@ struct Run<'a> {
     losses: Vec<(u64, Vec<Vec<Option<f32>>>)>,
     pictures: Vec<Picture<'a>>,
     failure: Option<&'a Failure>,
+}
+
+/// What was other before a branch, until its step.
+#[derive(Serialize)]
+struct Until {
+    step: u64,
+    settings: Vec<(String, String)>,
 }
 
 #[derive(Serialize)]
@@ -387,7 +398,7 @@ mod tests {
     use crate::metrics::Gauc;
 
     fn made(config: &Config) -> Made<'_> {
-        Made { config, day: "2026-11-27".into(), command: command(config, None), link: config.to_link(), language: None }
+        Made { config, day: "2026-11-27".into(), command: command(config, None), course: &[], link: config.to_link(), language: None }
     }
 
     /// Figures that need all of their digits.
@@ -453,6 +464,19 @@ mod tests {
     fn told(page: &str) -> Value {
         let (_, rest) = page.split_once("<script type=\"application/json\" id=\"run\">").unwrap();
         serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+    }
+
+    #[test]
+    fn a_file_of_a_branch_says_what_was_other_until_its_step() {
+        let config = Config::opening();
+        let course = [(40, Config { learning_rate: 0.01, ..config.clone() }), (70, config.clone())];
+        let run = told(&replay(&[Variant::Ple], 9).page(&Made { course: &course, command: String::new(), ..made(&config) }).unwrap());
+        assert_eq!(run["course"][0]["step"], 40);
+        assert_eq!(run["course"][0]["settings"], serde_json::json!([["learning_rate", "0.01"]]));
+        assert_eq!(
+            (&run["course"][1]["step"], &run["course"][1]["settings"], &run["command"]),
+            (&70.into(), &serde_json::json!([]), &"".into())
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod snapshot;
 pub mod trace;
 
 pub use comparison::Comparison;
+pub use comparison::saving::is_measured;
 pub use error::TrainError;
 pub use evaluation::score_by_rule;
 pub use learner::{Learner, Upkeep};

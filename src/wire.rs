@@ -26,6 +26,9 @@ pub enum Command {
         device: DeviceChoice,
         /// On which rows.
         rows: RowsChoice,
+        /// The step at which it branches off the run before, where that one left a mark there ([`Event::Marked`]). It then stands at that
+        /// step, with what was measured until then told again. Where it cannot, it starts anew, and [`Event::Refused`] says why.
+        from: Option<u64>,
     },
     /// Train on until paused or finished.
     Play {
@@ -207,6 +210,13 @@ pub enum Event {
     },
     /// How far the reading of one's own file is. Sent a few times a second at most, and at its end.
     Reading(Reading),
+    /// The run can be branched from this step ([`Command::Start`]) for as long as its trainer lives.
+    Marked {
+        /// The step.
+        step: u64,
+    },
+    /// What the run before told until the step at which this one branched off it, in order. One message, so that it is drawn once.
+    Past(Vec<Event>),
 }
 
 /// How far the reading of a file is.

@@ -44,6 +44,11 @@ impl Gathering {
         self.of_run
     }
 
+    /// Bytes of all tensors.
+    pub fn bytes(&self) -> u64 {
+        self.tensors.iter().map(|tensor| 4 * tensor.shape.iter().product::<usize>() as u64).sum()
+    }
+
     /// A float tensor, off whatever graph it is on.
     pub fn floats<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D>) {
         let tensor = if tensor.is_autodiff() { tensor.inner() } else { tensor };

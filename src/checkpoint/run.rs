@@ -9,8 +9,8 @@
 //! - `checksum`, last: CRC-32C of all bytes before it;
 //! - one metadata entry, `duia_run`: a [`Header`] as JSON.
 //!
-//! Random numbers need no place in it: they are counters of the step. Tensors are read from the device one after the other and
-//! written as they come, so a checkpoint takes the memory of the largest of them; a model is put back as it is read.
+//! Random numbers need no place in it: they are counters of the step. Tensors are read from the device some megabytes at a
+//! time and written as they come, so a checkpoint takes the memory of the largest of them; a model is put back as it is read.
 
 #[cfg(feature = "train")]
 mod saving;
@@ -97,6 +97,15 @@ impl Header {
         }
         let differs = differences(&self.config, config, &[]);
         Err(CheckpointError::Config { differs })
+    }
+
+    /// Refuses a checkpoint of a run that cannot go on under a configuration.
+    ///
+    /// # Errors
+    /// The settings that cannot change under way.
+    pub fn require_branch(&self, config: &Config) -> Result<(), CheckpointError> {
+        let keys = self.config.keeps_from(config);
+        if keys.is_empty() { Ok(()) } else { Err(CheckpointError::Branch { keys: keys.join(", ") }) }
     }
 }
 

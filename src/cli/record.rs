@@ -82,7 +82,7 @@ impl Record {
             | Event::Portrait(_)
             | Event::State(_) => {}
             // Answers to a watcher's files, which the terminal gives before the run.
-            Event::Loaded { .. } | Event::Refused(_) | Event::Reading(_) => {}
+            Event::Loaded { .. } | Event::Refused(_) | Event::Reading(_) | Event::Marked { .. } | Event::Past(_) => {}
         }
     }
 }

@@ -45,7 +45,7 @@ impl Replay {
         self.run.failure = failure.cloned();
         let day = jiff::ZonedDateTime::now().strftime("%Y-%m-%d").to_string();
         let language = self.language.and_then(texts);
-        let made = Made { config, day, command: self.command, link: config.to_link(), language };
+        let made = Made { config, day, command: self.command, course: &[], link: config.to_link(), language };
         let page = self.run.page(&made).map_err(|error| error.to_string())?;
         write_whole(&self.path, page.as_bytes()).map_err(|error| format!("{}: {error}", self.path.display()))?;
         Ok(format!("The run to play again: {}, {} bytes.", self.path.display(), whole(page.len() as u64)))

@@ -309,14 +309,22 @@
   if (run.clusters.length > 0) drawHealth(0);
   put(lossBox, parts.losses);
 
+  // No command and no link holds a branch: both would begin with its last settings.
+  const branched = () => [
+    make("p", { "data-testid": "branched" }, `It was branched on the page, at step ${count(run.course.at(-1).step)}, so no command makes it again.`),
+    ...run.course.map(({ step, settings }) => make("p", {}, `Until step ${count(step)}: `, settings.length > 0
+      ? make("code", { translate: "no" }, settings.map(([key, value]) => `${key}=${value}`).join(" "))
+      : "the same settings.")),
+  ];
+
   // A text of its own for each sentence, so that each is translated for itself.
   const origin = data ? [`${count(data.rows)} rows of ${count(data.users)} users and ${count(data.items)} items`, data.is_synthetic ? ", synthetic: no real user is in them. " : ". "] : [];
   fill(document.getElementById("app"), {}, [
     make("h1", {}, title),
     make("section", { class: "recorded", "aria-label": "Where it comes from" },
       make("p", {}, make("strong", {}, "A recorded run"), ` of ${run.made}, by ${run.program}. `, run.device ? `Device: ${run.device}. ` : null, ...origin, "Nothing is computed here, and this file asks nobody for anything."),
-      make("p", {}, "To make it again: ", make("code", { "data-testid": "command", translate: "no" }, run.command)),
-      make("p", {}, isLink ? "To see it live: " : "To see it live, put this behind the page's address: ", isLink ? make("a", { href: run.link, rel: "noopener noreferrer", translate: "no" }, run.link) : make("code", { translate: "no" }, run.link))),
+      ...(run.course.length > 0 ? branched() : [make("p", {}, "To make it again: ", make("code", { "data-testid": "command", translate: "no" }, run.command))]),
+      make("p", {}, run.course.length > 0 ? "Its last settings, live and from the start: " : isLink ? "To see it live: " : "To see it live, put this behind the page's address: ", isLink ? make("a", { href: run.link, rel: "noopener noreferrer", translate: "no" }, run.link) : make("code", { translate: "no" }, run.link))),
     run.failure ? make("p", { class: "failure" }, `It did not end. ${run.failure.what} ${run.failure.detail}`) : null,
     make("div", { class: "bar" }, play, slider, place),
     headline,

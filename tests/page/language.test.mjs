@@ -240,6 +240,11 @@ describe("the page in Chinese", { timeout: WHOLE }, () => {
       await reader.press("save-csv");
       await reader.until("a word", async () => /下载/.test(await reader.text("kept")));
     },
+    "a branch": async (reader) => {
+      await reader.until("a mark", () => reader.part("branch").isEnabled());
+      await reader.press("branch");
+      await reader.until("the branch", async () => (await reader.part("branched").count()) > 0 && /步分支。改一项/.test(await reader.text("branched")));
+    },
     "bad weights": async (reader) => {
       await reader.press("reset");
       await reader.until("a run", async () => /已暂停|训练中/.test(await reader.text("phase")));

@@ -242,11 +242,24 @@ fn Progress(session: Session) -> impl IntoView {
 #[component]
 fn Origin(session: Session) -> impl IntoView {
     let run = session.run;
+    let branch = Memo::new(move |_| {
+        let at = session.branched_at();
+        (at, run.progress.with(|progress| Some(progress.step) == at) && !session.plays())
+    });
     let words = move || match (run.recorded.get(), run.took_over.get()) {
         (Some(About { made, commit, command }), _) => {
             let title = format!("Made on {made} by `{command}` of commit {commit}, with the settings that the page opens with.");
             let text = format!("Recorded run of {made} (commit {commit}). The live one takes over at its first step.");
             Some(view! { <span class="recorded" data-testid="recorded" title=title>{text}</span> }.into_any())
+        }
+        _ if branch.get().0.is_some() => {
+            let (step, waits) = branch.get();
+            let step = text::count(step.unwrap_or_default());
+            let text = match waits {
+                true => format!("Branched at step {step}. Change a setting that acts from here on, then play."),
+                false => format!("Branched at step {step}."),
+            };
+            Some(view! { <span data-testid="branched">{text}</span> }.into_any())
         }
         (None, true) => {
             Some(view! { <span data-testid="took-over">"Live: this device trains, and the recorded run is over."</span> }.into_any())
@@ -256,7 +269,7 @@ fn Origin(session: Session) -> impl IntoView {
     view! { <span role="status">{words}</span> }
 }
 
-/// A slider over the steps that have been; the button at its end leads back to the present.
+/// A slider over the steps that have been; the buttons at its end lead back to the present, and into another future.
 #[component]
 fn LookBack(session: Session) -> impl IntoView {
     let run = session.run;
@@ -270,6 +283,11 @@ fn LookBack(session: Session) -> impl IntoView {
     let words = move || match run.past.get() {
         Some(past) => format!("as it stood at step {}", text::count(past)),
         None => "now".into(),
+    };
+    let mark = Memo::new(move |_| run.mark());
+    let from = move || match mark.get() {
+        Some(step) => format!("A new run that goes on from step {}, with this one laid over it", text::count(step)),
+        None => "There is nothing to branch from at or before this step: a run leaves marks on its way".into(),
     };
     view! {
         <div class="look-back">
@@ -296,6 +314,16 @@ fn LookBack(session: Session) -> impl IntoView {
                 on:click=move |_| run.look_back(None)
             >
                 "Live"
+            </button>
+            <button
+                type="button"
+                class="small"
+                data-testid="branch"
+                title=from
+                disabled=move || mark.get().is_none()
+                on:click=move |_| session.branch()
+            >
+                "Branch here"
             </button>
         </div>
     }

@@ -175,6 +175,8 @@ pub struct Run {
     held: StoredValue<Vec<Event>>,
     /// The step in the past that is on show; none is the present.
     pub past: RwSignal<Option<u64>>,
+    /// The steps that the run can be branched from, for as long as its trainer lives.
+    marks: RwSignal<Vec<u64>>,
     pictures: StoredValue<Pictures>,
     portraits: StoredValue<Series<Arc<Portrait>, 512>>,
 }
@@ -211,6 +213,7 @@ impl Run {
             took_over: RwSignal::new(false),
             held: StoredValue::new(Vec::new()),
             past: RwSignal::new(None),
+            marks: RwSignal::new(Vec::new()),
             pictures: StoredValue::new(Series::default()),
             portraits: StoredValue::new(Series::default()),
         }
@@ -227,6 +230,7 @@ impl Run {
         self.recorded.set(None);
         self.took_over.set(false);
         self.held.set_value(Vec::new());
+        self.marks.set(Vec::new());
         self.clear();
     }
 
@@ -307,6 +311,29 @@ impl Run {
         self.portrait.set(self.portraits.with_value(|all| all.until(past, |portrait| portrait.step).cloned()));
     }
 
+    /// The newest step to branch from at or before the one on show.
+    pub fn mark(self) -> Option<u64> {
+        let shown = self.past.get().unwrap_or_else(|| self.progress.with(|progress| progress.step));
+        self.marks.with(|marks| marks.iter().copied().filter(|mark| *mark <= shown).max())
+    }
+
+    /// Whether it can be branched from this step.
+    pub fn has_mark(self, step: u64) -> bool {
+        self.marks.with_untracked(|marks| marks.contains(&step))
+    }
+
+    /// Empties everything for a branch at this step. The marks until there stay.
+    pub fn begin_branch(self, step: u64) {
+        let marks = self.marks.get_untracked();
+        self.begin();
+        self.marks.set(marks.into_iter().filter(|mark| *mark <= step).collect());
+    }
+
+    /// The trainer that held the marks is no more.
+    pub fn forget_marks(self) {
+        self.marks.set(Vec::new());
+    }
+
     /// Whether what was told at a step is on show.
     pub fn is_shown(self, step: u64) -> bool {
         self.past.get().is_none_or(|past| step <= past)
@@ -338,7 +365,11 @@ impl Run {
             Event::Ready { variants, steps, probe_positives, losses } => {
                 self.set_out(variants, steps, probe_positives, losses);
                 self.phase.set(Phase::Paused);
+                // The trainer tells those that it still has.
+                self.forget_marks();
             }
+            Event::Marked { step } => self.marks.update(|marks| marks.push(step)),
+            Event::Past(events) => events.into_iter().for_each(|event| self.take(event)),
             Event::Progress { step, samples_per_second, .. } => {
                 self.progress.update(|progress| *progress = Progress { step, rate: samples_per_second, ..*progress });
             }
@@ -371,6 +402,7 @@ impl Run {
             Event::State(State::Finished) => self.phase.set(Phase::Finished),
             Event::Loaded { variant, name } => {
                 self.refused.set(None);
+                self.forget_marks();
                 self.loaded.update(|loaded| {
                     loaded.retain(|(other, _)| *other != variant);
                     loaded.push((variant, name));
@@ -487,6 +519,10 @@ impl Run {
     /// The run goes no further; what it showed stays.
     pub fn fail(self, failure: Failure, remedy: Remedy) {
         self.phase.set(Phase::Failed);
+        // Of all that ends a run only a divergence leaves a trainer that can go on from before it.
+        if remedy != Remedy::LowerLearningRate {
+            self.forget_marks();
+        }
         self.reading.set(None);
         self.failure.set(Some((failure, remedy)));
     }

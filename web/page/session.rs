@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use duia::config::{Config, Negatives, Preset};
+use duia::config::{Config, Negatives, Preset, UNDER_WAY};
 use duia::data::Side;
 use duia::variants::{Variant, Variants};
 use duia::view::Sitting;
@@ -169,6 +169,36 @@ impl Session {
         is_live && matches!(self.run.phase.get(), Phase::Paused | Phase::Playing) && self.run.progress.with(|progress| progress.step > 0)
     }
 
+    /// A new run from the newest mark at or before the step on show, waiting there. The one that is left goes to the shelf.
+    pub fn branch(self) {
+        if let Some(step) = untrack(|| self.run.mark()) {
+            self.wants_play.set(false);
+            self.start_from(Some(step));
+        }
+    }
+
+    /// The step at which the run on show branched off the one before, where it did.
+    pub fn branched_at(self) -> Option<u64> {
+        self.shelf.setting.with(|setting| setting.as_ref().and_then(Setting::branched_at))
+    }
+
+    /// The configurations before that of the run on show, each with the step at which it branched off; none of a run from its beginning.
+    pub fn course(self) -> Vec<(u64, Config)> {
+        self.shelf.setting.with_untracked(|setting| setting.as_ref().map(|setting| setting.course.clone()).unwrap_or_default())
+    }
+
+    /// Whether the run on show is a branch that a change of these settings branches anew, from the same step.
+    pub fn branches_by(self, keys: &[&str]) -> bool {
+        self.branched_at().is_some() && keys.iter().all(|key| UNDER_WAY.contains(key))
+    }
+
+    /// Where the run on show is a branch and can go by this configuration from its step on: that step.
+    fn branch_under(self, config: &Config) -> Option<u64> {
+        let setting = self.shelf.setting.get_untracked()?;
+        let (step, before) = setting.course.last()?;
+        (self.run.has_mark(*step) && before.keeps_from(config).is_empty()).then_some(*step)
+    }
+
     /// The same configuration from the start; it goes on playing if it was.
     pub fn reset(self) {
         let failed = self.run.phase.get_untracked() == Phase::Failed;
@@ -196,7 +226,7 @@ impl Session {
             Remedy::Defaults => self.set_defaults(),
             Remedy::LowerLearningRate => {
                 let config = self.address.with_untracked(|address| address.config.clone());
-                self.set_config(Config { learning_rate: (config.learning_rate / 10.0).max(1e-7), ..config });
+                self.change(Config { learning_rate: (config.learning_rate / 10.0).max(1e-7), ..config });
             }
             Remedy::ChooseRows => own::show(),
             // Refused only where there is no window left.
@@ -258,7 +288,7 @@ impl Session {
     }
 
     /// A run of the shelf once more, from the start.
-    pub fn run_again(self, Setting { config, rows, file }: &Setting) {
+    pub fn run_again(self, Setting { config, rows, file, .. }: &Setting) {
         self.address.update(|address| (address.sample, address.file) = (*rows == RowsChoice::Subset, file.clone()));
         self.wants_play.set(true);
         self.set_config(config.clone());
@@ -314,7 +344,8 @@ impl Session {
         self.write_link(Entry::Same);
     }
 
-    /// Some settings by their keys, as in a link, from the start. What does not fit is said and changes nothing.
+    /// Some settings by their keys, as in a link, from the start or, where the run is a branch and they can change under way, from its
+    /// step. What does not fit is said and changes nothing.
     pub fn set_pairs(self, pairs: &[(&str, &str)]) {
         let mut config = self.address.with_untracked(|address| address.config.clone());
         for (key, value) in pairs {
@@ -325,7 +356,7 @@ impl Session {
             }
         }
         match config.validate() {
-            Ok(()) => self.set_config(config),
+            Ok(()) => self.change(config),
             Err(error) => self.notices.set(vec![error.to_string()]),
         }
     }
@@ -410,7 +441,23 @@ impl Session {
         self.write_link(Entry::Same);
     }
 
+    /// Another configuration: of a branch from its step on where that can be, else from the start.
+    fn change(self, config: Config) {
+        let from = self.branch_under(&config);
+        self.adopt(config);
+        match from {
+            Some(step) => self.start_from(Some(step)),
+            None => self.reset(),
+        }
+    }
+
+    /// Another configuration, from the start.
     fn set_config(self, config: Config) {
+        self.adopt(config);
+        self.reset();
+    }
+
+    fn adopt(self, config: Config) {
         self.notices.set(Vec::new());
         self.address.update(|address| {
             // A preset knows nothing of the labels of a file.
@@ -418,7 +465,6 @@ impl Session {
             address.config = Config { negatives, ..config };
         });
         self.write_link(Entry::New);
-        self.reset();
     }
 
     fn write_link(self, entry: Entry) {
@@ -442,17 +488,31 @@ impl Session {
         self.start();
     }
 
+    /// The present configuration from the start.
     fn start(self) {
+        self.start_from(None);
+    }
+
+    /// The present configuration, from the start or from a mark of the run on show.
+    fn start_from(self, from: Option<u64>) {
+        let is_alive = self.trainer.with_value(|trainer| trainer.as_ref().is_some_and(|trainer| !trainer.is_broken()));
+        // A trainer takes its marks with it.
+        let from = from.filter(|_| is_alive);
+        let course = from.and_then(|step| Some(self.shelf.setting.get_untracked()?.course_until(step))).unwrap_or_default();
         let address = self.address.get_untracked();
         let (rows, file) = match address.file.as_ref().and_then(|file| self.own.rows_of(file)) {
             Some((rows, file)) => (rows, Some(file)),
             None if address.sample => (RowsChoice::Subset, None),
             None => (RowsChoice::Synthetic, None),
         };
-        self.shelf.turn(self.run, Setting { config: address.config.clone(), rows: rows.clone(), file: file.as_ref().map(FileName::of) });
-        self.run.begin();
+        let file_name = file.as_ref().map(FileName::of);
+        self.shelf.turn(self.run, Setting { config: address.config.clone(), rows: rows.clone(), file: file_name, course });
+        match from {
+            Some(step) => self.run.begin_branch(step),
+            None => self.run.begin(),
+        }
         self.heard();
-        if !self.trainer.with_value(|trainer| trainer.as_ref().is_some_and(|trainer| !trainer.is_broken())) {
+        if !is_alive {
             // The old one first: two at a time would need the memory of two.
             self.trainer.set_value(None);
             match Trainer::spawn(move |report| self.take(report)) {
@@ -461,7 +521,7 @@ impl Session {
             }
         }
         let run = self.run.id.get_untracked();
-        self.give(Command::Start { run, config: Box::new(address.config), device: address.device, rows }, file);
+        self.give(Command::Start { run, config: Box::new(address.config), device: address.device, rows, from }, file);
         self.send(|run| Command::Speed { run, steps_per_second: self.speed.get_untracked().steps_per_second() });
         self.send(|run| Command::Show { run, side: self.run.side.get_untracked() });
         self.send(|run| Command::Portray { run, sitting: self.sitting.get_untracked() });
@@ -492,6 +552,12 @@ impl Session {
                     if has_ended {
                         self.wants_play.set(false);
                     }
+                    if let Event::Progress { step, .. } = event
+                        && self.shelf.setting.with_untracked(|now| now.as_ref().and_then(Setting::branched_at)) > Some(step)
+                    {
+                        // The trainer could not branch and has begun anew.
+                        self.shelf.setting.update(|now| now.iter_mut().for_each(|setting| setting.course.clear()));
+                    }
                     self.run.apply(event);
                     if has_ended && self.shelf.left.get_untracked() > 0 {
                         self.next_seed();
@@ -499,8 +565,11 @@ impl Session {
                 }
             }
             // What the trainer itself said of its end is better than what the browser says.
-            Report::Broken(..) if self.run.phase.get_untracked() == Phase::Failed => {}
-            Report::Broken(failure, remedy) => self.run.fail(failure, remedy),
+            Report::Broken(..) if self.run.phase.get_untracked() == Phase::Failed => self.run.forget_marks(),
+            Report::Broken(failure, remedy) => {
+                self.run.fail(failure, remedy);
+                self.run.forget_marks();
+            }
         }
     }
 
@@ -549,8 +618,12 @@ impl Session {
             let old = self.address.get_untracked();
             self.notices.set(notices);
             self.address.set(address.clone());
+            let is_same_but_config = (old.sample, &old.file) == (address.sample, &address.file);
+            let branch = self.branch_under(&address.config).filter(|_| is_same_but_config && old.config != address.config);
             if old.device != address.device {
                 self.renew();
+            } else if branch.is_some() {
+                self.start_from(branch);
             } else if (&old.config, old.sample, &old.file) != (&address.config, address.sample, &address.file) {
                 self.reset();
             }

@@ -24,11 +24,30 @@ pub struct Setting {
     pub rows: RowsChoice,
     /// The person's own file.
     pub file: Option<FileName>,
+    /// The configurations before this one, each with the step at which the next branched off it, oldest first; none of a run that goes
+    /// by one configuration from its beginning.
+    pub course: Vec<(u64, Config)>,
 }
 
 impl Setting {
-    /// Whether nothing but the seed is another, if that.
+    /// The step at which it branched, the last time.
+    pub fn branched_at(&self) -> Option<u64> {
+        self.course.last().map(|(step, _)| *step)
+    }
+
+    /// The course of a run that branches off this one at a step.
+    pub fn course_until(&self, step: u64) -> Vec<(u64, Config)> {
+        let mut course: Vec<_> = self.course.iter().filter(|(until, _)| *until < step).cloned().collect();
+        let then = self.course.iter().find(|(until, _)| *until >= step).map_or(&self.config, |(_, config)| config);
+        course.push((step, then.clone()));
+        course
+    }
+
+    /// Whether nothing but the seed is another, if that. A branch is of one seed alone.
     pub fn is_same_but_seed(&self, other: &Self) -> bool {
+        if self != other && (self.branched_at(), other.branched_at()) != (None, None) {
+            return false;
+        }
         let seeded = |setting: &Self| Self { config: Config { seed: 0, ..setting.config.clone() }, ..setting.clone() };
         seeded(self) == seeded(other)
     }
@@ -101,6 +120,8 @@ impl Shelf {
         let evaluations: Vec<Evaluation> = run.evaluations.with_untracked(|series| series.iter().cloned().collect());
         // A recorded run is not of this device, and weights from a file are of another run.
         let is_its_own = run.recorded.with_untracked(Option::is_none) && run.loaded.with_untracked(Vec::is_empty);
+        // A branch that was not played on shows the past of the run before.
+        let is_its_own = is_its_own && evaluations.last().is_some_and(|newest| Some(newest.step) > setting.branched_at());
         if evaluations.is_empty() || !is_its_own || run.phase.get_untracked() == Phase::Failed {
             return;
         }
@@ -163,6 +184,9 @@ impl Shelf {
     pub fn spread(self, run: Run, group: Group) -> Option<OverSeeds> {
         let setting = self.setting.get()?;
         let (place, rival) = (rival(run)?, rival_model(run)?);
+        if setting.branched_at().is_some() {
+            return None;
+        }
         let here = run.evaluations.with(|series| {
             let tested = series.iter().rfind(|evaluation| evaluation.kind == TestKind::Whole)?;
             Some(lift_of(tested, place, group)?.value)

@@ -5,8 +5,10 @@
 
 mod data;
 mod desk;
+mod marks;
 mod own;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,6 +25,7 @@ use duia::training::{Comparison, TrainError};
 use duia::view::{Field, Sitting};
 use duia::wire::{self, DeviceChoice, Event, Failure, Message, Remedy, RowsChoice, Stage, State};
 use js_sys::{Array, Promise, Uint8Array};
+use marks::Marks;
 use own::Own;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
@@ -62,7 +65,7 @@ fn main() {
     }));
     let desk = Rc::new(Desk::new());
     listen(desk.clone());
-    spawn_local(Worker { desk, opened: None, sample: Sample::Unknown, own: None }.serve());
+    spawn_local(Worker { desk, opened: None, sample: Sample::Unknown, own: None, marks: Rc::default() }.serve());
     spawn_local(announce());
 }
 
@@ -120,6 +123,8 @@ struct Worker {
     sample: Sample,
     /// The rows of the person's own file, once read.
     own: Option<Own>,
+    /// Where the run under way can be branched, or the one before.
+    marks: Rc<RefCell<Marks>>,
 }
 
 impl Worker {
@@ -136,9 +141,15 @@ impl Worker {
     }
 
     /// A whole run, until its end or until another is asked for.
-    async fn run(&mut self, Order { run, config, device, rows }: Order) -> Result<(), TrainError> {
-        let desk = self.desk.clone();
-        let mut sink = |event: Event| post(run, event);
+    async fn run(&mut self, Order { run, config, device, rows, from }: Order) -> Result<(), TrainError> {
+        let (desk, marks) = (self.desk.clone(), self.marks.clone());
+        let mut sink = |event: Event| {
+            marks.borrow_mut().hear(&event);
+            post(run, event);
+        };
+        if from.is_none() {
+            marks.borrow_mut().clear();
+        }
         if rows == RowsChoice::Synthetic {
             // Before the device: its self-test takes steps of the run's own widths.
             footprint::require(&config, Shape::synthetic(&config), available_memory())?;
@@ -152,14 +163,17 @@ impl Worker {
         if desk.is_superseded() {
             return Ok(());
         }
-        let mut comparison = self.prepare(*config, &rows, &opened, &mut sink)?;
-        let mut easel = Easel::default();
-        comparison.introduce(&mut sink);
+        let (mut comparison, mut easel) = self.branch_or_begin(*config, &rows, &opened, from, run)?;
         let mut attention = Attention::new();
         loop {
             match desk.decide() {
                 Next::Leave => return Ok(()),
-                Next::Load { name, bytes } => load(&mut comparison, name, &bytes, &mut sink).await?,
+                Next::Load { name, bytes } => {
+                    if load(&mut comparison, name, &bytes, &mut sink).await? {
+                        // From here on it is a run of somebody else's weights, too.
+                        marks.borrow_mut().stop();
+                    }
+                }
                 Next::Show(side) => easel.show(side, &mut comparison, &mut sink).await?,
                 Next::Portray(sitting) => easel.portray(sitting, &mut comparison, &mut sink).await?,
                 Next::Conclude => break,
@@ -170,6 +184,12 @@ impl Worker {
                     if !comparison.step(&mut sink).await? {
                         break;
                     }
+                    let is_wanted = marks.borrow_mut().wants(&comparison);
+                    if is_wanted && let Some(bytes) = marks::written(&comparison).await {
+                        let [step, _] = comparison.steps();
+                        marks.borrow_mut().keep(step, &bytes, &easel.field);
+                        sink(Event::Marked { step });
+                    }
                     if single || attention.is_due() {
                         easel.look(single, &mut comparison, &mut sink).await?;
                     }
@@ -178,8 +198,53 @@ impl Worker {
                 }
             }
         }
+        // What the end tells is not of a branch's past, even of one at this step.
+        let mut sink = |event: Event| post(run, event);
         // A person who wants another run does not wait for the test of this one.
         unless(conclude(&mut comparison, &mut easel, &mut sink), desk.superseded()).await.unwrap_or(Ok(()))
+    }
+
+    /// The comparison of a run, which it introduces: one that goes on from a mark of the run before, with its past told again, or one
+    /// from its own beginning.
+    fn branch_or_begin(
+        &self,
+        config: Config,
+        rows: &RowsChoice,
+        opened: &Opened,
+        from: Option<u64>,
+        run: u32,
+    ) -> Result<(Comparison, Easel), TrainError> {
+        // Nothing that is told here is news to the marks.
+        let mut sink = |event: Event| post(run, event);
+        let mut comparison = self.prepare(config.clone(), rows, opened, &mut sink)?;
+        let branched = from.map(|step| (step, self.marks.borrow().branch(&mut comparison, step)));
+        let [_, steps] = comparison.steps();
+        let mut marks = self.marks.borrow_mut();
+        match branched {
+            Some((step, Ok(field))) => {
+                marks.begin(step, steps);
+                comparison.introduce(&mut sink);
+                marks.steps().into_iter().for_each(|step| sink(Event::Marked { step }));
+                sink(Event::Past(marks.past()));
+                sink(comparison.progress());
+                Ok((comparison, Easel { field, ..Easel::default() }))
+            }
+            Some((_, Err(failure))) => {
+                // The old one first: both may not fit.
+                drop(comparison);
+                marks.clear();
+                marks.begin(0, steps);
+                let comparison = self.prepare(config, rows, opened, &mut sink)?;
+                comparison.introduce(&mut sink);
+                sink(Event::Refused(failure));
+                Ok((comparison, Easel::default()))
+            }
+            None => {
+                marks.begin(0, steps);
+                comparison.introduce(&mut sink);
+                Ok((comparison, Easel::default()))
+            }
+        }
     }
 
     async fn open(&mut self, choice: DeviceChoice, config: &Config) -> Result<Rc<Opened>, TrainError> {
@@ -252,17 +317,17 @@ fn tell(comparison: &Comparison, state: State, sink: &mut dyn FnMut(Event)) {
     sink(Event::State(state));
 }
 
-/// Lets a model go on from a file. One that does not fit is refused and changes nothing.
-async fn load(comparison: &mut Comparison, name: String, bytes: &[u8], sink: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+/// Lets a model go on from a file, and says whether it does. One that does not fit is refused and changes nothing.
+async fn load(comparison: &mut Comparison, name: String, bytes: &[u8], sink: &mut dyn FnMut(Event)) -> Result<bool, TrainError> {
     match comparison.load(bytes) {
         Ok(variant) => {
             sink(Event::Loaded { variant, name });
-            comparison.evaluate_probe_set(sink).await
+            comparison.evaluate_probe_set(sink).await.map(|()| true)
         }
         Err(error @ TrainError::Weights(_)) => {
             let Failure { what, detail, next } = Failure::from(&error);
             sink(Event::Refused(Failure { what: format!("{name}: {what}"), detail, next: format!("The run goes on as it was. {next}") }));
-            Ok(())
+            Ok(false)
         }
         Err(error) => Err(error),
     }

@@ -10,6 +10,8 @@ use crate::checkpoint::Values;
 use crate::checkpoint::gathering::{Gathered, Gathering, Place, values};
 
 const CHECKSUM: &str = "checksum";
+/// Bytes that are read from the device at once: to a GPU in a browser each question is a journey, and a model has a hundred tensors.
+const AT_ONCE: usize = 8 << 20;
 
 /// Why a checkpoint could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +40,7 @@ pub(crate) async fn write(header: &Header, gathering: Gathering, events: &[u8], 
             Place::Floats(_) | Place::Host(Values::Floats(_)) => Dtype::F32,
             Place::Integers(_) | Place::Host(Values::Integers(_)) => Dtype::I32,
         };
-        add(name, dtype, shape.clone(), 4 * shape.iter().product::<usize>());
+        add(name, dtype, shape.clone(), size(shape));
     }
     add(EVENTS, Dtype::U8, vec![events.len()], events.len());
     add(CHECKSUM, Dtype::U32, vec![1], 4);
@@ -51,18 +53,32 @@ pub(crate) async fn write(header: &Header, gathering: Gathering, events: &[u8], 
     let mut to = Checked { to, sum: 0, bytes: 0 };
     to.write_all(&(head.len() as u64).to_le_bytes())?;
     to.write_all(&head)?;
-    for Gathered { at, .. } in gathering.tensors {
-        let values = match at {
-            Place::Host(values) => values,
-            Place::Floats(ask) | Place::Integers(ask) => {
-                let read = ask(Transaction::default()).execute_async().await;
-                let read = read.map_err(|error| SaveError::Device(error.to_string()))?.pop();
-                values(read.ok_or_else(|| SaveError::Device("it gave no numbers".into()))?)
+    let mut tensors = gathering.tensors.into_iter().peekable();
+    while tensors.peek().is_some() {
+        // At least one, however large.
+        let (mut asked, mut together, mut bytes) = (Transaction::default(), Vec::new(), 0);
+        while let Some(Gathered { shape, at, .. }) = tensors.next_if(|next| bytes == 0 || bytes + size(&next.shape) <= AT_ONCE) {
+            bytes += size(&shape);
+            match at {
+                Place::Host(values) => together.push(Some(values)),
+                Place::Floats(ask) | Place::Integers(ask) => {
+                    asked = ask(asked);
+                    together.push(None);
+                }
             }
-        };
-        match &values {
-            Values::Floats(values) => to.write_all(bytemuck::cast_slice(values))?,
-            Values::Integers(values) => to.write_all(bytemuck::cast_slice(values))?,
+        }
+        let is_asked = together.iter().any(Option::is_none);
+        let read = if is_asked { asked.execute_async().await.map_err(|error| SaveError::Device(error.to_string()))? } else { Vec::new() };
+        let mut read = read.into_iter();
+        for known in together {
+            let values = match known {
+                Some(values) => values,
+                None => values(read.next().ok_or_else(|| SaveError::Device("it gave no numbers".into()))?),
+            };
+            match &values {
+                Values::Floats(values) => to.write_all(bytemuck::cast_slice(values))?,
+                Values::Integers(values) => to.write_all(bytemuck::cast_slice(values))?,
+            }
         }
     }
     to.write_all(events)?;
@@ -70,6 +86,11 @@ pub(crate) async fn write(header: &Header, gathering: Gathering, events: &[u8], 
     to.write_all(&sum.to_le_bytes())?;
     to.to.flush()?;
     Ok(to.bytes)
+}
+
+/// Bytes of a tensor.
+fn size(shape: &[usize]) -> usize {
+    4 * shape.iter().product::<usize>()
 }
 
 /// Sums up what is written.

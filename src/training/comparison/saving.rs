@@ -36,6 +36,11 @@ impl Comparison {
         run::write(&header, self.learner.gather_run(), &measured, to).await
     }
 
+    /// Bytes of the tensors that [`Comparison::save`] would write now. Nothing is read from the device.
+    pub fn bytes_to_save(&self) -> u64 {
+        self.learner.gather_run().bytes()
+    }
+
     /// Goes on from a checkpoint of the same configuration and the same rows, as if it had never stopped. Returns what was measured
     /// until then, in order.
     ///
@@ -43,6 +48,21 @@ impl Comparison {
     /// A checkpoint of anything else: then the comparison is of no more use.
     pub fn resume(&mut self, checkpoint: &mut Checkpoint) -> Result<Vec<Event>, CheckpointError> {
         checkpoint.header().require_config(&self.config)?;
+        self.go_on(checkpoint)
+    }
+
+    /// Goes on from a checkpoint of the same rows under this comparison's configuration, which may differ in what can change under way
+    /// ([`crate::config::Config::keeps_from`]). Returns what was measured until then, in order. With the same configuration it is
+    /// [`Comparison::resume`].
+    ///
+    /// # Errors
+    /// A setting that cannot change under way, or other rows: then the comparison is of no more use.
+    pub fn branch(&mut self, checkpoint: &mut Checkpoint) -> Result<Vec<Event>, CheckpointError> {
+        checkpoint.header().require_branch(&self.config)?;
+        self.go_on(checkpoint)
+    }
+
+    fn go_on(&mut self, checkpoint: &mut Checkpoint) -> Result<Vec<Event>, CheckpointError> {
         let expected = self.fingerprint.get_or_init(|| self.dataset.fingerprint()).clone();
         let Header { fingerprint, step, pace: (seconds, samples), .. } = checkpoint.header().clone();
         if fingerprint != expected {
@@ -58,7 +78,7 @@ impl Comparison {
 }
 
 /// Whether an event is a measurement, or a picture that was asked for, which a checkpoint keeps.
-pub(in crate::training) fn is_measured(event: &Event) -> bool {
+pub fn is_measured(event: &Event) -> bool {
     use Event::{Clusters, Evaluation, Field, Losses, Reseeded};
     matches!(event, Losses { .. } | Evaluation(_) | Clusters(_) | Field(_) | Reseeded { .. })
 }

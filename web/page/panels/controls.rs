@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use super::{Panel, Place};
 use crate::address::Address;
 use crate::session::Session;
+use crate::text;
 
 /// Its row.
 pub const PANEL: Panel =
@@ -100,7 +101,16 @@ const SWITCHES: [Switch; 6] = [
 #[component]
 fn Controls(session: Session) -> impl IntoView {
     view! {
-        <p class="how">"Each change starts the run anew with the same seed and stands in the link. Press a switch again to take it back."</p>
+        <p class="how" data-testid="changes">
+            {move || match session.branched_at() {
+                None => "Each change starts the run anew with the same seed and stands in the link. Press a switch again to take it back.".into(),
+                Some(step) => format!(
+                    "This run is a branch. A change of what is marked branches anew from step {}, any other starts the run anew. Each stands in \
+                     the link.",
+                    text::count(step),
+                ),
+            }}
+        </p>
         <p class="views"><Defaults session /></p>
         <div class="sliders">{SLIDERS.iter().map(|slider| view! { <Slide session slider /> }).collect::<Vec<_>>()}</div>
         <div class="switches" role="group" aria-label="Break it">
@@ -152,7 +162,7 @@ fn Slide(session: Session, slider: &'static Slider) -> impl IntoView {
     };
     view! {
         <label class="slider" title=slider.about>
-            <span>{slider.name} " " <b>{shown}</b></span>
+            <span>{slider.name} " " <b>{shown}</b> <Acts session keys=vec![slider.key] /></span>
             <input
                 type="range"
                 min="0"
@@ -190,9 +200,17 @@ fn Flip(session: Session, switch: &'static Switch) -> impl IntoView {
             <button type="button" data-testid=format!("switch-{}", switch.id) aria-pressed=move || on.get().to_string() on:click=flip>
                 {switch.name}
             </button>
-            <p class="how">{switch.about}</p>
+            <p class="how">{switch.about} <Acts session keys=switch.pairs.iter().map(|(key, _)| *key).collect() /></p>
         </div>
     }
+}
+
+/// Marks a control that acts from the step of a branch on.
+#[component]
+fn Acts(session: Session, keys: Vec<&'static str>) -> impl IntoView {
+    let acts = Memo::new(move |_| session.branches_by(&keys).then(|| session.branched_at()).flatten());
+    let words = move |step| view! { " " <em class="acts">{format!("acts from step {} on", text::count(step))}</em> };
+    move || acts.get().map(words)
 }
 
 /// Whether a configuration has all these values.

@@ -45,9 +45,11 @@ fn Keep(session: Session) -> impl IntoView {
     };
     let share = move |_| {
         let link = window().location().href().unwrap_or_default();
+        let is_branch = !session.course().is_empty();
         let has_file = session.address.with_untracked(|address| address.file.is_some());
         wasm_bindgen_futures::spawn_local(async move {
             said.set(match copy(&link).await {
+                true if is_branch => "The link is on the clipboard: it holds these settings from the start, and not the branch.".into(),
                 true if has_file => "The link is on the clipboard: it holds the whole experiment but for the rows of your file.".into(),
                 true => "The link is on the clipboard: it holds the whole experiment.".into(),
                 false => format!("The browser does not let the page copy. This is the link: {link}"),
@@ -239,10 +241,12 @@ fn replay(session: Session, texts: Option<&str>) -> Option<String> {
     let config = session.address.with_untracked(|address| address.config.clone());
     let data = run.data.get_untracked();
     let code = document().document_element().and_then(|root| root.get_attribute("lang")).unwrap_or_default();
+    let course = session.course();
     let made = Made {
         config: &config,
+        course: &course,
         day: String::from(js_sys::Date::new_0().to_iso_string()).chars().take("2026-11-26".len()).collect(),
-        command: duia::replay::command(&config, data.as_ref()),
+        command: if course.is_empty() { duia::replay::command(&config, data.as_ref()) } else { String::new() },
         link: window().location().href().unwrap_or_default(),
         language: texts.map(|texts| duia::replay::Language { code: &code, texts }),
     };
@@ -268,13 +272,23 @@ fn record(session: Session) -> Option<String> {
     struct Record {
         link: String,
         config: duia::config::Config,
+        /// The step at which it branched, the last time, and the configurations before, each with the step until which it held.
+        branched_at: Option<u64>,
+        before: Vec<Until>,
         device: Option<duia::wire::DeviceReport>,
         data: Option<duia::data::DataReport>,
         models: Vec<duia::variants::Variant>,
         evaluations: Vec<duia::metrics::Evaluation>,
     }
-    let run = session.run;
+    #[derive(Serialize)]
+    struct Until {
+        until_step: u64,
+        config: duia::config::Config,
+    }
+    let (run, course) = (session.run, session.course());
     let record = Record {
+        branched_at: course.last().map(|(step, _)| *step),
+        before: course.into_iter().map(|(until_step, config)| Until { until_step, config }).collect(),
         link: window().location().href().unwrap_or_default(),
         config: session.address.with_untracked(|address| address.config.clone()),
         device: run.device.get_untracked(),

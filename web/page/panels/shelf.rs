@@ -27,7 +27,9 @@ fn Shelf(session: Session) -> impl IntoView {
     let (run, shelf) = (session.run, session.shelf);
     let left = move || shelf.left.get();
     let is_under_way = move || left() != 0;
+    let is_branch = Memo::new(move |_| session.branched_at().is_some());
     let progress = move || match left() {
+        0 if is_branch.get() => Some("A branch is of one seed alone. Reset it to train others.".into()),
         0 => None,
         left => Some(format!("Seed {} is on its way, {left} more after it.", session.address.with(|address| address.config.seed))),
     };
@@ -38,7 +40,7 @@ fn Shelf(session: Session) -> impl IntoView {
              leave stays here until you close the page, and is laid over the differences of the race."
         </p>
         <div class="keep-row">
-            <button type="button" data-testid="more-seeds" disabled=is_under_way on:click=move |_| session.train_seeds(MORE)>
+            <button type="button" data-testid="more-seeds" disabled=move || is_under_way() || is_branch.get() on:click=move |_| session.train_seeds(MORE)>
                 {format!("Train {MORE} more seeds")}
             </button>
             {move || {
@@ -118,7 +120,9 @@ fn row(session: Session, kept: &Kept) -> impl IntoView + use<> {
         TestKind::Whole => "the end, on the whole test set".into(),
         _ => format!("step {} of {}, on the probe set", text::count(newest.step), text::count(kept.steps)),
     });
-    let (again, unlike) = (kept.setting.clone(), kept.setting.clone());
+    // The settings of a branch do not make it again.
+    let again = Some(kept.setting.clone()).filter(|setting| setting.branched_at().is_none());
+    let unlike = kept.setting.clone();
     let differs = move || {
         let now = shelf.setting.get();
         let Some(now) = now else { return String::new() };
@@ -126,7 +130,12 @@ fn row(session: Session, kept: &Kept) -> impl IntoView + use<> {
         if (&unlike.rows, &unlike.file) != (&now.rows, &now.file) {
             pairs.push(unlike.file.as_ref().map_or("other rows".into(), |file| file.name.clone()));
         }
-        if pairs.is_empty() { "nothing: the same run".into() } else { pairs.join(", ") }
+        match (unlike.branched_at(), now.branched_at()) {
+            (Some(step), _) => pairs.push(format!("branched at step {}", text::count(step))),
+            (None, Some(_)) => pairs.push("not branched".into()),
+            (None, None) => {}
+        }
+        if pairs.is_empty() || unlike == now { "nothing: the same run".into() } else { pairs.join(", ") }
     };
     view! {
         <tr>
@@ -150,9 +159,11 @@ fn row(session: Session, kept: &Kept) -> impl IntoView + use<> {
                 </label>
             </td>
             <td><div class="keep-row">
-                <button type="button" class="small" data-testid=format!("again-{name}") on:click=move |_| session.run_again(&again)>
-                    "Run it again"
-                </button>
+                {again.map(|again| view! {
+                    <button type="button" class="small" data-testid=format!("again-{name}") on:click=move |_| session.run_again(&again)>
+                        "Run it again"
+                    </button>
+                })}
                 <button type="button" class="small" aria-label=format!("Remove run {name}") data-testid=format!("remove-{name}") on:click=move |_| shelf.remove(name)>
                     "Remove"
                 </button>
