@@ -90,8 +90,11 @@ fn whole(config: &Config) -> Whole {
     Whole { past, mark, rest, end }
 }
 
-/// A branch from a mark under a configuration: its past, what came after it, and all that it was at the end.
-fn branched(config: &Config, mark: &[u8]) -> Result<(Vec<Event>, Vec<Event>, Vec<u8>), CheckpointError> {
+/// The past of a branch, what came after it, and all that it was at the end.
+type Branch = (Vec<Event>, Vec<Event>, Vec<u8>);
+
+/// A branch from a mark under a configuration.
+fn branched(config: &Config, mark: &[u8]) -> Result<Branch, CheckpointError> {
     let mut comparison = begun(config);
     let past = comparison.branch(&mut opened(mark))?;
     assert_eq!(comparison.steps()[0], MARK);

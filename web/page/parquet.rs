@@ -47,7 +47,8 @@ pub async fn as_text(file: &File, mut tell: impl FnMut([u64; 2]) -> bool) -> Res
         match told? {
             TableText::Piece { text, rows } => {
                 let piece = Blob::new_with_u8_array_sequence(&Array::of1(&Uint8Array::from(text.as_slice())));
-                pieces.push(&piece.map_err(|_| "The browser keeps no more of it: it may be too large.".to_string())?);
+                let piece = piece.map_err(|_| "The browser keeps no more of it: it may be too large.".to_string())?;
+                pieces.push(piece.as_ref());
                 if !tell(rows) {
                     return Ok(None);
                 }
