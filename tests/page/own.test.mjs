@@ -275,7 +275,7 @@ describe("a table in Parquet", { timeout: WHOLE }, () => {
       await form(reader);
       assert.match(await reader.text("own-doubts"), /A Parquet table, read as lines of text/);
       assert.match(await reader.text("own-kept"), /Of the whole file, 3,000 rows would be kept and 0 refused/);
-      assert.match(await reader.text("own-rows"), /2\tu \d+, "x"\t\d+\t\d\t\w+\t2020-09-13 12:26:40/);
+      assert.match(await reader.text("own-rows"), /2\tu \d+, .*x.*\t\d+\t\d\t\w+\t2020-09-13 12:26:40/);
       const ofTable = await ended();
       assert.match(await reader.page.locator(".data").innerText(), /Your file: shop\.parquet/);
       await reader.link(/&file=shop\.parquet&bytes=\d+/);
