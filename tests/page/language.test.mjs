@@ -116,7 +116,7 @@ for (const [code, own] of Object.entries(LANGUAGES)) {
 
 /** Words of Latin letters that Chinese readers read: names of models, of the platform and of files, and symbols of formulas. */
 const NAMES =
-  /\b(PLE|DUIA|UIE|UPBE|UHSE|GHCA|G?AUC|NMI|POSO|CL|TL|Dai|CPU|GPU|WebGPU|burn-flex|llvmpipe|lavapipe|CSV|JSON|SVG|PNG|SIMD|WebAssembly|HTML|UTC|Adam|Home|End|Enter|Esc|arXiv|gzip|dropout|argmax|cos|mean|v_user|v_item|b_user|id|k-means|docs\/\w+|MB|KB|GB|English|duia|safetensors|view|cart|buy)\b/g;
+  /\b(PLE|DUIA|UIE|UPBE|UHSE|GHCA|G?AUC|NMI|POSO|CL|TL|Dai|CPU|GPU|WebGPU|burn-flex|llvmpipe|lavapipe|CSV|JSON|SVG|PNG|SIMD|WebAssembly|HTML|UTC|Adam|Home|End|Enter|Esc|arXiv|gzip|dropout|argmax|cos|mean|v_user|v_item|b_user|id|k-means|Parquet|docs\/\w+|MB|KB|GB|English|duia|safetensors|view|cart|buy)\b/g;
 
 /** What of the page is in Latin letters and not such a name: each text, or an attribute that is read aloud. */
 const foreign = (page) =>
