@@ -12,7 +12,7 @@ const { values, positionals } = parseArgs({
   options: { minutes: { type: "string", default: "5" }, steps: { type: "string", default: "Infinity" } },
   allowPositionals: true,
 });
-const [most, enough] = [Number(values.minutes) * MINUTE, Number(values.steps)];
+const [longest, enough] = [Number(values.minutes) * MINUTE, Number(values.steps)];
 
 /** Runs in the page before its program: keeps what takes the main thread long, and the time between frames. */
 function watchThread() {
@@ -49,7 +49,7 @@ await reader.page.evaluate(() => globalThis.threadSeen());
 const [begun, first] = [Date.now(), await reader.step()];
 const [tasks, frames, memory] = [[], [], []];
 let step = first;
-while (Date.now() - begun < most && step - first < enough) {
+while (Date.now() - begun < longest && step - first < enough) {
   await reader.page.waitForTimeout(EVERY);
   const seen = await reader.page.evaluate(() => globalThis.threadSeen());
   tasks.push(...seen.tasks);
@@ -61,10 +61,11 @@ while (Date.now() - begun < most && step - first < enough) {
 }
 const later = memory.filter(({ at }) => at > MINUTE).map(({ megabytes }) => megabytes);
 const third = Math.ceil(later.length / 3);
-const largest = (part) => Math.max(...part).toFixed(0);
+const thirds = [0, 1, 2].map((part) => later.slice(part * third, (part + 1) * third)).filter((part) => part.length > 0);
+const most = thirds.map((part) => Math.max(...part).toFixed(0)).join(", ");
 console.log(`${step - first} steps in ${((Date.now() - begun) / MINUTE).toFixed(1)} minutes`);
 console.log(`tasks over 50 ms: ${tasks.length}, the longest ${Math.max(0, ...tasks.map(({ duration }) => duration)).toFixed(0)} ms`);
 console.log(`between frames: median ${quantile(frames, 0.5).toFixed(1)} ms, p95 ${quantile(frames, 0.95).toFixed(1)} ms, longest ${Math.max(...frames).toFixed(0)} ms`);
-console.log(`memory of the tab after the first minute, at most: ${largest(later.slice(0, third))}, ${largest(later.slice(third, 2 * third))}, ${largest(later.slice(2 * third))} MB by thirds`);
+console.log(`memory of the tab after the first minute, by thirds, at most: ${most} MB`);
 await browser.close();
 await site.close();
