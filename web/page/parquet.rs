@@ -7,7 +7,9 @@ use duia::wire::{TableText, from_bytes};
 use js_sys::{Array, ArrayBuffer, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, File, MessageEvent, Worker, WorkerOptions, WorkerType};
+use web_sys::{Blob, File, MessageEvent, Worker};
+
+use crate::trainer::start_script;
 
 /// How a table begins.
 const MAGIC: [u8; 4] = *b"PAR1";
@@ -76,7 +78,7 @@ impl Reader {
     fn start(file: &File) -> Result<Self, String> {
         let failed = |_| format!("The reader of tables could not be started: {SCRIPT} did not load.");
         let (say, heard) = async_channel::unbounded();
-        let worker = start_script().map_err(failed)?;
+        let worker = start_script(SCRIPT, "duia-table").map_err(failed)?;
         let message = on_message(worker.clone(), file.clone(), say.clone());
         let error = Closure::new(move |_| drop(say.try_send(Err(failed(JsValue::NULL)))));
         worker.set_onmessage(Some(message.as_ref().unchecked_ref()));
@@ -91,14 +93,6 @@ impl Drop for Reader {
         self.worker.set_onerror(None);
         self.worker.terminate();
     }
-}
-
-/// Beside the page, so that it works in any folder.
-fn start_script() -> Result<Worker, JsValue> {
-    let base = leptos::prelude::document().base_uri()?.unwrap_or_default();
-    let options = WorkerOptions::new();
-    options.set_type(WorkerType::Module);
-    Worker::new_with_options(&web_sys::Url::new_with_base(SCRIPT, &base)?.href(), &options)
 }
 
 /// The file is given once the reader listens; then all that it tells is passed on.

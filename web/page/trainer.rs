@@ -75,7 +75,7 @@ impl Trainer {
     /// Where the browser refuses to start any worker.
     pub fn spawn(report: impl Fn(Report) + 'static) -> Result<Self, (Failure, Remedy)> {
         let name = format!("duia-trainer-{}", js_sys::Math::random());
-        let worker = start_script(&name).map_err(|error| stopped("The trainer could not be started.", describe(&error)))?;
+        let worker = start_script(SCRIPT, &name).map_err(|error| stopped("The trainer could not be started.", describe(&error)))?;
         let bond = Rc::new(Bond { waiting: RefCell::new(Some(Vec::new())), over: Cell::new(false), report: Box::new(report) });
         let message = on_message(&worker, &bond, name);
         let error = on_error(&bond);
@@ -116,10 +116,10 @@ impl Drop for Trainer {
     }
 }
 
-/// The script is looked up beside the page, so that the page works in any folder.
-fn start_script(name: &str) -> Result<Worker, JsValue> {
+/// A worker by its script and its name. The script is looked up beside the page, so that the page works in any folder.
+pub fn start_script(script: &str, name: &str) -> Result<Worker, JsValue> {
     let base = leptos::prelude::document().base_uri()?.unwrap_or_default();
-    let url = web_sys::Url::new_with_base(SCRIPT, &base)?;
+    let url = web_sys::Url::new_with_base(script, &base)?;
     let options = WorkerOptions::new();
     options.set_type(WorkerType::Module);
     options.set_name(name);
