@@ -209,7 +209,7 @@ impl TestRows {
 
     /// All rows; low-active beside high-active users' rows; rows but for repeats beside repeats; rows of seen items beside the
     /// others: the order of [`by_group`], then [`WITHOUT_REPEATS`] and [`SEEN_ITEMS`].
-    fn parts<'a>(&'a self, users: &'a Users) -> Partitions<'a, 4> {
+    fn parts(&self, users: &Users) -> Partitions<4> {
         Partitions::new(&self.labels, users, 7, |row| {
             let repeat = self.repeat[row];
             [
@@ -223,7 +223,7 @@ impl TestRows {
 
     /// Rows by decile, by popularity of the item, by rows of the user, by rows of the item, those of items that were seen in
     /// training but are new to the user, and those of users with few rows: the order of [`slices`].
-    fn slices<'a>(&'a self, users: &'a Users) -> Partitions<'a, 6> {
+    fn slices(&self, users: &Users) -> Partitions<6> {
         Partitions::new(&self.labels, users, usize::from(MANY_ROWS) + 1, |row| {
             let seen_and_new = self.seen[row] && !self.repeat[row];
             [
@@ -273,7 +273,7 @@ fn by_group<T: Copy>(parts: &[T]) -> ByGroup<T> {
 /// Areas and, where there is a baseline, lifts of all parts.
 fn areas_and_lifts<const P: usize>(
     own: &Ranking,
-    partitions: &Partitions<'_, P>,
+    partitions: &Partitions<P>,
     baseline: Option<&[[f64; P]]>,
 ) -> (Vec<Auc>, Option<Vec<Lift>>) {
     let Some(baseline) = baseline else { return (own.areas(partitions), None) };
@@ -281,7 +281,7 @@ fn areas_and_lifts<const P: usize>(
     (areas, Some(lifts))
 }
 
-fn slice_scores(own: &Ranking, partitions: &Partitions<'_, 6>, baseline: Option<&[[f64; 6]]>) -> Vec<SliceScore> {
+fn slice_scores(own: &Ranking, partitions: &Partitions<6>, baseline: Option<&[[f64; 6]]>) -> Vec<SliceScore> {
     let (areas, lifts) = areas_and_lifts(own, partitions, baseline);
     let score = |(part, slice)| SliceScore { slice, auc: areas[part], lift: lifts.as_ref().map(|lifts| lifts[part]) };
     slices().enumerate().filter(|&(part, _)| partitions.has_both_classes(part)).map(score).collect()

@@ -95,7 +95,7 @@ pub(super) struct Ceiling<const P: usize> {
 
 impl<const P: usize> Ceiling<P> {
     /// A ranking as a ceiling above a baseline with these placements.
-    pub(super) fn new(ranking: &Ranking, partitions: &Partitions<'_, P>, baseline: &[[f64; P]]) -> Self {
+    pub(super) fn new(ranking: &Ranking, partitions: &Partitions<P>, baseline: &[[f64; P]]) -> Self {
         let gains = ranking.lifts(partitions, baseline).iter().map(|lift| lift.value).collect();
         Self { placed: ranking.placements(partitions), gains }
     }
@@ -222,12 +222,17 @@ impl Users {
     }
 }
 
+/// What a walk through a ranking needs of a row, in one place: ranked rows lie anywhere in memory, and a walk waits for little else.
+struct Row<const P: usize> {
+    user: u32,
+    label: bool,
+    /// Its parts, counted over all partitions together.
+    parts: [u8; P],
+}
+
 /// Rows cut in `P` ways at once: each row lies in one part of each partition.
-pub(super) struct Partitions<'a, const P: usize> {
-    labels: &'a [bool],
-    users: &'a Users,
-    /// `[rows]`: the row's parts, counted over all partitions together.
-    parts_of_row: Vec<[u8; P]>,
+pub(super) struct Partitions<const P: usize> {
+    rows: Vec<Row<P>>,
     /// `[parts]`: how many positives and negatives.
     sizes: Vec<Classes>,
     /// `[parts]`: what a placement of a negative and of a positive counts in the influence on the part's area.
@@ -236,32 +241,33 @@ pub(super) struct Partitions<'a, const P: usize> {
     sizes_of_users: Vec<[u32; 2]>,
 }
 
-impl<'a> Partitions<'a, 1> {
+impl Partitions<1> {
     /// All rows in the one part of one partition.
-    fn whole(labels: &'a [bool], users: &'a Users) -> Self {
+    fn whole(labels: &[bool], users: &Users) -> Self {
         Self::new(labels, users, 1, |_| [0])
     }
 }
 
-impl<'a, const P: usize> Partitions<'a, P> {
-    /// `parts` parts, of which `parts_of(row)` are the row's. No part may be in two partitions. Keeps `P` bytes a row and 8 bytes
-    /// for each user and part.
+impl<const P: usize> Partitions<P> {
+    /// `parts` parts, of which `parts_of(row)` are the row's. No part may be in two partitions. Keeps `P + 5` bytes a row, rounded up to
+    /// a multiple of 4, and 8 bytes for each user and part.
     ///
     /// # Panics
     /// Where labels and users differ in number.
-    pub(super) fn new(labels: &'a [bool], users: &'a Users, parts: usize, parts_of: impl Fn(usize) -> [u8; P]) -> Self {
+    pub(super) fn new(labels: &[bool], users: &Users, parts: usize, parts_of: impl Fn(usize) -> [u8; P]) -> Self {
         assert_eq!(labels.len(), users.of_row.len(), "one user a row");
-        let parts_of_row: Vec<[u8; P]> = (0..labels.len()).map(parts_of).collect();
+        let of_row = |(row, (&label, &user)): (usize, (&bool, &u32))| Row { user, label, parts: parts_of(row) };
+        let rows: Vec<Row<P>> = labels.iter().zip(&users.of_row).enumerate().map(of_row).collect();
         let mut sizes = vec![Classes::default(); parts];
         let mut sizes_of_users = vec![[0; 2]; users.number * parts];
-        for (row, &label) in labels.iter().enumerate() {
-            for part in parts_of_row[row].map(usize::from) {
-                sizes[part].add(label);
-                sizes_of_users[users.of_row[row] as usize * parts + part][usize::from(label)] += 1;
+        for row in &rows {
+            for part in row.parts.map(usize::from) {
+                sizes[part].add(row.label);
+                sizes_of_users[row.user as usize * parts + part][usize::from(row.label)] += 1;
             }
         }
         let scales = sizes.iter().map(|size| [-1.0 / size.negatives() as f64, 1.0 / size.positives() as f64]).collect();
-        Self { labels, users, parts_of_row, sizes, scales, sizes_of_users }
+        Self { rows, sizes, scales, sizes_of_users }
     }
 
     /// Whether a part has rows of both classes.
@@ -282,22 +288,23 @@ struct Influence {
 }
 
 impl Influence {
-    fn new<const P: usize>(partitions: &Partitions<'_, P>) -> Self {
+    fn new<const P: usize>(partitions: &Partitions<P>) -> Self {
         Self { sums: vec![0.0; partitions.sizes_of_users.len()] }
     }
 
     /// Adds a row's placements, or their differences from a baseline's.
-    fn add<const P: usize>(&mut self, partitions: &Partitions<'_, P>, row: usize, placed: [f64; P]) {
-        let first = partitions.users.of_row[row] as usize * partitions.parts();
-        for (part, placed) in partitions.parts_of_row[row].into_iter().zip(placed) {
+    fn add<const P: usize>(&mut self, partitions: &Partitions<P>, row: usize, placed: [f64; P]) {
+        let row = &partitions.rows[row];
+        let first = row.user as usize * partitions.parts();
+        for (part, placed) in row.parts.into_iter().zip(placed) {
             let part = usize::from(part);
-            self.sums[first + part] += placed * partitions.scales[part][usize::from(partitions.labels[row])];
+            self.sums[first + part] += placed * partitions.scales[part][usize::from(row.label)];
         }
     }
 
     /// `[parts]`: the standard errors, `means[part]` being the mean of what was added of positives and of negatives. NaN where
     /// a class is missing or where all rows are one user's.
-    fn errors<const P: usize>(&self, partitions: &Partitions<'_, P>, means: impl Fn(usize) -> [f64; 2]) -> Vec<f64> {
+    fn errors<const P: usize>(&self, partitions: &Partitions<P>, means: impl Fn(usize) -> [f64; 2]) -> Vec<f64> {
         let parts = partitions.parts();
         let (mut squares, mut users) = (vec![0.0; parts], vec![0.0; parts]);
         for (at, (&sum, &[negatives, positives])) in self.sums.iter().zip(&partitions.sizes_of_users).enumerate() {
@@ -329,33 +336,33 @@ impl Ranking {
     }
 
     /// The area of each part.
-    pub(super) fn areas<const P: usize>(&self, partitions: &Partitions<'_, P>) -> Vec<Auc> {
+    pub(super) fn areas<const P: usize>(&self, partitions: &Partitions<P>) -> Vec<Auc> {
         let mut influence = Influence::new(partitions);
         let areas = self.walk(partitions, |row, placed| influence.add(partitions, row, placed));
         report(&areas, partitions, &influence)
     }
 
     /// `[rows]`: the placement of each row in each of its parts, the share of the other class below it, ties one half.
-    pub(super) fn placements<const P: usize>(&self, partitions: &Partitions<'_, P>) -> Vec<[f64; P]> {
-        let mut placements = vec![[0.0; P]; partitions.labels.len()];
+    pub(super) fn placements<const P: usize>(&self, partitions: &Partitions<P>) -> Vec<[f64; P]> {
+        let mut placements = vec![[0.0; P]; partitions.rows.len()];
         self.walk(partitions, |row, placed| placements[row] = placed);
         placements
     }
 
     /// The paired difference of each part from a baseline with these placements; see [`lift`].
-    pub(super) fn lifts<const P: usize>(&self, partitions: &Partitions<'_, P>, baseline: &[[f64; P]]) -> Vec<Lift> {
+    pub(super) fn lifts<const P: usize>(&self, partitions: &Partitions<P>, baseline: &[[f64; P]]) -> Vec<Lift> {
         self.areas_and_lifts(partitions, baseline).1
     }
 
     /// The share of the headroom of each part; see [`headroom_share`].
-    pub(super) fn shares<const P: usize>(&self, partitions: &Partitions<'_, P>, baseline: &[[f64; P]], ceiling: &Ceiling<P>) -> Vec<Lift> {
+    pub(super) fn shares<const P: usize>(&self, partitions: &Partitions<P>, baseline: &[[f64; P]], ceiling: &Ceiling<P>) -> Vec<Lift> {
         let won = self.lifts(partitions, baseline);
         let share = |part: usize| if ceiling.gains[part] > 0.0 { won[part].value / ceiling.gains[part] } else { f64::NAN };
         let shares: Vec<f64> = (0..partitions.parts()).map(share).collect();
         // What would win the same share of every row's placement.
         let mixed = |row: usize| -> [f64; P] {
             std::array::from_fn(|p| {
-                let share = shares[usize::from(partitions.parts_of_row[row][p])];
+                let share = shares[usize::from(partitions.rows[row].parts[p])];
                 share * ceiling.placed[row][p] + (1.0 - share) * baseline[row][p]
             })
         };
@@ -366,13 +373,14 @@ impl Ranking {
     }
 
     /// The area of each part and its paired difference from the baseline, in one walk.
-    pub(super) fn areas_and_lifts<const P: usize>(&self, partitions: &Partitions<'_, P>, baseline: &[[f64; P]]) -> (Vec<Auc>, Vec<Lift>) {
+    pub(super) fn areas_and_lifts<const P: usize>(&self, partitions: &Partitions<P>, baseline: &[[f64; P]]) -> (Vec<Auc>, Vec<Lift>) {
         let mut differences = vec![Difference::default(); partitions.parts()];
         let [mut own, mut paired] = [(); 2].map(|()| Influence::new(partitions));
         let areas = self.walk(partitions, |row, placed| {
             let difference: [f64; P] = std::array::from_fn(|p| placed[p] - baseline[row][p]);
-            for (part, difference) in partitions.parts_of_row[row].into_iter().zip(difference) {
-                differences[usize::from(part)].add(partitions.labels[row], difference);
+            let Row { label, parts, .. } = partitions.rows[row];
+            for (part, difference) in parts.into_iter().zip(difference) {
+                differences[usize::from(part)].add(label, difference);
             }
             own.add(partitions, row, placed);
             paired.add(partitions, row, difference);
@@ -384,22 +392,23 @@ impl Ranking {
     }
 
     /// Goes from the lowest score up and fills the areas of all parts; `visit` gets each row with its placements.
-    fn walk<const P: usize>(&self, partitions: &Partitions<'_, P>, mut visit: impl FnMut(usize, [f64; P])) -> Vec<Area> {
+    fn walk<const P: usize>(&self, partitions: &Partitions<P>, mut visit: impl FnMut(usize, [f64; P])) -> Vec<Area> {
         let mut areas = vec![Area::default(); partitions.sizes.len()];
         let mut tied = vec![Classes::default(); partitions.sizes.len()];
         for tie in self.0.chunk_by(|a, b| a >> 32 == b >> 32) {
             let rows = || tie.iter().map(|&entry| row(entry));
-            for row in rows() {
-                partitions.parts_of_row[row].iter().for_each(|&part| tied[usize::from(part)].add(partitions.labels[row]));
+            for Row { label, parts, .. } in rows().map(|row| &partitions.rows[row]) {
+                parts.iter().for_each(|&part| tied[usize::from(part)].add(*label));
             }
             for row in rows() {
+                let Row { label, parts, .. } = partitions.rows[row];
                 let placement = |part: u8| {
                     let part = usize::from(part);
-                    areas[part].below.placement(tied[part], partitions.sizes[part], partitions.labels[row])
+                    areas[part].below.placement(tied[part], partitions.sizes[part], label)
                 };
-                visit(row, partitions.parts_of_row[row].map(placement));
+                visit(row, parts.map(placement));
             }
-            for part in rows().flat_map(|row| partitions.parts_of_row[row]).map(usize::from) {
+            for part in rows().flat_map(|row| partitions.rows[row].parts).map(usize::from) {
                 // Taken, so that further rows of the tie add nothing to a part that has it.
                 areas[part].add(std::mem::take(&mut tied[part]));
             }
@@ -462,7 +471,7 @@ impl Area {
 }
 
 /// The areas of all parts with their errors.
-fn report<const P: usize>(areas: &[Area], partitions: &Partitions<'_, P>, influence: &Influence) -> Vec<Auc> {
+fn report<const P: usize>(areas: &[Area], partitions: &Partitions<P>, influence: &Influence) -> Vec<Auc> {
     let errors = influence.errors(partitions, |part| [areas[part].value(), 1.0 - areas[part].value()]);
     let report = |(area, standard_error): (&Area, f64)| Auc {
         value: area.value(),
