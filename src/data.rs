@@ -13,6 +13,7 @@ pub mod output;
 pub mod own;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+mod profile;
 pub mod protocol;
 mod report;
 pub mod requests;

@@ -750,7 +750,8 @@ fn rows_are_scored_as_the_evaluation_of_the_run_scored_them() {
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     let rows = exposures(6_000);
     write("shown.csv", format!("who,what,when,clicked\n{}\n", rows.join("\n")));
-    let columns = "user=who,item=what,time=when,label=clicked";
+    // A profile too, which is found again by whoever scores.
+    let columns = "user=who,item=what,time=when,label=clicked,profile=who";
     let train = ["train", "--data", "shown.csv", "--columns", columns, "--set", "negatives=none", "--set", "batch=64", "--device", "cpu"];
     let more = ["--out", "run", "--checkpoint-every", "30", "--weights-out", "weights", "--quiet"];
     let trained = duia(folder.path(), [&train[..], &more].concat());
@@ -771,6 +772,7 @@ fn rows_are_scored_as_the_evaluation_of_the_run_scored_them() {
     let lines: Vec<&str> = lines.collect();
     assert_eq!(lines.len(), rows.len());
     let report: Value = serde_json::from_str(&read("run/report.json")).unwrap();
+    assert!(report["data"]["interest"]["high"]["profile"].as_f64().unwrap() > 0.0, "{}", report["data"]);
     for (model, column) in [(0, 4), (1, 2)] {
         let of = |(row, line): (&&str, &&str)| {
             let (ids, label) = row.rsplit_once(',').unwrap();

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ use duia::checkpoint;
 use duia::config::{Config, MemoryStart, Negatives};
 use duia::counter::{Counter, Stream};
 use duia::data::generator::Generator;
+use duia::data::own;
+use duia::data::schema::Schema;
 use duia::data::{Behaviour, Origin, Source, Vocabulary};
 use duia::metrics::{Losses, Score, TestKind, critical};
 use duia::training::{Comparison, RunOptions, device, run_with};
@@ -392,4 +396,25 @@ fn validation_chooses_the_passes_of_every_model() {
     assert!((1..=3).contains(&passes) && steps.is_multiple_of((TRAIN_ROWS / BATCH_ROWS) as u64), "{steps}");
     let same = Config { most_passes: 0, passes: passes as u32, ..chosen };
     assert_eq!(texts(&events, TestKind::Whole), texts(&generated(&same).0, TestKind::Whole), "choosing leaves no trace in the run");
+}
+
+/// The planted group as a column of the file: a ranker that reads it ranks better, as one that is told it does.
+#[test]
+fn a_column_of_the_profile_is_what_a_ranker_reads() {
+    let config = Config { users: 300, items: 600, rows: 20_000, user_groups: 6, history: 1, batch: 32, ..Config::default() };
+    let config = Config { variants: Variants(vec![Variant::Ple]), ..config };
+    let stream = Arc::new(Generator::new(&config));
+    let mut text = String::from("user,item,category,time,group\n");
+    for event in stream.clone().events() {
+        let group = Source::planted_group(&*stream, event.user).unwrap();
+        writeln!(text, "{},{},{},{},group {group}", event.user, event.item, event.category, event.time).unwrap();
+    }
+    let area = |columns: &str| {
+        let columns = format!("user=user,item=item,category=category,time=time{columns}").parse().unwrap();
+        let schema = Schema { delimiter: ',', header: true, columns, behaviors: BTreeMap::new() };
+        let rows = own::read(text.as_bytes(), "own.csv", &schema, &mut |_| {}).unwrap();
+        scores(&race(&config, Arc::new(rows)).0, TestKind::Whole)[0].auc.all.value
+    };
+    let (with, without) = (area(",profile=group"), area(""));
+    assert!(with > without + 0.01, "{with} with the group and {without} without");
 }

@@ -67,7 +67,8 @@ fn tell(schema: &Schema, doubts: &[String], is_table: bool) {
         Some(column) => format!("{field} = {column}"),
         None => format!("no {field}"),
     });
-    say(&format!("Columns: {}.", columns.collect::<Vec<_>>().join(", ")));
+    let profile = schema.columns.profile.iter().map(|column| format!("profile = {column}"));
+    say(&format!("Columns: {}.", columns.chain(profile).collect::<Vec<_>>().join(", ")));
     if !schema.behaviors.is_empty() {
         let words: Vec<String> = schema.behaviors.iter().map(|(word, behaviour)| format!("{word} = {}", name(*behaviour))).collect();
         say(&format!("Behaviours: {}.", words.join(", ")));

@@ -1,14 +1,15 @@
 //! Rows as they were read and cleaned, by column, to be opened again in a moment.
 //!
 //! A file is, in this order: 8 bytes `DUIACOLS`; 4 bytes, the version of the format and of the readers; 8 bytes, the key of what the rows
-//! were read from; 4 bytes, the length of the head; the head by postcard; the column of the items' categories; blocks of rows, each its
-//! seconds, its users, and its items times 8 plus behaviours. Numbers take 4 bytes, the lowest first. Behind the head, the categories
-//! and each block stand the 8 bytes of their checksum.
+//! were read from; 4 bytes, the length of the head; the head by postcard; the column of the items' categories; that of the
+//! users' profiles, a byte a field; blocks of rows, each its seconds, its users, and its items times 8 plus behaviours. Numbers take 4
+//! bytes, the lowest first. Behind the head, the categories, the profiles and each block stand the 8 bytes of their checksum.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
 
+use super::profile::Profiles;
 use super::stored::{MOST_IDS, Packed, Rows};
 use super::{Origin, Vocabulary};
 use crate::platform::for_each;
@@ -16,7 +17,7 @@ use crate::platform::for_each;
 const MAGIC: &[u8; 8] = b"DUIACOLS";
 
 /// To be raised whenever the format changes, or what the readers make of a file.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Rows of a block.
 const BLOCK: usize = 1 << 20;
@@ -73,6 +74,7 @@ impl From<io::Error> for Unusable {
 struct Head {
     rows: u64,
     vocabulary: Vocabulary,
+    profile_fields: u32,
     refused: Vec<(String, u64)>,
     notes: Vec<String>,
 }
@@ -105,8 +107,9 @@ impl Sum {
 /// # Errors
 /// Where the file cannot be written.
 pub fn write(rows: &Rows, key: Key, file: &mut impl Write) -> io::Result<()> {
-    let Rows { rows, item_category, vocabulary, refused, notes, .. } = rows;
-    let head = Head { rows: rows.len() as u64, vocabulary: *vocabulary, refused: refused.clone(), notes: notes.clone() };
+    let Rows { rows, item_category, profiles, vocabulary, refused, notes, .. } = rows;
+    let (all, profile_fields) = (rows.len() as u64, profiles.fields());
+    let head = Head { rows: all, vocabulary: *vocabulary, profile_fields, refused: refused.clone(), notes: notes.clone() };
     let head = postcard::to_stdvec(&head).map_err(io::Error::other)?;
     let before = [MAGIC, &VERSION.to_le_bytes()[..], &key.0.to_le_bytes(), &(head.len() as u32).to_le_bytes()].concat();
     let head = [before, head].concat();
@@ -120,6 +123,8 @@ pub fn write(rows: &Rows, key: Key, file: &mut impl Write) -> io::Result<()> {
         io::Result::Ok(())
     };
     item_category.iter().for_each(|category| bytes.extend(category.to_le_bytes()));
+    column(&mut bytes, file)?;
+    bytes.extend_from_slice(profiles.values());
     column(&mut bytes, file)?;
     for block in rows.chunks(BLOCK) {
         let fields: [fn(&Packed) -> u32; 3] = [|row| row.seconds, |row| row.user, |row| row.done()];
@@ -156,21 +161,26 @@ pub fn read<R: Read + Seek>(open: impl Fn() -> io::Result<R> + Sync, name: &str,
     }
     let mut head = before.to_vec();
     checked(&mut file, &mut head, length as usize)?;
-    let Head { rows, vocabulary, refused, notes } = postcard::from_bytes(&head[BEFORE..]).map_err(|_| Unusable::Damaged)?;
+    let Head { rows, vocabulary, profile_fields, refused, notes } = postcard::from_bytes(&head[BEFORE..]).map_err(|_| Unusable::Damaged)?;
     let items = vocabulary.items as usize;
-    let start = file.stream_position()? + (4 * items + SUM) as u64;
+    let of_profiles = vocabulary.users as usize * profile_fields as usize;
+    let columns = (4 * items + SUM + of_profiles + SUM) as u64;
+    let start = file.stream_position()? + columns;
     let blocks = rows.div_ceil(BLOCK as u64);
     let size = rows.checked_mul(ROW as u64).and_then(|bytes| bytes.checked_add(start + SUM as u64 * blocks));
     if file.seek(SeekFrom::End(0))? != size.ok_or(Unusable::Damaged)? {
         return Err(Unusable::Damaged);
     }
-    file.seek(SeekFrom::Start(start - (4 * items + SUM) as u64))?;
+    file.seek(SeekFrom::Start(start - columns))?;
     let mut bytes = Vec::new();
     checked(&mut file, &mut bytes, 4 * items)?;
     let item_category: Vec<u32> = numbers(&bytes).collect();
     if vocabulary.items > MOST_IDS || item_category.iter().any(|category| *category >= vocabulary.categories) {
         return Err(Unusable::Damaged);
     }
+    let mut bytes = Vec::new();
+    checked(&mut file, &mut bytes, of_profiles)?;
+    let profiles = Profiles::of(profile_fields, bytes, vocabulary.users).ok_or(Unusable::Damaged)?;
     let mut rows = vec![Packed::default(); rows as usize];
     let per_thread = rows.len().div_ceil(BLOCK).div_ceil(threads.max(1)).max(1);
     let mut parts: Vec<_> = rows.chunks_mut(per_thread * BLOCK).map(|part| (part, Ok(()))).zip(0u64..).collect();
@@ -179,7 +189,7 @@ pub fn read<R: Read + Seek>(open: impl Fn() -> io::Result<R> + Sync, name: &str,
         *outcome = open().map_err(Unusable::from).and_then(|file| read_part(file, from, part, vocabulary));
     });
     parts.into_iter().try_for_each(|((_, outcome), _)| outcome)?;
-    Ok(Rows { name: name.into(), origin: Origin::File, rows, item_category, vocabulary, refused, notes })
+    Ok(Rows { name: name.into(), origin: Origin::File, rows, item_category, profiles, vocabulary, refused, notes })
 }
 
 /// Reads blocks that follow each other.
@@ -229,6 +239,13 @@ mod tests {
         Rows::read(("1,2,3,pv,5\n".to_owned() + &(0..lines).map(line).collect::<String>()).as_bytes(), "rows.csv").unwrap()
     }
 
+    /// Rows whose users have a profile of three fields.
+    fn profiled() -> Rows {
+        let rows = rows(50);
+        let values = (0..3 * rows.vocabulary.users).map(|n| if n % 5 == 0 { Profiles::MISSING } else { (n % 8) as u8 }).collect();
+        Rows { profiles: Profiles::of(3, values, rows.vocabulary.users).unwrap(), ..rows }
+    }
+
     fn written(rows: &Rows) -> Vec<u8> {
         let mut bytes = Vec::new();
         write(rows, Key::of(KEY), &mut bytes).unwrap();
@@ -250,6 +267,12 @@ mod tests {
     }
 
     #[test]
+    fn profiles_are_read_back() {
+        let bytes = written(&profiled());
+        assert!(read_back(&bytes, Key::of(KEY), 2).unwrap() == profiled());
+    }
+
+    #[test]
     fn another_file_form_or_version_is_told() {
         let bytes = written(&rows(50));
         for other in [&[b"a file".as_slice(), b"a norm"], &[b"a fil", b"ea form"], &[b"", b"a filea form"]] {
@@ -264,7 +287,7 @@ mod tests {
     /// Each byte changed or missing is seen, and the end moved.
     #[test]
     fn damage_is_seen() {
-        let bytes = written(&rows(50));
+        let bytes = written(&profiled());
         let random = Counter::new(1, Stream::Choices);
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use super::ids::{Ids, Keys};
 use super::names::Names;
 use super::order::{Chunk, in_order};
+use super::profile::Seen;
 use super::share::{Share, lot_of_number, lot_of_text};
 use super::stored::{MOST_IDS, Packed, Progress, Rows};
 use super::{Behaviour, DataError, Origin, Vocabulary};
@@ -24,6 +25,8 @@ pub(super) struct Columns {
     pub behaviours: Vec<Behaviour>,
     /// `[rows]`: unix seconds.
     pub times: Vec<u32>,
+    /// `[rows]` for each column of the profile.
+    pub profiles: Vec<Keys>,
 }
 
 /// What a block says.
@@ -56,6 +59,7 @@ pub(super) struct Gathered {
     item_category: Vec<u32>,
     /// Rows that named another category than their item's first row.
     other_category: u64,
+    profiles: Seen,
     chunks: Vec<Chunk>,
     lines: u64,
     rows: u64,
@@ -66,7 +70,8 @@ pub(super) struct Gathered {
 enum Numbering<'a> {
     Users {
         ids: &'a mut Ids,
-        keys: Vec<Keys>,
+        profiles: &'a mut Seen,
+        keys: Vec<(Keys, Vec<Keys>)>,
         numbered: Vec<Vec<u32>>,
     },
     Items {
@@ -82,10 +87,11 @@ enum Numbering<'a> {
 impl Numbering<'_> {
     fn work(&mut self) {
         match self {
-            Self::Users { ids, keys, numbered } => {
-                for keys in std::mem::take(keys) {
+            Self::Users { ids, profiles, keys, numbered } => {
+                for (users, of_profiles) in std::mem::take(keys) {
                     let mut own = Vec::new();
-                    ids.of_all(keys, &mut own);
+                    ids.of_all(users, &mut own);
+                    profiles.add(&own, of_profiles);
                     numbered.push(own);
                 }
             }
@@ -111,9 +117,9 @@ impl Numbering<'_> {
 }
 
 impl Gathered {
-    /// For a number of threads.
-    pub fn new(threads: usize) -> Self {
-        Self { threads: threads.max(1), ..Self::default() }
+    /// For a number of threads, of rows with these columns of a profile.
+    pub fn new(threads: usize, profile: &[String]) -> Self {
+        Self { threads: threads.max(1), profiles: Seen::of(profile), ..Self::default() }
     }
 
     /// Parses and numbers all blocks on all threads, handing what is counted of each to `take` in the order of the file. The first
@@ -177,7 +183,7 @@ impl Gathered {
                     take(tally);
                     self.lines += lines;
                     self.rows += columns.times.len() as u64;
-                    users.push(columns.users);
+                    users.push((columns.users, columns.profiles));
                     items.push((columns.items, columns.categories));
                     moments.push((columns.times, columns.behaviours));
                 }
@@ -196,10 +202,11 @@ impl Gathered {
         Ok(())
     }
 
-    /// Numbers the values of blocks in the order of the file: users on one thread, items and their categories on another.
-    fn number(&mut self, users: Vec<Keys>, items: Vec<(Keys, Keys)>, moments: Vec<(Vec<u32>, Vec<Behaviour>)>) {
+    /// Numbers the values of blocks in the order of the file: users and their profiles on one thread, items and their categories on
+    /// another.
+    fn number(&mut self, users: Vec<(Keys, Vec<Keys>)>, items: Vec<(Keys, Keys)>, moments: Vec<(Vec<u32>, Vec<Behaviour>)>) {
         let mut jobs = [
-            Numbering::Users { ids: &mut self.users, keys: users, numbered: Vec::new() },
+            Numbering::Users { ids: &mut self.users, profiles: &mut self.profiles, keys: users, numbered: Vec::new() },
             Numbering::Items {
                 ids: &mut self.items,
                 categories: &mut self.categories,
@@ -255,6 +262,7 @@ impl Gathered {
         }
         self.rows = self.chunks.iter().map(|chunk| chunk.len() as u64).sum();
         self.item_category = item_category;
+        self.profiles.renumber(&users.new);
         for (ids, new) in [(&mut self.users, users), (&mut self.items, items), (&mut self.categories, categories)] {
             *ids = std::mem::take(ids).renumbered(&new.new);
         }
@@ -283,17 +291,19 @@ impl Gathered {
     /// The rows of a file in order of time, repetitions left out. Adds what is told of rows of any form: `refused` holds what was refused
     /// before, and `notes` what was put right. What the file calls its users and items goes to `names`, where somebody wants it.
     pub fn finish(self, name: &str, mut refused: Vec<(String, u64)>, mut notes: Vec<String>, names: Option<&mut Option<Names>>) -> Rows {
-        let Self { users, items, categories, item_category, other_category, chunks, threads, .. } = self;
+        let Self { users, items, categories, item_category, other_category, profiles, chunks, threads, .. } = self;
         let vocabulary = Vocabulary { users: users.len(), items: items.len(), categories: categories.len().max(1) };
         match names {
             Some(names) => *names = Some(Names::of(users, items)),
             // Their memory is wanted for sorting.
             None => drop((users, items, categories)),
         }
+        let (profiles, of_profiles) = profiles.finish(vocabulary.users);
         let ordered = in_order(chunks, threads);
         refused.extend((ordered.repeated > 0).then(|| (REPEATED.into(), ordered.repeated)));
         notes.extend([noted(ordered.unsorted, UNSORTED), noted(other_category, OTHER_CATEGORY)].into_iter().flatten());
-        Rows { name: name.into(), origin: Origin::File, rows: ordered.rows, item_category, vocabulary, refused, notes }
+        notes.extend(of_profiles);
+        Rows { name: name.into(), origin: Origin::File, rows: ordered.rows, item_category, profiles, vocabulary, refused, notes }
     }
 }
 

@@ -29,6 +29,25 @@ impl Keys {
     }
 }
 
+/// A value of a column.
+pub(super) enum Value {
+    /// A whole number in its shortest form.
+    Number(u64),
+    /// Anything else.
+    Text(Box<[u8]>),
+}
+
+impl Keys {
+    /// The values in their order.
+    pub fn into_values(self) -> impl Iterator<Item = Value> {
+        let mut texts = self.texts.into_iter().peekable();
+        self.numbers.into_iter().zip(0..).map(move |(number, row)| match texts.next_if(|(at, _)| *at == row) {
+            Some((_, text)) => Value::Text(text),
+            None => Value::Number(number),
+        })
+    }
+}
+
 /// The number that a text is the shortest form of.
 pub(super) fn shortest(text: &[u8]) -> Option<u64> {
     match text {
@@ -95,6 +114,23 @@ impl Ids {
     pub fn of(&mut self, number: u64) -> u32 {
         let next = self.len();
         self.numbers.of(number, next)
+    }
+
+    /// The id of a value.
+    pub fn of_value(&mut self, value: Value) -> u32 {
+        let next = self.len();
+        match value {
+            Value::Number(number) => self.numbers.of(number, next),
+            Value::Text(text) => *self.texts.entry(text).or_insert(next),
+        }
+    }
+
+    /// The id of a value that came.
+    pub fn find_value(&self, value: &Value) -> Option<u32> {
+        match value {
+            Value::Number(number) => self.numbers.find(*number),
+            Value::Text(text) => self.texts.get(text).copied(),
+        }
     }
 
     /// The ids of a block's values, appended to `ids`.

@@ -14,7 +14,9 @@ use csv::ByteRecord;
 use super::blocks::{Block, Blocks};
 use super::csv::{Progress, Rows, too_long};
 use super::gather::{Form, Gathered, Parsed, require_two};
+use super::ids::Keys;
 use super::names::Names;
+use super::profile::known;
 use super::schema::{Columns, Schema, seconds};
 use super::share::{Share, lot_of_value};
 use super::{Behaviour, DataError, gather, shown, sniff};
@@ -104,7 +106,7 @@ fn read_all(
             break lines;
         }
     };
-    let mut gathered = Gathered::new(if blocks.is_over() { 1 } else { threads() });
+    let mut gathered = Gathered::new(if blocks.is_over() { 1 } else { threads() }, &schema.columns.profile);
     let mut refusals = Refusals::default();
     gathered.gather(&lines, begun.into_iter().chain(blocks), name, watch, &mut |tally| refusals.add(tally, first))?;
     watch(Progress::Sorting(gathered.rows()));
@@ -208,6 +210,8 @@ struct Lines<'a> {
     name: &'a str,
     schema: &'a Schema,
     places: [Option<usize>; 7],
+    /// Of the profile's columns.
+    profile: Vec<usize>,
     /// From which value on each label is 1.
     least: [f64; 2],
     width: usize,
@@ -237,11 +241,12 @@ impl<'a> Lines<'a> {
         }
         let first = line_of(&record, block);
         let cells: Vec<String> = record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
-        let places = schema.places(&cells).map_err(|problem| {
-            let value = shown(&record.iter().collect::<Vec<_>>().join(&delimiter(schema)));
-            DataError::Columns { name: name.into(), problem: format!(", line {first}: {problem}, found \"{value}\"") }
-        })?;
-        Ok(Some(Self { name, schema, places, least: schema.columns.least(), width: record.len(), first, share: Share::default() }))
+        let (places, profile) =
+            schema.places(&cells).and_then(|places| Ok((places, schema.profile_places(&cells)?))).map_err(|problem| {
+                let value = shown(&record.iter().collect::<Vec<_>>().join(&delimiter(schema)));
+                DataError::Columns { name: name.into(), problem: format!(", line {first}: {problem}, found \"{value}\"") }
+            })?;
+        Ok(Some(Self { name, schema, places, profile, least: schema.columns.least(), width: record.len(), first, share: Share::default() }))
     }
 
     fn add(&self, fields: &[&[u8]], line: u64, words: &mut Words, parsed: &mut Parsed<Tally>, shows: bool) {
@@ -264,6 +269,7 @@ impl<'a> Lines<'a> {
                 }
                 columns.behaviours.push(behaviour);
                 columns.times.push(time);
+                self.profile.iter().zip(&mut columns.profiles).for_each(|(&place, keys)| keys.push_any(known(fields[place].trim_ascii())));
             }
             Err((reason, value)) => parsed.tally.refusals.refuse(reason, line, &value),
         }
@@ -355,7 +361,8 @@ impl Form for Lines<'_> {
         if let Some((line, _)) = block.numbered().find(|(_, line)| line.len() > LONGEST_LINE) {
             return Err(too_long(self.name, line, LONGEST_LINE));
         }
-        let mut parsed = Parsed { columns: gather::Columns::default(), lines: block.lines, tally: Tally::default() };
+        let columns = gather::Columns { profiles: self.profile.iter().map(|_| Keys::default()).collect(), ..Default::default() };
+        let mut parsed = Parsed { columns, lines: block.lines, tally: Tally::default() };
         let (mut words, shows) = (Words::default(), block.line <= self.first);
         let delimiter = delimiter(self.schema);
         if is_plain(&block.text) {
@@ -381,6 +388,7 @@ impl Form for Lines<'_> {
 mod tests {
     use super::*;
     use crate::counter::{Counter, Stream};
+    use crate::data::Source;
 
     fn schema() -> Schema {
         let columns = "user=who,item=what,category=kind,behavior=did,time=when".parse().unwrap();
@@ -423,6 +431,44 @@ mod tests {
         assert_eq!(behaviours, [(0, Behaviour::Shown), (0, Behaviour::View), (1, Behaviour::Buy), (1, Behaviour::Stayed)]);
         let refused = &rows.refused;
         assert!(refused.len() == 1 && refused[0].0.contains("a label that is no number") && refused[0].0.contains("line 6"), "{refused:?}");
+    }
+
+    /// The same profiles by the fast way, by the library's, and in pieces with any share of the users; columns that are not there are told.
+    #[test]
+    fn columns_of_a_profile_are_features_of_users() {
+        let columns = "user=u,item=i,time=t,profile=city,profile=age".parse().unwrap();
+        let schema = Schema { delimiter: ',', header: true, columns, behaviors: Default::default() };
+        let text = |quote: &str| {
+            let line = |n: u64| {
+                let user = (37 * n + n / 301) % 301;
+                let city = if n < 150 || user % 7 == 0 { "null".into() } else { format!("{quote}city {}{quote}", user % 5) };
+                format!("{user},{},{},{city},{}\n", n % 11, 1_600_000_000 + n, 18 + user % 70)
+            };
+            format!("u,i,t,city,age\n{}", (0..4_000).map(line).collect::<String>())
+        };
+        let rows = read(text("").as_bytes(), "own.csv", &schema, &mut |_| {}).unwrap();
+        assert!(rows == read(text("\"").as_bytes(), "own.csv", &schema, &mut |_| {}).unwrap());
+        // Five cities in a field, ages of 70 values in eighths.
+        let notes = ["city is a field of the profile with 5 values", "age has 70 values: the profile tells eighths of the users"];
+        assert!(rows.profile_fields() == 2 && rows.notes.ends_with(&notes.map(String::from)), "{:?}", rows.notes);
+        let known = (0..rows.vocabulary().users).filter(|user| rows.profile(*user, 0).is_some()).count();
+        assert!(known > 100 && known < rows.vocabulary().users as usize);
+        assert!((0..rows.vocabulary().users).all(|user| rows.profile(user, 1).is_some_and(|eighth| eighth < 8)));
+
+        let fits: Fits<'_> = &|vocabulary, _| vocabulary.users < 90;
+        let mut reading = Reading::new("own.csv", &schema);
+        reading.take(text("").as_bytes(), fits).unwrap();
+        let (few, is_all) = reading.finish(fits).unwrap();
+        let city = |rows: &Rows, second: u32| {
+            rows.iter().find(|event| event.time == i64::from(second)).and_then(|event| rows.profile(event.user, 0))
+        };
+        let seconds: Vec<u32> = few.rows.iter().map(|row| row.seconds).collect();
+        let alike = |a: &u32, b: &u32| (city(&few, *a) == city(&few, *b)) == (city(&rows, *a) == city(&rows, *b));
+        assert!(!is_all && few.vocabulary().users > 20 && seconds.windows(2).all(|pair| alike(&pair[0], &pair[1])));
+
+        let columns = "user=u,item=i,time=t,profile=town".parse().unwrap();
+        let refused = read(text("").as_bytes(), "own.csv", &Schema { columns, ..schema }, &mut |_| {}).unwrap_err().to_string();
+        assert!(refused.contains("there is no column `town`: its header has u, i, t, city, age"), "{refused}");
     }
 
     /// A line feed within quotes is part of a value, and lines count on.

@@ -9,12 +9,13 @@ use fnv::FnvHasher;
 use serde::{Deserialize, Serialize};
 
 use super::ids::Ids;
+use super::profile::Profiles;
 use super::stored::{MOST_IDS, Packed, Rows};
-use super::{Behaviour, DataError, Source};
+use super::{Behaviour, DataError, Source, Vocabulary};
 use crate::counter::{Counter, Stream};
 
 const MAGIC: &[u8; 8] = b"DUIAROWS";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// What a sample holds; its ids are counted from 0 in the order of their first row.
 #[derive(Serialize, Deserialize)]
@@ -23,6 +24,10 @@ struct Payload {
     categories: u32,
     /// `[items]`.
     item_category: Vec<u32>,
+    /// Fields of a user's profile.
+    profile_fields: u32,
+    /// `[users, profile_fields]`.
+    profiles: Vec<u8>,
     /// `[rows]` in time order: user, item, and seconds since the row before (for the first, since 1970) times 4 plus the behaviour.
     rows: Vec<(u32, u32, u64)>,
 }
@@ -31,7 +36,9 @@ struct Payload {
 /// not taken is left out.
 pub fn write(rows: &Rows, users: usize, seed: u64) -> Vec<u8> {
     let chosen = choose(rows.vocabulary().users, users, seed);
-    let mut payload = Payload { users: 0, categories: 0, item_category: Vec::new(), rows: Vec::new() };
+    let profile_fields = rows.profiles.fields();
+    let mut payload =
+        Payload { users: 0, categories: 0, item_category: Vec::new(), profile_fields, profiles: Vec::new(), rows: Vec::new() };
     let (mut user_ids, mut item_ids, mut category_ids) = (Ids::default(), Ids::default(), Ids::default());
     let mut before = 0;
     for event in rows.iter().filter(|event| chosen[event.user as usize] && event.behaviour.is_taken()) {
@@ -39,8 +46,12 @@ pub fn write(rows: &Rows, users: usize, seed: u64) -> Vec<u8> {
         if item as usize == payload.item_category.len() {
             payload.item_category.push(category_ids.of(event.category.into()));
         }
+        let (known, user) = (user_ids.len(), user_ids.of(event.user.into()));
+        if user == known {
+            payload.profiles.extend_from_slice(rows.profiles.of_user(event.user));
+        }
         let step = (event.time - before) as u64;
-        payload.rows.push((user_ids.of(event.user.into()), item, step << 2 | event.behaviour as u64));
+        payload.rows.push((user, item, step << 2 | event.behaviour as u64));
         before = event.time;
     }
     payload.users = user_ids.len();
@@ -84,7 +95,11 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Rows, DataError> {
         seconds += (step >> 2) as u32;
         Packed::new(user, item, seconds, Behaviour::ALL[(step & 3) as usize])
     });
-    Ok(Rows::of_sample(name, rows.collect(), payload.item_category, payload.users, payload.categories))
+    let (rows, items) = (rows.collect(), payload.item_category.len() as u32);
+    let vocabulary = Vocabulary { users: payload.users, items, categories: payload.categories };
+    // Checked to be profiles.
+    let profiles = Profiles::of(payload.profile_fields, payload.profiles, payload.users).unwrap_or_default();
+    Ok(Rows::of_sample(name, rows, payload.item_category, profiles, vocabulary))
 }
 
 fn unframed(bytes: &[u8]) -> Result<Payload, &'static str> {
@@ -115,7 +130,8 @@ fn checked(payload: Payload) -> Result<Payload, &'static str> {
         });
     let whole = fits && users_met == payload.users && items_met == items && payload.categories <= items;
     let named = payload.item_category.iter().all(|&category| category < payload.categories);
-    if whole && named { Ok(payload) } else { Err("its rows contradict each other") }
+    let has_profiles = Profiles::of(payload.profile_fields, payload.profiles.clone(), payload.users).is_some();
+    if whole && named && has_profiles { Ok(payload) } else { Err("its rows contradict each other") }
 }
 
 /// Ids are counted in the order of their first row: one is known, or it is the next.
@@ -159,6 +175,20 @@ mod tests {
         let mut by_user: BTreeMap<u32, Vec<_>> = BTreeMap::new();
         rows.iter().for_each(|e| by_user.entry(e.user).or_default().push((e.time, e.behaviour)));
         by_user
+    }
+
+    /// Ids are counted anew, so a user is found again by their one time.
+    #[test]
+    fn users_keep_their_profiles() {
+        let columns = "user=u,item=i,time=t,profile=city".parse().unwrap();
+        let schema = Schema { delimiter: ',', header: true, columns, behaviors: Default::default() };
+        let lines: String = (0..40).map(|n| format!("user {n},{},{},{}\n", n % 3, 1_600_000_000 - n, ["a", "b", "", "c"][n % 4])).collect();
+        let all = own::read(format!("u,i,t,city\n{lines}").as_bytes(), "own.csv", &schema, &mut |_| {}).unwrap();
+        let cities = |rows: &Rows| rows.iter().map(|event| (event.time, rows.profile(event.user, 0))).collect::<BTreeMap<_, _>>();
+        assert!(cities(&all).values().any(Option::is_none) && cities(&all).values().any(|city| *city == Some(2)));
+        let back = read(&write(&all, 20, 1), "sample.bin").unwrap();
+        assert!(back.profile_fields() == 1 && cities(&back).len() == 20);
+        assert!(cities(&back).into_iter().all(|(time, city)| cities(&all)[&time] == city));
     }
 
     #[test]
@@ -214,7 +244,14 @@ mod tests {
     /// Damage that the hash does not see, because it was hashed again.
     #[test]
     fn rows_that_contradict_each_other_are_an_error() {
-        let good = || Payload { users: 2, categories: 1, item_category: vec![0, 0], rows: vec![(0, 0, 0), (1, 1, 4)] };
+        let good = || Payload {
+            users: 2,
+            categories: 1,
+            item_category: vec![0, 0],
+            profile_fields: 1,
+            profiles: vec![7, Profiles::MISSING],
+            rows: vec![(0, 0, 0), (1, 1, 4)],
+        };
         assert_eq!(read(&framed(&good()), "s").unwrap().rows(), 2);
         let bad = [
             Payload { users: 1, ..good() },
@@ -222,6 +259,8 @@ mod tests {
             Payload { categories: 0, ..good() },
             Payload { item_category: vec![0], ..good() },
             Payload { item_category: vec![0, 7], ..good() },
+            Payload { profiles: vec![7], ..good() },
+            Payload { profiles: vec![7, 8], ..good() },
             Payload { rows: vec![(0, 0, 4), (1, 1, u64::from(u32::MAX) << 2)], ..good() },
             Payload { rows: vec![(0, 0, u64::MAX); 9], ..good() },
             // Found by the fuzzer: a user, or an item, without a row.

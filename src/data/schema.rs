@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::profile::MOST_COLUMNS;
 use super::{Behaviour, shown};
 
 /// The characters that may stand between values, the likeliest first.
@@ -39,6 +40,36 @@ const NAMES: [&[&str]; 7] = [
     &["label", "clicked", "isclick", "click", "isclicked", "taken", "label1"],
     &["label2", "longview", "islongview", "conversion", "converted", "isconversion"],
 ];
+
+/// What headers call columns of a user's profile, as [`NAMES`].
+const PROFILE_NAMES: [&str; 23] = [
+    "age",
+    "ageband",
+    "agegroup",
+    "agelevel",
+    "agerange",
+    "birthyear",
+    "city",
+    "citylevel",
+    "country",
+    "education",
+    "gender",
+    "income",
+    "incomelevel",
+    "job",
+    "memberlevel",
+    "occupation",
+    "profession",
+    "province",
+    "region",
+    "sex",
+    "userlevel",
+    "zip",
+    "zipcode",
+];
+
+/// What a column of a user's profile is called, beside [`Columns::FIELDS`].
+pub(super) const PROFILE: &str = "profile";
 
 /// Words for behaviours, as headers are compared.
 const WORDS: [(&[&str], Behaviour); Behaviour::COUNT + 2] = [
@@ -89,6 +120,9 @@ pub struct Columns {
     /// The label of the second task, in the same way. Without it the second task has no positives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label2: Option<String>,
+    /// What is known of the user: each column becomes features of the ranker. A user has the value of their first row that has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profile: Vec<String>,
 }
 
 /// A label's column, and from which value on the label is 1.
@@ -126,7 +160,8 @@ impl Columns {
     /// A sentence where none is the user, the item or the time.
     pub fn named(names: &[String]) -> Result<Self, String> {
         let find = |known: &[&str]| known.iter().find_map(|known| names.iter().find(|name| letters(name) == *known)).cloned();
-        Self::of(NAMES.map(find))
+        let profile = names.iter().filter(|name| is_of_profile(name)).cloned().collect();
+        Ok(Self { profile, ..Self::of(NAMES.map(find))? })
     }
 
     /// The columns of both labels, where there are any, and what they must reach.
@@ -152,8 +187,16 @@ impl Columns {
     fn of(all: [Option<String>; 7]) -> Result<Self, String> {
         let [user, item, category, behavior, time, label, label2] = all;
         let need = |column: Option<String>, field: &str| column.ok_or_else(|| format!("no column is the {field}"));
-        let columns =
-            Self { user: need(user, "user")?, item: need(item, "item")?, category, behavior, time: need(time, "time")?, label, label2 };
+        let columns = Self {
+            user: need(user, "user")?,
+            item: need(item, "item")?,
+            category,
+            behavior,
+            time: need(time, "time")?,
+            label,
+            label2,
+            profile: Vec::new(),
+        };
         columns.labels()?;
         Ok(columns)
     }
@@ -163,19 +206,24 @@ impl FromStr for Columns {
     type Err = String;
 
     /// `user=uid,item=pid,category=cat,time=ts,behavior=type`; category and behaviour may be left out. Rows with labels of their own
-    /// have `label=clicked,label2=watched>=30` in the place of a behaviour.
+    /// have `label=clicked,label2=watched>=30` in the place of a behaviour. `profile=gender,profile=age` may be there any number of times.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut all: [Option<String>; 7] = Default::default();
+        let mut profile = Vec::new();
         for part in text.split(',') {
             let (field, column) = part.split_once('=').ok_or_else(|| format!("`{part}` is not of the form user=uid"))?;
             let field = if field.trim() == "behaviour" { "behavior" } else { field.trim() };
+            if field == PROFILE {
+                profile.push(column.trim().to_owned());
+                continue;
+            }
             let at = Self::FIELDS.iter().position(|known| *known == field);
-            let at = at.ok_or_else(|| format!("`{field}` is none of {}", Self::FIELDS.join(", ")))?;
+            let at = at.ok_or_else(|| format!("`{field}` is none of {}, {PROFILE}", Self::FIELDS.join(", ")))?;
             if all[at].replace(column.trim().to_owned()).is_some() {
                 return Err(format!("`{field}` is given twice"));
             }
         }
-        Self::of(all)
+        Ok(Self { profile, ..Self::of(all)? })
     }
 }
 
@@ -286,7 +334,12 @@ impl Schema {
         let lack = Columns::of(named.clone()).err();
         let [user, item, category, behavior, time, label, label2] = named;
         let [user, item, time] = [user, item, time].map(Option::unwrap_or_default);
-        let columns = Columns { user, item, category, behavior, time, label, label2 };
+        let is_free = |at: &usize| header && !places.contains(&Some(*at)) && is_of_profile(cells[0][*at]);
+        let profile: Vec<String> = (0..width).filter(is_free).map(name).take(MOST_COLUMNS).collect();
+        if !profile.is_empty() {
+            doubts.push(format!("Taken for the user's profile by their names: {}", profile.join(", ")));
+        }
+        let columns = Columns { user, item, category, behavior, time, label, label2, profile };
         let mut behaviors = BTreeMap::new();
         let mut unknown = Vec::new();
         for cell in places[3].into_iter().flat_map(column) {
@@ -332,19 +385,31 @@ impl Schema {
         columns[5..].copy_from_slice(&[label, label2]);
         let mut places = [None; 7];
         for (place, column) in places.iter_mut().zip(columns) {
-            let Some(column) = column else { continue };
-            let by_name = || first.iter().position(|name| self.header && unquoted(name.trim()) == column);
-            let by_number = || column.parse().ok().filter(|number| (1..=first.len()).contains(number)).map(|number: usize| number - 1);
-            *place = Some(by_name().or_else(by_number).ok_or_else(|| {
-                let there = if self.header {
-                    format!("its header has {}", first.join(", "))
-                } else {
-                    format!("a line has {} columns", first.len())
-                };
-                format!("there is no column `{column}`: {there}")
-            })?);
+            *place = column.map(|column| self.place(column, first)).transpose()?;
         }
         Ok(places)
+    }
+
+    /// Where the columns of the profile are, given the fields of the first line.
+    ///
+    /// # Errors
+    /// As [`Schema::places`], and a sentence where there are too many.
+    pub fn profile_places(&self, first: &[String]) -> Result<Vec<usize>, String> {
+        let profile = &self.columns.profile;
+        if profile.len() > MOST_COLUMNS {
+            return Err(format!("{} columns are of the profile, and {MOST_COLUMNS} are the most", profile.len()));
+        }
+        profile.iter().map(|column| self.place(column, first)).collect()
+    }
+
+    fn place(&self, column: &str, first: &[String]) -> Result<usize, String> {
+        let by_name = || first.iter().position(|name| self.header && unquoted(name.trim()) == column);
+        let by_number = || column.parse().ok().filter(|number| (1..=first.len()).contains(number)).map(|number: usize| number - 1);
+        by_name().or_else(by_number).ok_or_else(|| {
+            let there =
+                if self.header { format!("its header has {}", first.join(", ")) } else { format!("a line has {} columns", first.len()) };
+            format!("there is no column `{column}`: {there}")
+        })
     }
 }
 
@@ -380,6 +445,13 @@ fn columns_of(width: usize) -> String {
 
 fn letters(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// Whether a column's name says that it tells something of the user.
+fn is_of_profile(name: &str) -> bool {
+    let name = letters(name);
+    let name = name.strip_prefix("user").unwrap_or(&name);
+    PROFILE_NAMES.contains(&name) || PROFILE_NAMES.contains(&&*format!("user{name}"))
 }
 
 /// Whether a cell may name a column: no number and no time.
@@ -502,6 +574,24 @@ mod tests {
 
     fn guess(text: &str) -> Guess {
         Schema::guess(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn columns_of_a_profile_are_guessed_by_their_names_and_may_be_many() {
+        let text = "user_id,item_id,ts,Gender,user_age_group,city level,price\n1,2,1511544070,f,3,1,9\n1,3,1511544071,f,3,1,8\n";
+        let Guess { schema, doubts } = guess(text);
+        assert_eq!(schema.columns.profile, ["Gender", "user_age_group", "city level"]);
+        assert!(doubts.iter().any(|doubt| doubt.contains("profile by their names: Gender, user_age_group, city level")), "{doubts:?}");
+        let said: Columns = "user=user_id,item=item_id,time=ts,profile=Gender,profile=user_age_group,profile=city level".parse().unwrap();
+        assert_eq!(said, schema.columns);
+        let json = serde_json::to_string(&schema).unwrap();
+        assert_eq!(serde_json::from_str::<Schema>(&json).unwrap(), schema);
+        let first: Vec<String> = ["user_id", "item_id", "ts", "Gender", "user_age_group", "city level"].map(String::from).to_vec();
+        assert_eq!(schema.profile_places(&first).unwrap(), [3, 4, 5]);
+        let many = Schema { columns: Columns { profile: vec!["Gender".into(); 17], ..said }, ..schema };
+        assert!(many.profile_places(&first).unwrap_err().contains("17 columns are of the profile, and 16 are the most"));
+        let without = guess("user,item,time\n1,2,1511544070\n1,3,1511544071\n").schema;
+        assert!(!serde_json::to_string(&without).unwrap().contains("profile"));
     }
 
     /// The form of public logs, with made-up rows.

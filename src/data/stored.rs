@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::profile::Profiles;
 use super::{Behaviour, Event, Origin, Source, Vocabulary};
 
 /// How far reading is.
@@ -13,7 +14,7 @@ pub enum Progress {
     Sorting(u64),
 }
 
-/// Rows in memory, cleaned and in time order. 12 bytes a row and 4 an item stay.
+/// Rows in memory, cleaned and in time order. 12 bytes a row, 4 an item and one a field of a user's profile stay.
 ///
 /// Ids are counted from 0 in the order in which kept rows first name them in the file, so the same file always gives
 /// the same ids. Rows of the same second keep the order of the file.
@@ -24,6 +25,7 @@ pub struct Rows {
     pub(super) rows: Vec<Packed>,
     /// `[items]`.
     pub(super) item_category: Vec<u32>,
+    pub(super) profiles: Profiles,
     pub(super) vocabulary: Vocabulary,
     pub(super) refused: Vec<(String, u64)>,
     pub(super) notes: Vec<String>,
@@ -78,10 +80,9 @@ impl Packed {
 
 impl Rows {
     /// Rows that are in order already, with ids below the vocabulary: what a sample holds.
-    pub(super) fn of_sample(name: &str, rows: Vec<Packed>, item_category: Vec<u32>, users: u32, categories: u32) -> Self {
-        let vocabulary = Vocabulary { users, items: item_category.len() as u32, categories };
+    pub(super) fn of_sample(name: &str, rows: Vec<Packed>, item_category: Vec<u32>, profiles: Profiles, vocabulary: Vocabulary) -> Self {
         let (refused, notes) = (Vec::new(), Vec::new());
-        Self { name: name.into(), origin: Origin::Sample, rows, item_category, vocabulary, refused, notes }
+        Self { name: name.into(), origin: Origin::Sample, rows, item_category, profiles, vocabulary, refused, notes }
     }
 
     /// The rows in time order.
@@ -129,6 +130,14 @@ impl Source for Rows {
 
     fn notes(&self) -> Vec<String> {
         self.notes.clone()
+    }
+
+    fn profile_fields(&self) -> u32 {
+        self.profiles.fields()
+    }
+
+    fn profile(&self, user: u32, field: u32) -> Option<u32> {
+        self.profiles.get(user, field)
     }
 
     fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = Event> + Send> {

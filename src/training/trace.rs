@@ -27,6 +27,8 @@ const MOMENTS: [&str; 3] = ["begin.", "after.", "clock."];
 /// # Errors
 /// A variant that is not trained, a trace that would be too large, a configuration or rows that cannot be used.
 pub async fn record(config: &Config, variant: Variant, source: Arc<dyn Source>, steps: u64) -> Result<State, TrainError> {
+    // As in a run: a model's fields are those of the rows.
+    let config = &Config { profile_fields: source.profile_fields(), ..config.clone() };
     config.validate()?;
     if variant.rule().is_some() {
         return Err(ConfigError::new("variant", variant.key(), "a model that is trained").into());

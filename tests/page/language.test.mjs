@@ -17,7 +17,7 @@ const SAID = new RegExp(
 );
 /** Texts that are not said on the page: names of the platform and of files, what only the terminal or a developer is told. */
 const UNSAID = [
-  /^(\[step, value, half of the interval\]|Escape|Arrow\w+|Esc|English|String|Option::is_none|use strict|TimeoutError|file:|Starting|WebGPU|Vulkan|Metal|OpenGL|DUIA u\+i|System|\{\} [KMG]B|600 \{size\}px .*|system-ui, sans-serif|duia (sample|train --weights-out)|unrar x|tar -xf)$/,
+  /^(\[step, value, half of the interval\]|Escape|Arrow\w+|Esc|English|String|Option::is_none|Vec::is_empty|use strict|TimeoutError|file:|Starting|WebGPU|Vulkan|Metal|OpenGL|DUIA u\+i|System|\{\} [KMG]B|600 \{size\}px .*|system-ui, sans-serif|duia (sample|train --weights-out)|unrar x|tar -xf)$/,
   // What a crash is known by, what a file is known by, what a query asks.
   /^(out of memory|memory access|Invalid array|Rar!.*|version https:.*|outs:.*|Obj.*|SQLite format.*|<!doctype html|\(prefers-.*|\(forced-.*|#article .*)$/,
   // The terminal's.

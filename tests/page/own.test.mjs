@@ -169,6 +169,25 @@ describe("a file of one's own", { timeout: WHOLE }, () => {
       assert.deepEqual(reader.wrong, []);
     }));
 
+  test("columns that tell something of the user are guessed, ticked, and read by the rankers", () =>
+    onPage(async (reader) => {
+      const rows = shop(3_000, { head: "time;event;category;user;item", refused: 0 }).trimEnd().split("\n");
+      const [head, ...lines] = rows;
+      const of = (line) => Number(line.split(";")[3].slice("user ".length));
+      await choose(reader, "shop.csv", [`${head};town;age`, ...lines.map((line) => `${line};town ${of(line) % 3};${20 + of(line)}.5`)].join("\n"));
+      await form(reader);
+      assert.match(await reader.text("own-doubts"), /Taken for the user's profile by their names: age/);
+      const ticked = () =>
+        reader.page.locator(".profile label").evaluateAll((all) => all.map((one) => [one.innerText.trim(), one.querySelector("input").checked]));
+      assert.deepEqual((await ticked()).map(([name, on]) => [name.split(" (")[0], on]), [["town", false], ["age", true]]);
+      await reader.part("own-profile-0").check();
+      assert.deepEqual((await ticked()).map(([, on]) => on), [true, true]);
+      const told = await trained(reader);
+      assert.match(told, /town is a field of the profile with 3 values/);
+      assert.match(told, /age is two fields of the profile, which tell its \d\d values apart/);
+      assert.deepEqual(reader.wrong, []);
+    }));
+
   test("a link asks for the file that it was made for", () =>
     onPage(async (reader) => {
       const said = await reader.text("missing-file");

@@ -213,8 +213,10 @@ impl Own {
             *key = least.map_or(column.clone(), |least| format!("{column}>={least}"));
         };
         self.schema.update(|schema| {
-            let Columns { user, item, category, behavior, time, label, label2 } = &mut schema.columns;
-            [user, item, time].into_iter().chain([category, behavior, label, label2].into_iter().flatten()).for_each(moved);
+            let Columns { user, item, category, behavior, time, label, label2, profile } = &mut schema.columns;
+            let others = [category, behavior, label, label2].into_iter().flatten();
+            [user, item, time].into_iter().chain(others).chain(profile.iter_mut()).for_each(moved);
+            profile.retain(|column| !column.is_empty());
         });
     }
 
@@ -222,8 +224,17 @@ impl Own {
     pub fn free_column(self) -> Option<String> {
         let columns = untrack(|| self.columns());
         let taken = self.schema.with_untracked(|schema| schema.columns.clone());
-        let is_free = |column: &&Column| !taken.all().contains(&Some(&*column.key));
+        let is_free = |column: &&Column| !taken.all().contains(&Some(&*column.key)) && !taken.profile.contains(&column.key);
         columns.iter().find(is_free).or(columns.first()).map(|column| column.key.clone())
+    }
+
+    /// Whether a column tells something of the user.
+    pub fn say_of_profile(self, column: &str, tells: bool) {
+        self.change(|schema| {
+            let profile = &mut schema.columns.profile;
+            profile.retain(|known| known != column);
+            profile.extend(tells.then(|| column.to_owned()));
+        });
     }
 
     /// What a word of the behaviour's column means; with none its rows are refused.

@@ -5,9 +5,9 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ::parquet::basic::{LogicalType, TimeUnit, Type};
+use ::parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use ::parquet::data_type::{ByteArray, DataType, Int96};
+use ::parquet::data_type::{ByteArray, DataType};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::reader::{ChunkReader, FileReader};
@@ -18,7 +18,8 @@ use crate::data::gather::{Columns as Gathering, Form, Gathered, Parsed};
 use crate::data::ids::Keys;
 use crate::data::names::Names;
 use crate::data::own::{Refusals, Tally, Understood, Why, Words, kept_time, labelled};
-use crate::data::schema::{Columns, Schema, seconds, unit_of};
+use crate::data::profile::known;
+use crate::data::schema::{Columns, PROFILE, Schema, seconds, unit_of};
 use crate::data::stored::{Progress, Rows};
 use crate::data::{Behaviour, DataError, shown};
 use crate::platform::threads;
@@ -82,15 +83,17 @@ fn read_all<R: ChunkReader + 'static>(
     for (field, place) in Columns::FIELDS.into_iter().zip(places) {
         place.map_or(Ok(()), |place| require_type(&about.file_metadata().schema_descr().column(place), field, name))?;
     }
+    let profile = schema.profile_places(&names).map_err(|problem| table(name, problem))?;
+    profile.iter().try_for_each(|&place| require_type(&about.file_metadata().schema_descr().column(place), PROFILE, name))?;
     let mut before = 0;
     let blocks = blocks(&about).into_iter().map(|block| {
         let numbered = (before, block);
         before += numbered.1.rows as u64;
         Ok(numbered)
     });
-    let mut gathered = Gathered::new(threads());
+    let mut gathered = Gathered::new(threads(), &schema.columns.profile);
     let mut refusals = Refusals::default();
-    let form = Table { open, sheet: Sheet(&about), name, schema, places };
+    let form = Table { open, sheet: Sheet(&about), name, schema, places, profile };
     gathered.gather(&form, blocks, name, watch, &mut |tally| refusals.add(tally, first))?;
     watch(Progress::Sorting(gathered.rows()));
     refusals.finish(gathered, name, "row", known)
@@ -141,11 +144,11 @@ fn names(about: &ParquetMetaData) -> Vec<String> {
 
 /// Refuses a column whose values can be none of its field.
 fn require_type(column: &ColumnDescriptor, field: &str, name: &str) -> Result<(), DataError> {
-    let (is_time, is_label) = (field == "time", field.starts_with("label"));
+    let (is_time, is_any) = (field == "time", field == PROFILE || field.starts_with("label"));
     let fits = match column.physical_type() {
         Type::INT32 | Type::INT64 | Type::BYTE_ARRAY => true,
         Type::INT96 => is_time,
-        Type::FLOAT | Type::DOUBLE | Type::BOOLEAN => is_label,
+        Type::FLOAT | Type::DOUBLE | Type::BOOLEAN => is_any,
         _ => false,
     };
     let own = || format!("the column {} is a {}", column.path().string(), column.physical_type());
@@ -184,32 +187,45 @@ struct Table<'a, O> {
     name: &'a str,
     schema: &'a Schema,
     places: [Option<usize>; 7],
+    /// Of the profile's columns.
+    profile: Vec<usize>,
 }
 
 /// The values of a column, none for a null.
 pub(super) enum Cells {
     Whole(Vec<Option<i64>>),
+    /// Unix seconds, of a column whose type says that it holds times.
+    Times(Vec<Option<i64>>),
     Real(Vec<Option<f64>>),
     Text(Vec<Option<ByteArray>>),
-    Legacy(Vec<Option<Int96>>),
 }
 
 impl Cells {
-    /// A value as text, empty for a null.
+    /// A value as text, empty for a null; a time as Unix seconds.
     pub(super) fn text(&self, row: usize) -> Vec<u8> {
         match self {
-            Self::Whole(values) => values[row].map(|value| value.to_string().into_bytes()).unwrap_or_default(),
+            Self::Whole(values) | Self::Times(values) => values[row].map(|value| value.to_string().into_bytes()).unwrap_or_default(),
             Self::Real(values) => values[row].map(|value| value.to_string().into_bytes()).unwrap_or_default(),
             Self::Text(values) => values[row].as_ref().map(|text| text.data().trim_ascii().to_vec()).unwrap_or_default(),
-            Self::Legacy(values) => values[row].map(|time| time.to_seconds().to_string().into_bytes()).unwrap_or_default(),
         }
     }
 
     fn is_empty(&self, row: usize) -> bool {
         match self {
-            Self::Whole(values) => values[row].is_none(),
+            Self::Whole(values) | Self::Times(values) => values[row].is_none(),
             Self::Real(values) => values[row].is_none(),
-            Self::Text(_) | Self::Legacy(_) => self.text(row).is_empty(),
+            Self::Text(_) => self.text(row).is_empty(),
+        }
+    }
+
+    /// Unix seconds of a time. A number without a type counts in the unit that its size tells.
+    fn time(&self, row: usize) -> Option<i64> {
+        match self {
+            Self::Times(values) => values[row],
+            Self::Whole(values) => values[row].map(|value| value.div_euclid(unit_of(value))),
+            // A time of another type was refused.
+            Self::Real(_) => None,
+            Self::Text(values) => seconds(values[row].as_ref()?.data().trim_ascii()),
         }
     }
 
@@ -221,7 +237,7 @@ impl Cells {
                 _ => keys.push_any(&self.text(row)),
             },
             Self::Text(values) => keys.push_any(values[row].as_ref().map(|text| text.data().trim_ascii()).unwrap_or_default()),
-            Self::Real(_) | Self::Legacy(_) => keys.push_any(&self.text(row)),
+            Self::Times(_) | Self::Real(_) => keys.push_any(&self.text(row)),
         }
     }
 }
@@ -240,12 +256,16 @@ impl Sheet<'_> {
         let group = self.0.row_group(block.group);
         let pages = SerializedPageReader::new(file.clone(), group.column(place), group.num_rows() as usize, None)?;
         let column = self.column(place);
-        let is_optional = column.max_def_level() > 0;
+        let (is_optional, to_seconds) = (column.max_def_level() > 0, to_seconds(&column));
+        let whole = |values: Vec<Option<i64>>| match to_seconds {
+            Some(to_seconds) => Cells::Times(values.into_iter().map(|value| value.and_then(to_seconds)).collect()),
+            None => Cells::Whole(values),
+        };
         Ok(match get_column_reader(column, Box::new(pages)) {
             ColumnReader::Int32ColumnReader(reader) => {
-                Cells::Whole(values(reader, block, is_optional)?.into_iter().map(|value| value.map(i64::from)).collect())
+                whole(values(reader, block, is_optional)?.into_iter().map(|value| value.map(i64::from)).collect())
             }
-            ColumnReader::Int64ColumnReader(reader) => Cells::Whole(values(reader, block, is_optional)?),
+            ColumnReader::Int64ColumnReader(reader) => whole(values(reader, block, is_optional)?),
             ColumnReader::BoolColumnReader(reader) => {
                 Cells::Whole(values(reader, block, is_optional)?.into_iter().map(|value| value.map(i64::from)).collect())
             }
@@ -254,31 +274,23 @@ impl Sheet<'_> {
             }
             ColumnReader::DoubleColumnReader(reader) => Cells::Real(values(reader, block, is_optional)?),
             ColumnReader::ByteArrayColumnReader(reader) => Cells::Text(values(reader, block, is_optional)?),
-            ColumnReader::Int96ColumnReader(reader) => Cells::Legacy(values(reader, block, is_optional)?),
+            ColumnReader::Int96ColumnReader(reader) => {
+                Cells::Times(values(reader, block, is_optional)?.into_iter().map(|time| time.map(|time| time.to_seconds())).collect())
+            }
             _ => return Err(ParquetError::General("a column of a type that was refused".into())),
         })
     }
+}
 
-    /// Unix seconds of a time.
-    pub(super) fn time(self, place: usize, cells: &Cells, row: usize) -> Option<i64> {
-        match cells {
-            Cells::Whole(values) => {
-                let value = values[row]?;
-                Some(match self.column(place).logical_type_ref() {
-                    Some(LogicalType::Timestamp(time)) => value.div_euclid(match time.unit {
-                        TimeUnit::MILLIS => 1_000,
-                        TimeUnit::MICROS => 1_000_000,
-                        TimeUnit::NANOS => 1_000_000_000,
-                    }),
-                    Some(LogicalType::Date) => value.checked_mul(86_400)?,
-                    _ => value.div_euclid(unit_of(value)),
-                })
-            }
-            // A time of another type was refused.
-            Cells::Real(_) => None,
-            Cells::Text(values) => seconds(values[row].as_ref()?.data().trim_ascii()),
-            Cells::Legacy(values) => values[row].map(|time| time.to_seconds()),
-        }
+/// How the whole numbers of a column become Unix seconds, where its type says that they are times. Writers of before 2018 say so by a
+/// converted type alone; every logical type that has one is read with it, so that nanoseconds alone are left.
+fn to_seconds(column: &ColumnDescriptor) -> Option<fn(i64) -> Option<i64>> {
+    match (column.converted_type(), column.logical_type_ref()) {
+        (ConvertedType::TIMESTAMP_MILLIS, _) => Some(|value| Some(value.div_euclid(1_000))),
+        (ConvertedType::TIMESTAMP_MICROS, _) => Some(|value| Some(value.div_euclid(1_000_000))),
+        (ConvertedType::DATE, _) => Some(|days| days.checked_mul(86_400)),
+        (_, Some(LogicalType::Timestamp(time))) if time.unit == TimeUnit::NANOS => Some(|value| Some(value.div_euclid(1_000_000_000))),
+        _ => None,
     }
 }
 
@@ -312,10 +324,13 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Form for Table<'
         let cells = unpanicked(self.name, || {
             let file = Arc::new((self.open)()?);
             let read = |place: Option<usize>| place.map(|place| self.sheet.cells(&file, block, place)).transpose();
+            let profile = self.profile.iter().map(|&place| self.sheet.cells(&file, block, place)).collect::<Result<Vec<_>, _>>()?;
             let [user, item, category, behaviour, time, label, label2] = self.places.map(read);
-            Ok([user?, item?, category?, behaviour?, time?, label?, label2?])
+            Ok(([user?, item?, category?, behaviour?, time?, label?, label2?], profile))
         })?;
-        let mut parsed = Parsed { columns: Gathering::default(), lines: block.rows as u64, tally: Tally::default() };
+        let (cells, profile) = cells;
+        let columns = Gathering { profiles: profile.iter().map(|_| Keys::default()).collect(), ..Gathering::default() };
+        let mut parsed = Parsed { columns, lines: block.rows as u64, tally: Tally::default() };
         let mut words = Words::default();
         for row in 0..block.rows {
             let number = before + row as u64 + 1;
@@ -331,6 +346,7 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Form for Table<'
                     cells.iter().zip(keys).for_each(|(cells, keys)| cells.iter().for_each(|cells| cells.push(row, keys)));
                     columns.behaviours.push(behaviour);
                     columns.times.push(time);
+                    profile.iter().zip(&mut columns.profiles).for_each(|(cells, keys)| keys.push_any(known(&cells.text(row))));
                 }
                 Err((reason, value)) => parsed.tally.refusals.refuse(reason, number, &value),
             }
@@ -353,7 +369,7 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Table<'_, O> {
             (None, None) => Behaviour::View,
         };
         let value = || cells[4].as_ref().map(|cells| cells.text(row)).unwrap_or_default();
-        let time = self.places[4].zip(cells[4].as_ref()).and_then(|(place, cells)| self.sheet.time(place, cells, row));
+        let time = cells[4].as_ref().and_then(|cells| cells.time(row));
         Ok((behaviour, kept_time(time, value)?))
     }
 }
@@ -363,11 +379,13 @@ mod tests {
     use ::parquet::data_type::{BoolType, ByteArrayType, DoubleType, FloatType, Int32Type, Int64Type};
     use ::parquet::file::writer::SerializedFileWriter;
     use ::parquet::schema::parser::parse_message_type;
+    use ::parquet::schema::types::{ColumnPath, Type as SchemaType};
     use bytes::Bytes;
 
     use super::*;
     use crate::config::Config;
     use crate::counter::{Counter, Stream};
+    use crate::data::Source;
     use crate::data::generator::Generator;
     use crate::data::output::{Format, write};
 
@@ -434,6 +452,8 @@ mod tests {
             ("int64 x (timestamp(millis,true))", 1_000),
             ("int64 x (timestamp(micros,false))", 1_000_000),
             ("int64 x (timestamp(nanos,true))", 1_000_000_000),
+            ("int64 x (timestamp_millis)", 1_000),
+            ("int64 x (timestamp_micros)", 1_000_000),
         ] {
             let rows = of(of_one::<Int64Type>(column, &[seconds * scale, (seconds + 9) * scale]));
             assert_eq!(times(&rows), [1_511_550_000, 1_511_550_009], "{column}");
@@ -442,6 +462,19 @@ mod tests {
         assert_eq!(times(&of(of_one::<Int32Type>("int32 x (date)", &[17_494, 17_495]))), [1_511_481_600, 1_511_568_000]);
         let texts = ["2017-11-25T00:00:00Z", "2017-11-25 00:00:09"].map(|text| ByteArray::from(text.as_bytes().to_vec()));
         assert_eq!(times(&of(of_one::<ByteArrayType>("binary x (string)", &texts))), [1_511_568_000, 1_511_568_009]);
+    }
+
+    /// A writer that knows no logical types.
+    #[test]
+    fn a_date_of_an_old_writer_is_a_date() {
+        let of = |converted| {
+            let column = SchemaType::primitive_type_builder("x", Type::INT32).with_converted_type(converted).build().unwrap();
+            let column = ColumnDescriptor::new(Arc::new(column), 0, 0, ColumnPath::from("x"));
+            assert!(column.logical_type_ref().is_none());
+            to_seconds(&column)
+        };
+        assert_eq!(of(ConvertedType::DATE).and_then(|to_seconds| to_seconds(17_494)), Some(1_511_481_600));
+        assert!(of(ConvertedType::INT_32).is_none());
     }
 
     #[test]
@@ -460,6 +493,21 @@ mod tests {
             assert_eq!(taken, &[false, true, false, true][..6 - refused], "{columns}");
             let said = &rows.refused[0].0;
             assert!(said.starts_with("a label that is no number") && said.contains("first in row 3"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_column_of_any_number_or_text_may_be_of_the_profile() {
+        let texts = ["x", "y", "x", "null"].map(|text| ByteArray::from(text.as_bytes().to_vec()));
+        for (table, values) in [
+            (of_one::<DoubleType>("double x", &[0.5, 1.5, 0.5, f64::NAN]), [Some(0), Some(1)]),
+            (of_one::<BoolType>("boolean x", &[true, false, true, false]), [Some(0), Some(1)]),
+            (of_one::<ByteArrayType>("binary x (string)", &texts), [Some(0), Some(1)]),
+        ] {
+            let rows = read_table(&table, "user=user,item=item,time=ts,profile=x").unwrap();
+            // The third row's value is a null, the fifth's is the user's first but one.
+            assert_eq!([0, 1].map(|user| rows.profile(user, 0)), values);
+            assert_eq!((rows.profile_fields(), rows.profile(2, 0)), (1, None));
         }
     }
 

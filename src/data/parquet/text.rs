@@ -3,13 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use ::parquet::basic::{Compression, LogicalType, Type};
+use ::parquet::basic::{Compression, Type};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::reader::ChunkReader;
 use ::parquet::schema::types::ColumnDescriptor;
 
-use super::reader::{Cells, Sheet, blocks, metadata, table, unpanicked};
+use super::reader::{Sheet, blocks, metadata, table, unpanicked};
 use crate::data::DataError;
 
 /// Rows of a piece of text, and all there are.
@@ -43,7 +43,7 @@ pub fn text<R: ChunkReader + 'static>(
             let file = Arc::new(open()?);
             kept.iter().map(|&place| sheet.cells(&file, block, place)).collect::<Result<Vec<_>, ParquetError>>()
         })?;
-        let row = |row: usize| kept.iter().zip(&cells).map(move |(&place, cells)| sheet.value(place, cells, row));
+        let row = |row: usize| cells.iter().map(move |cells| cells.text(row));
         done += block.rows as u64;
         sink(lines(name, (0..block.rows).map(row))?, [done, of]);
     }
@@ -68,18 +68,6 @@ fn require_unpacked(about: &ParquetMetaData, places: &[usize], name: &str, has_z
     let method = unknown.to_string();
     let method = method.split('(').next().unwrap_or_default();
     Err(table(name, format!("its columns are packed by {method}, which cannot be unpacked here: write it once more with Snappy or gzip")))
-}
-
-impl Sheet<'_> {
-    /// A value as text: a time as Unix seconds.
-    fn value(self, place: usize, cells: &Cells, row: usize) -> Vec<u8> {
-        match (cells, self.column(place).logical_type_ref()) {
-            (Cells::Whole(_), Some(LogicalType::Timestamp(_) | LogicalType::Date)) => {
-                self.time(place, cells, row).map(|time| time.to_string().into_bytes()).unwrap_or_default()
-            }
-            _ => cells.text(row),
-        }
-    }
 }
 
 /// Lines of CSV.

@@ -127,6 +127,7 @@ fn Form(session: Session, beginning: Arc<Beginning>) -> impl IntoView {
                     />
                 </div>
                 <Words own columns />
+                <Profile own columns />
             </fieldset>
             {move || doubts(&own.doubts.get())}
             {move || own.preview().map(|preview| understanding(session, &beginning, preview, negatives))}
@@ -223,7 +224,11 @@ fn Done(own: Own, columns: Memo<Vec<Column>>) -> impl IntoView {
 
 /// The column of a label, without what it must reach.
 fn column_of(label: &Option<String>) -> Option<&str> {
-    label.as_deref().map(|label| label.split(">=").next().unwrap_or(label).trim())
+    label.as_deref().map(without_least)
+}
+
+fn without_least(label: &str) -> &str {
+    label.split(">=").next().unwrap_or(label).trim()
 }
 
 /// From which value on a label says yes.
@@ -301,6 +306,43 @@ fn Words(own: Own, columns: Memo<Vec<Column>>) -> impl IntoView {
             <div class="fields words" role="group" aria-label="What the words mean">
                 {choices}
             </div>
+        })
+    }
+}
+
+/// Which of the columns that are nothing else tell something of the user.
+#[component]
+fn Profile(own: Own, columns: Memo<Vec<Column>>) -> impl IntoView {
+    let free = Memo::new(move |_| {
+        let taken = own.schema.with(|schema| schema.columns.clone());
+        let is_free = |column: &&Column| !taken.all().map(|key| key.map(without_least)).contains(&Some(&*column.key));
+        columns.with(|columns| columns.iter().filter(is_free).cloned().collect::<Vec<_>>())
+    });
+    let tick = move |(at, column): (usize, Column)| {
+        let Column { key, values } = column;
+        let name = format!("{} ({})", in_short(&key), values.first().map_or(String::new(), |value| in_short(value)));
+        let is_chosen = {
+            let key = key.clone();
+            move || own.schema.with(|schema| schema.columns.profile.contains(&key))
+        };
+        let choose = move |event| own.say_of_profile(&key, event_target_checked(&event));
+        view! {
+            <label class="tick">
+                <input type="checkbox" data-testid=format!("own-profile-{at}") prop:checked=is_chosen on:change=choose />
+                <span translate="no">{name}</span>
+            </label>
+        }
+    };
+    move || {
+        let free = free.get();
+        (!free.is_empty()).then(|| {
+            let ticks: Vec<_> = free.into_iter().enumerate().map(tick).collect();
+            view! {
+                <div class="fields profile" role="group" aria-label="What is known of the user">
+                    <p class="how">"What is known of the user (each column becomes features of every ranker; a user has the value of their first row):"</p>
+                    {ticks}
+                </div>
+            }
         })
     }
 }
