@@ -221,6 +221,8 @@ pub struct Config {
     pub activity_spread: f64,
     /// Synthetic stream: profile fields of a user, some of which are missing.
     pub profile_fields: u32,
+    /// Rows of your own: fields of an item's attributes. A run takes their number from its rows; the synthetic stream has none.
+    pub item_fields: u32,
     /// Synthetic stream: share of the profile fields that are missing for the least active user, falling to none for the most
     /// active one.
     pub profile_missing: f64,
@@ -391,6 +393,7 @@ impl Config {
             newcomers: 0.0,
             activity_spread: 1.0,
             profile_fields: 0,
+            item_fields: 0,
             profile_missing: 0.7,
             train_share: 0.8,
             validation_share: 0.0,

@@ -4,6 +4,7 @@ mod alias;
 mod blocks;
 pub mod cache;
 pub mod csv;
+mod features;
 mod gather;
 pub mod generator;
 mod ids;
@@ -13,7 +14,6 @@ pub mod output;
 pub mod own;
 #[cfg(feature = "parquet")]
 pub mod parquet;
-mod profile;
 pub mod protocol;
 mod report;
 pub mod requests;
@@ -103,7 +103,7 @@ pub const WINDOW_START: i64 = 1_511_539_200;
 /// The first second after the window: 2017-12-04 00:00 in Beijing, nine days later.
 pub const WINDOW_END: i64 = 1_512_316_800;
 
-/// Values of a profile field.
+/// Values of a field of a user's profile, and of an item's attributes.
 pub const PROFILE_VALUES: u32 = 8;
 
 /// How many of each id there are.
@@ -187,6 +187,14 @@ pub trait Source: Send + Sync {
     }
     /// The value of a profile field, below [`PROFILE_VALUES`]; none where it is missing.
     fn profile(&self, _user: u32, _field: u32) -> Option<u32> {
+        None
+    }
+    /// Fields of an item's attributes, beside its category.
+    fn item_fields(&self) -> u32 {
+        0
+    }
+    /// The value of an item's field, below [`PROFILE_VALUES`]; none where it is missing.
+    fn attribute(&self, _item: u32, _field: u32) -> Option<u32> {
         None
     }
     /// The probability with which the source itself would give this item as the user's next row at `row` of the stream, after a

@@ -750,8 +750,8 @@ fn rows_are_scored_as_the_evaluation_of_the_run_scored_them() {
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     let rows = exposures(6_000);
     write("shown.csv", format!("who,what,when,clicked\n{}\n", rows.join("\n")));
-    // A profile too, which is found again by whoever scores.
-    let columns = "user=who,item=what,time=when,label=clicked,profile=who";
+    // A profile and attributes too, which are found again by whoever scores.
+    let columns = "user=who,item=what,time=when,label=clicked,profile=who,attribute=what";
     let train = ["train", "--data", "shown.csv", "--columns", columns, "--set", "negatives=none", "--set", "batch=64", "--device", "cpu"];
     let more = ["--out", "run", "--checkpoint-every", "30", "--weights-out", "weights", "--quiet"];
     let trained = duia(folder.path(), [&train[..], &more].concat());

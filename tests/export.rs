@@ -200,13 +200,13 @@ fn what_cannot_be_exported_is_refused_with_a_sentence_and_leaves_nothing() {
     refused("ple", "run", "model.onnx", &["the checkpoint is damaged", "train again"]);
 }
 
-/// A file's own ids stand beside the graph, in the order of their numbers, and its profile within.
+/// A file's own ids stand beside the graph, in the order of their numbers, and what else is known of users and items within.
 #[test]
 fn ids_stand_beside_the_graph() {
     let folder = tempdir().unwrap();
     let row = |n: u64| format!("u-{},\"item, {}\",{}\n", n * 7 % 41, n * 13 % 977, 1_600_000_000 + n);
     fs::write(folder.path().join("rows.csv"), format!("who,what,when\n{}", (0..6_000).map(row).collect::<String>())).unwrap();
-    let columns = ["--columns", "user=who,item=what,time=when,profile=who"];
+    let columns = ["--columns", "user=who,item=what,time=when,profile=who,attribute=what"];
     let train = ["train", "--data", "rows.csv", "--set", "batch=64", "--set", "variants=ple", "--device", "cpu", "--quiet"];
     done(folder.path(), &[&train[..], &columns, &["--out", "run", "--weights-out", "weights"]].concat());
     let told = ["--data", "rows.csv", "--checkpoint", "weights/ple.safetensors", "--out", "served/ple.onnx", "--examples", "2000"];

@@ -9,7 +9,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 use common::oracle::{Centres, Oracle, Seeking, behave, live};
-use common::training::{FILLED, Trained, config, differing, unwanted, variants};
+use common::training::{FILLED, Trained, config, described, differing, unwanted, variants};
 use common::*;
 use duia::config::{CentreStart, CentreStep, Config, Encoder, MemoryStart, Widths};
 use duia::counter::{Counter, Stream};
@@ -347,11 +347,12 @@ fn by_rule() -> impl Iterator<Item = Variant> {
 #[test]
 fn the_losses_of_a_batch_are_the_oracles_in_every_variant_before_and_after_the_fill() {
     for variant in variants() {
-        // With and without a profile, of whose fields some are missing.
-        for (warm_up, profile_fields) in [(FILLED, 0), (100, 0), (FILLED, 3)] {
-            let mut trained = ready(&Config { warm_up, profile_fields, ..config() }, variant);
+        // With and without a profile and attributes, of whose fields some are missing.
+        for (warm_up, profile_fields, item_fields) in [(FILLED, 0, 0), (100, 0, 0), (FILLED, 3, 2)] {
+            let mut trained = ready(&Config { warm_up, profile_fields, item_fields, ..config() }, variant);
             let batch = trained.next();
             let batch = trained.with_a_third_candidate(&batch);
+            let batch = if item_fields > 0 { described(&batch) } else { batch };
             let on_device = trained.load(batch.clone());
             let oracle = oracle(&trained).with_dropout(&on_device.kept);
             let from_start = config().of(variant).centre_start == CentreStart::Random;
@@ -369,7 +370,7 @@ fn the_losses_of_a_batch_are_the_oracles_in_every_variant_before_and_after_the_f
 #[test]
 fn test_scores_are_the_oracles_with_every_item_looked_up_anew() {
     for variant in variants() {
-        let trained = ready(&Config { profile_fields: 2, ..config() }, variant);
+        let trained = ready(&Config { profile_fields: 2, item_fields: 2, ..config() }, variant);
         let mut oracle = oracle(&trained);
         if let (Some(centres), false) = (&oracle.item_centres, oracle.assignments.is_empty()) {
             let categories = trained.categories();
@@ -379,7 +380,7 @@ fn test_scores_are_the_oracles_with_every_item_looked_up_anew() {
         }
         let frozen = trained.ranker().frozen(&trained.categories());
         for batch in trained.test_batches(2) {
-            let batch = trained.with_a_third_candidate(&batch);
+            let batch = described(&trained.with_a_third_candidate(&batch));
             let expected: Vec<f64> = oracle.tell(&batch).logits.iter().map(|logits| logits[0]).collect();
             assert_close(&block_on(read(trained.score(&frozen, &batch).logits)), &expected, 2e-4);
         }

@@ -67,8 +67,9 @@ fn tell(schema: &Schema, doubts: &[String], is_table: bool) {
         Some(column) => format!("{field} = {column}"),
         None => format!("no {field}"),
     });
-    let profile = schema.columns.profile.iter().map(|column| format!("profile = {column}"));
-    say(&format!("Columns: {}.", columns.chain(profile).collect::<Vec<_>>().join(", ")));
+    let of_users = schema.columns.profile.iter().map(|column| format!("profile = {column}"));
+    let of_items = schema.columns.attribute.iter().map(|column| format!("attribute = {column}"));
+    say(&format!("Columns: {}.", columns.chain(of_users).chain(of_items).collect::<Vec<_>>().join(", ")));
     if !schema.behaviors.is_empty() {
         let words: Vec<String> = schema.behaviors.iter().map(|(word, behaviour)| format!("{word} = {}", name(*behaviour))).collect();
         say(&format!("Behaviours: {}.", words.join(", ")));

@@ -48,6 +48,7 @@ const FIELDS: &[(&str, Allowed)] = &[
     ("newcomers", Number(0.0, 0.95)),
     ("activity_spread", Number(0.0, 1.5)),
     ("profile_fields", Whole(0, 32)),
+    ("item_fields", Whole(0, 32)),
     ("profile_missing", Number(0.0, 1.0)),
     ("train_share", Number(0.05, 0.99)),
     ("validation_share", Number(0.0, 0.5)),

@@ -1,15 +1,15 @@
 //! Rows as they were read and cleaned, by column, to be opened again in a moment.
 //!
 //! A file is, in this order: 8 bytes `DUIACOLS`; 4 bytes, the version of the format and of the readers; 8 bytes, the key of what the rows
-//! were read from; 4 bytes, the length of the head; the head by postcard; the column of the items' categories; that of the
-//! users' profiles, a byte a field; blocks of rows, each its seconds, its users, and its items times 8 plus behaviours. Numbers take 4
-//! bytes, the lowest first. Behind the head, the categories, the profiles and each block stand the 8 bytes of their checksum.
+//! were read from; 4 bytes, the length of the head; the head by postcard; the column of the items' categories; those of
+//! the users' profiles and of the items' attributes, a byte a field; blocks of rows, each its seconds, its users, and its items times 8 plus behaviours. Numbers take 4
+//! bytes, the lowest first. Behind the head, these columns and each block stand the 8 bytes of their checksum.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::profile::Profiles;
+use super::features::Features;
 use super::stored::{MOST_IDS, Packed, Rows};
 use super::{Origin, Vocabulary};
 use crate::platform::for_each;
@@ -74,7 +74,8 @@ impl From<io::Error> for Unusable {
 struct Head {
     rows: u64,
     vocabulary: Vocabulary,
-    profile_fields: u32,
+    /// Of users and of items.
+    fields: [u32; 2],
     refused: Vec<(String, u64)>,
     notes: Vec<String>,
 }
@@ -107,9 +108,9 @@ impl Sum {
 /// # Errors
 /// Where the file cannot be written.
 pub fn write(rows: &Rows, key: Key, file: &mut impl Write) -> io::Result<()> {
-    let Rows { rows, item_category, profiles, vocabulary, refused, notes, .. } = rows;
-    let (all, profile_fields) = (rows.len() as u64, profiles.fields());
-    let head = Head { rows: all, vocabulary: *vocabulary, profile_fields, refused: refused.clone(), notes: notes.clone() };
+    let Rows { rows, item_category, profiles, attributes, vocabulary, refused, notes, .. } = rows;
+    let (all, fields) = (rows.len() as u64, [profiles.fields(), attributes.fields()]);
+    let head = Head { rows: all, vocabulary: *vocabulary, fields, refused: refused.clone(), notes: notes.clone() };
     let head = postcard::to_stdvec(&head).map_err(io::Error::other)?;
     let before = [MAGIC, &VERSION.to_le_bytes()[..], &key.0.to_le_bytes(), &(head.len() as u32).to_le_bytes()].concat();
     let head = [before, head].concat();
@@ -124,8 +125,10 @@ pub fn write(rows: &Rows, key: Key, file: &mut impl Write) -> io::Result<()> {
     };
     item_category.iter().for_each(|category| bytes.extend(category.to_le_bytes()));
     column(&mut bytes, file)?;
-    bytes.extend_from_slice(profiles.values());
-    column(&mut bytes, file)?;
+    for features in [profiles, attributes] {
+        bytes.extend_from_slice(features.values());
+        column(&mut bytes, file)?;
+    }
     for block in rows.chunks(BLOCK) {
         let fields: [fn(&Packed) -> u32; 3] = [|row| row.seconds, |row| row.user, |row| row.done()];
         for field in fields {
@@ -161,10 +164,11 @@ pub fn read<R: Read + Seek>(open: impl Fn() -> io::Result<R> + Sync, name: &str,
     }
     let mut head = before.to_vec();
     checked(&mut file, &mut head, length as usize)?;
-    let Head { rows, vocabulary, profile_fields, refused, notes } = postcard::from_bytes(&head[BEFORE..]).map_err(|_| Unusable::Damaged)?;
+    let Head { rows, vocabulary, fields, refused, notes } = postcard::from_bytes(&head[BEFORE..]).map_err(|_| Unusable::Damaged)?;
     let items = vocabulary.items as usize;
-    let of_profiles = vocabulary.users as usize * profile_fields as usize;
-    let columns = (4 * items + SUM + of_profiles + SUM) as u64;
+    let members = [vocabulary.users, vocabulary.items];
+    let features = [0, 1].map(|side| members[side] as usize * fields[side] as usize);
+    let columns = (4 * items + features[0] + features[1] + 3 * SUM) as u64;
     let start = file.stream_position()? + columns;
     let blocks = rows.div_ceil(BLOCK as u64);
     let size = rows.checked_mul(ROW as u64).and_then(|bytes| bytes.checked_add(start + SUM as u64 * blocks));
@@ -178,9 +182,12 @@ pub fn read<R: Read + Seek>(open: impl Fn() -> io::Result<R> + Sync, name: &str,
     if vocabulary.items > MOST_IDS || item_category.iter().any(|category| *category >= vocabulary.categories) {
         return Err(Unusable::Damaged);
     }
-    let mut bytes = Vec::new();
-    checked(&mut file, &mut bytes, of_profiles)?;
-    let profiles = Profiles::of(profile_fields, bytes, vocabulary.users).ok_or(Unusable::Damaged)?;
+    let mut of_side = |side: usize| {
+        let mut bytes = Vec::new();
+        checked(&mut file, &mut bytes, features[side])?;
+        Features::of(fields[side], bytes, members[side]).ok_or(Unusable::Damaged)
+    };
+    let (profiles, attributes) = (of_side(0)?, of_side(1)?);
     let mut rows = vec![Packed::default(); rows as usize];
     let per_thread = rows.len().div_ceil(BLOCK).div_ceil(threads.max(1)).max(1);
     let mut parts: Vec<_> = rows.chunks_mut(per_thread * BLOCK).map(|part| (part, Ok(()))).zip(0u64..).collect();
@@ -189,7 +196,7 @@ pub fn read<R: Read + Seek>(open: impl Fn() -> io::Result<R> + Sync, name: &str,
         *outcome = open().map_err(Unusable::from).and_then(|file| read_part(file, from, part, vocabulary));
     });
     parts.into_iter().try_for_each(|((_, outcome), _)| outcome)?;
-    Ok(Rows { name: name.into(), origin: Origin::File, rows, item_category, profiles, vocabulary, refused, notes })
+    Ok(Rows { name: name.into(), origin: Origin::File, rows, item_category, profiles, attributes, vocabulary, refused, notes })
 }
 
 /// Reads blocks that follow each other.
@@ -239,11 +246,14 @@ mod tests {
         Rows::read(("1,2,3,pv,5\n".to_owned() + &(0..lines).map(line).collect::<String>()).as_bytes(), "rows.csv").unwrap()
     }
 
-    /// Rows whose users have a profile of three fields.
+    /// Rows whose users have three fields, and items two.
     fn profiled() -> Rows {
         let rows = rows(50);
-        let values = (0..3 * rows.vocabulary.users).map(|n| if n % 5 == 0 { Profiles::MISSING } else { (n % 8) as u8 }).collect();
-        Rows { profiles: Profiles::of(3, values, rows.vocabulary.users).unwrap(), ..rows }
+        let of = |fields: u32, members: u32| {
+            let values = (0..fields * members).map(|n| if n % 5 == 0 { Features::MISSING } else { (n % 8) as u8 }).collect();
+            Features::of(fields, values, members).unwrap()
+        };
+        Rows { profiles: of(3, rows.vocabulary.users), attributes: of(2, rows.vocabulary.items), ..rows }
     }
 
     fn written(rows: &Rows) -> Vec<u8> {

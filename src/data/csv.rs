@@ -83,7 +83,7 @@ impl Rows {
             layout = block.numbered().find(|(_, line)| !is_blank(line)).map(|(number, line)| Layout::of(number, line));
             begun.push(Ok(block));
         }
-        let mut gathered = Gathered::new(if blocks.is_over() { 1 } else { threads }, &[]);
+        let mut gathered = Gathered::new(if blocks.is_over() { 1 } else { threads }, [&[]; 2]);
         let mut counts = Counts::default();
         let form = Lines { name, layout };
         gathered.gather(&form, begun.into_iter().chain(blocks), name, watch, &mut |own| counts.add(&own))?;

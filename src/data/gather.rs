@@ -3,10 +3,10 @@
 
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use super::features::Seen;
 use super::ids::{Ids, Keys};
 use super::names::Names;
 use super::order::{Chunk, in_order};
-use super::profile::Seen;
 use super::share::{Share, lot_of_number, lot_of_text};
 use super::stored::{MOST_IDS, Packed, Progress, Rows};
 use super::{Behaviour, DataError, Origin, Vocabulary};
@@ -25,8 +25,10 @@ pub(super) struct Columns {
     pub behaviours: Vec<Behaviour>,
     /// `[rows]`: unix seconds.
     pub times: Vec<u32>,
-    /// `[rows]` for each column of the profile.
+    /// `[rows]` for each column of the users' profiles.
     pub profiles: Vec<Keys>,
+    /// `[rows]` for each column of the items' attributes.
+    pub attributes: Vec<Keys>,
 }
 
 /// What a block says.
@@ -50,7 +52,6 @@ pub(super) trait Form: Sync {
 }
 
 /// Rows as they come, with ids from 0.
-#[derive(Default)]
 pub(super) struct Gathered {
     users: Ids,
     items: Ids,
@@ -60,6 +61,7 @@ pub(super) struct Gathered {
     /// Rows that named another category than their item's first row.
     other_category: u64,
     profiles: Seen,
+    attributes: Seen,
     chunks: Vec<Chunk>,
     lines: u64,
     rows: u64,
@@ -78,7 +80,8 @@ enum Numbering<'a> {
         ids: &'a mut Ids,
         categories: &'a mut Ids,
         item_category: &'a mut Vec<u32>,
-        keys: Vec<(Keys, Keys)>,
+        attributes: &'a mut Seen,
+        keys: Vec<(Keys, Keys, Vec<Keys>)>,
         numbered: Vec<Vec<u32>>,
         other: u64,
     },
@@ -95,9 +98,9 @@ impl Numbering<'_> {
                     numbered.push(own);
                 }
             }
-            Self::Items { ids, categories, item_category, keys, numbered, other } => {
+            Self::Items { ids, categories, item_category, attributes, keys, numbered, other } => {
                 let mut named = Vec::new();
-                for (items, kinds) in std::mem::take(keys) {
+                for (items, kinds, of_attributes) in std::mem::take(keys) {
                     let mut own = Vec::new();
                     ids.of_all(items, &mut own);
                     named.clear();
@@ -109,6 +112,7 @@ impl Numbering<'_> {
                             Some(&first) => *other += u64::from(first != category),
                         }
                     }
+                    attributes.add(&own, of_attributes);
                     numbered.push(own);
                 }
             }
@@ -117,9 +121,21 @@ impl Numbering<'_> {
 }
 
 impl Gathered {
-    /// For a number of threads, of rows with these columns of a profile.
-    pub fn new(threads: usize, profile: &[String]) -> Self {
-        Self { threads: threads.max(1), profiles: Seen::of(profile), ..Self::default() }
+    /// For a number of threads, of rows with these columns of users and of items.
+    pub fn new(threads: usize, [profile, attributes]: [&[String]; 2]) -> Self {
+        Self {
+            users: Ids::default(),
+            items: Ids::default(),
+            categories: Ids::default(),
+            item_category: Vec::new(),
+            other_category: 0,
+            profiles: Seen::of("user", profile),
+            attributes: Seen::of("item", attributes),
+            chunks: Vec::new(),
+            lines: 0,
+            rows: 0,
+            threads: threads.max(1),
+        }
     }
 
     /// Parses and numbers all blocks on all threads, handing what is counted of each to `take` in the order of the file. The first
@@ -184,7 +200,7 @@ impl Gathered {
                     self.lines += lines;
                     self.rows += columns.times.len() as u64;
                     users.push((columns.users, columns.profiles));
-                    items.push((columns.items, columns.categories));
+                    items.push((columns.items, columns.categories, columns.attributes));
                     moments.push((columns.times, columns.behaviours));
                 }
                 Err(error) => {
@@ -202,15 +218,16 @@ impl Gathered {
         Ok(())
     }
 
-    /// Numbers the values of blocks in the order of the file: users and their profiles on one thread, items and their categories on
-    /// another.
-    fn number(&mut self, users: Vec<(Keys, Vec<Keys>)>, items: Vec<(Keys, Keys)>, moments: Vec<(Vec<u32>, Vec<Behaviour>)>) {
+    /// Numbers the values of blocks in the order of the file: users and their profiles on one thread, items with their categories
+    /// and attributes on another.
+    fn number(&mut self, users: Vec<(Keys, Vec<Keys>)>, items: Vec<(Keys, Keys, Vec<Keys>)>, moments: Vec<(Vec<u32>, Vec<Behaviour>)>) {
         let mut jobs = [
             Numbering::Users { ids: &mut self.users, profiles: &mut self.profiles, keys: users, numbered: Vec::new() },
             Numbering::Items {
                 ids: &mut self.items,
                 categories: &mut self.categories,
                 item_category: &mut self.item_category,
+                attributes: &mut self.attributes,
                 keys: items,
                 numbered: Vec::new(),
                 other: 0,
@@ -263,6 +280,7 @@ impl Gathered {
         self.rows = self.chunks.iter().map(|chunk| chunk.len() as u64).sum();
         self.item_category = item_category;
         self.profiles.renumber(&users.new);
+        self.attributes.renumber(&items.new);
         for (ids, new) in [(&mut self.users, users), (&mut self.items, items), (&mut self.categories, categories)] {
             *ids = std::mem::take(ids).renumbered(&new.new);
         }
@@ -291,7 +309,7 @@ impl Gathered {
     /// The rows of a file in order of time, repetitions left out. Adds what is told of rows of any form: `refused` holds what was refused
     /// before, and `notes` what was put right. What the file calls its users and items goes to `names`, where somebody wants it.
     pub fn finish(self, name: &str, mut refused: Vec<(String, u64)>, mut notes: Vec<String>, names: Option<&mut Option<Names>>) -> Rows {
-        let Self { users, items, categories, item_category, other_category, profiles, chunks, threads, .. } = self;
+        let Self { users, items, categories, item_category, other_category, profiles, attributes, chunks, threads, .. } = self;
         let vocabulary = Vocabulary { users: users.len(), items: items.len(), categories: categories.len().max(1) };
         match names {
             Some(names) => *names = Some(Names::of(users, items)),
@@ -299,11 +317,22 @@ impl Gathered {
             None => drop((users, items, categories)),
         }
         let (profiles, of_profiles) = profiles.finish(vocabulary.users);
+        let (attributes, of_attributes) = attributes.finish(vocabulary.items);
         let ordered = in_order(chunks, threads);
         refused.extend((ordered.repeated > 0).then(|| (REPEATED.into(), ordered.repeated)));
         notes.extend([noted(ordered.unsorted, UNSORTED), noted(other_category, OTHER_CATEGORY)].into_iter().flatten());
-        notes.extend(of_profiles);
-        Rows { name: name.into(), origin: Origin::File, rows: ordered.rows, item_category, profiles, vocabulary, refused, notes }
+        notes.extend(of_profiles.into_iter().chain(of_attributes));
+        Rows {
+            name: name.into(),
+            origin: Origin::File,
+            rows: ordered.rows,
+            item_category,
+            profiles,
+            attributes,
+            vocabulary,
+            refused,
+            notes,
+        }
     }
 }
 

@@ -13,10 +13,10 @@ use csv::ByteRecord;
 
 use super::blocks::{Block, Blocks};
 use super::csv::{Progress, Rows, too_long};
+use super::features::known;
 use super::gather::{Form, Gathered, Parsed, require_two};
 use super::ids::Keys;
 use super::names::Names;
-use super::profile::known;
 use super::schema::{Columns, Schema, seconds};
 use super::share::{Share, lot_of_value};
 use super::{Behaviour, DataError, gather, shown, sniff};
@@ -106,7 +106,7 @@ fn read_all(
             break lines;
         }
     };
-    let mut gathered = Gathered::new(if blocks.is_over() { 1 } else { threads() }, &schema.columns.profile);
+    let mut gathered = Gathered::new(if blocks.is_over() { 1 } else { threads() }, schema.columns.features());
     let mut refusals = Refusals::default();
     gathered.gather(&lines, begun.into_iter().chain(blocks), name, watch, &mut |tally| refusals.add(tally, first))?;
     watch(Progress::Sorting(gathered.rows()));
@@ -210,8 +210,8 @@ struct Lines<'a> {
     name: &'a str,
     schema: &'a Schema,
     places: [Option<usize>; 7],
-    /// Of the profile's columns.
-    profile: Vec<usize>,
+    /// Of the columns of users and of items.
+    features: [Vec<usize>; 2],
     /// From which value on each label is 1.
     least: [f64; 2],
     width: usize,
@@ -241,12 +241,21 @@ impl<'a> Lines<'a> {
         }
         let first = line_of(&record, block);
         let cells: Vec<String> = record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
-        let (places, profile) =
-            schema.places(&cells).and_then(|places| Ok((places, schema.profile_places(&cells)?))).map_err(|problem| {
+        let (places, features) =
+            schema.places(&cells).and_then(|places| Ok((places, schema.feature_places(&cells)?))).map_err(|problem| {
                 let value = shown(&record.iter().collect::<Vec<_>>().join(&delimiter(schema)));
                 DataError::Columns { name: name.into(), problem: format!(", line {first}: {problem}, found \"{value}\"") }
             })?;
-        Ok(Some(Self { name, schema, places, profile, least: schema.columns.least(), width: record.len(), first, share: Share::default() }))
+        Ok(Some(Self {
+            name,
+            schema,
+            places,
+            features,
+            least: schema.columns.least(),
+            width: record.len(),
+            first,
+            share: Share::default(),
+        }))
     }
 
     fn add(&self, fields: &[&[u8]], line: u64, words: &mut Words, parsed: &mut Parsed<Tally>, shows: bool) {
@@ -269,7 +278,9 @@ impl<'a> Lines<'a> {
                 }
                 columns.behaviours.push(behaviour);
                 columns.times.push(time);
-                self.profile.iter().zip(&mut columns.profiles).for_each(|(&place, keys)| keys.push_any(known(fields[place].trim_ascii())));
+                for (places, keys) in self.features.iter().zip([&mut columns.profiles, &mut columns.attributes]) {
+                    places.iter().zip(keys).for_each(|(&place, keys)| keys.push_any(known(fields[place].trim_ascii())));
+                }
             }
             Err((reason, value)) => parsed.tally.refusals.refuse(reason, line, &value),
         }
@@ -361,7 +372,8 @@ impl Form for Lines<'_> {
         if let Some((line, _)) = block.numbered().find(|(_, line)| line.len() > LONGEST_LINE) {
             return Err(too_long(self.name, line, LONGEST_LINE));
         }
-        let columns = gather::Columns { profiles: self.profile.iter().map(|_| Keys::default()).collect(), ..Default::default() };
+        let [profiles, attributes] = self.features.each_ref().map(|places| places.iter().map(|_| Keys::default()).collect());
+        let columns = gather::Columns { profiles, attributes, ..Default::default() };
         let mut parsed = Parsed { columns, lines: block.lines, tally: Tally::default() };
         let (mut words, shows) = (Words::default(), block.line <= self.first);
         let delimiter = delimiter(self.schema);
@@ -435,22 +447,28 @@ mod tests {
 
     /// The same profiles by the fast way, by the library's, and in pieces with any share of the users; columns that are not there are told.
     #[test]
-    fn columns_of_a_profile_are_features_of_users() {
-        let columns = "user=u,item=i,time=t,profile=city,profile=age".parse().unwrap();
+    fn columns_of_users_and_items_are_their_features() {
+        let columns = "user=u,item=i,time=t,profile=city,profile=age,attribute=i".parse().unwrap();
         let schema = Schema { delimiter: ',', header: true, columns, behaviors: Default::default() };
         let text = |quote: &str| {
             let line = |n: u64| {
                 let user = (37 * n + n / 301) % 301;
-                let city = if n < 150 || user % 7 == 0 { "null".into() } else { format!("{quote}city {}{quote}", user % 5) };
+                let city = if n < 150 || user.is_multiple_of(7) { "null".into() } else { format!("{quote}city {}{quote}", user % 5) };
                 format!("{user},{},{},{city},{}\n", n % 11, 1_600_000_000 + n, 18 + user % 70)
             };
             format!("u,i,t,city,age\n{}", (0..4_000).map(line).collect::<String>())
         };
         let rows = read(text("").as_bytes(), "own.csv", &schema, &mut |_| {}).unwrap();
         assert!(rows == read(text("\"").as_bytes(), "own.csv", &schema, &mut |_| {}).unwrap());
-        // Five cities in a field, ages of 70 values in eighths.
-        let notes = ["city is a field of the profile with 5 values", "age has 70 values: the profile tells eighths of the users"];
+        // Five cities in a field, ages of 70 values in eighths, eleven items in two fields.
+        let notes = [
+            "city is a field of 5 values of each user",
+            "age has 70 values: its field tells eighths, by users",
+            "i is two fields of each item, which tell its 11 values apart",
+        ];
         assert!(rows.profile_fields() == 2 && rows.notes.ends_with(&notes.map(String::from)), "{:?}", rows.notes);
+        let values = |item: u32| [0, 1].map(|field| rows.attribute(item, field));
+        assert!(rows.item_fields() == 2 && (1..11).all(|item| (0..item).all(|other| values(item) != values(other))));
         let known = (0..rows.vocabulary().users).filter(|user| rows.profile(*user, 0).is_some()).count();
         assert!(known > 100 && known < rows.vocabulary().users as usize);
         assert!((0..rows.vocabulary().users).all(|user| rows.profile(user, 1).is_some_and(|eighth| eighth < 8)));

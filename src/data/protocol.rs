@@ -235,8 +235,9 @@ impl Dataset {
     /// Which rows these are, whatever they are called and wherever they came from.
     pub fn fingerprint(&self) -> String {
         let Vocabulary { users, items, categories } = self.inner.vocabulary;
-        let (rows, (profiles, _)) = (self.inner.index.rows(), self.profiles());
+        let (rows, (profiles, _), (attributes, _)) = (self.inner.index.rows(), self.profiles(), self.attributes());
         let sum = crc32c::crc32c_append(self.inner.index.checksum(), bytemuck::cast_slice(&profiles));
+        let sum = crc32c::crc32c_append(sum, bytemuck::cast_slice(&attributes));
         format!("{rows} rows, {users} users, {items} items, {categories} categories, sum {sum:08x}")
     }
 
@@ -245,6 +246,13 @@ impl Dataset {
         let fields = self.inner.source.profile_fields();
         let profile_of = |user: u32| (0..fields).map(move |field| self.inner.source.profile(user, field).unwrap_or(NO_ROW));
         ((0..if fields > 0 { self.inner.vocabulary.users } else { 0 }).flat_map(profile_of).collect(), fields as usize)
+    }
+
+    /// `[items, fields]`: the values of all items' attributes, [`NO_ROW`] where one is missing; and how many fields there are.
+    pub fn attributes(&self) -> (Vec<u32>, usize) {
+        let fields = self.inner.source.item_fields();
+        let of_item = |item: u32| (0..fields).map(move |field| self.inner.source.attribute(item, field).unwrap_or(NO_ROW));
+        ((0..if fields > 0 { self.inner.vocabulary.items } else { 0 }).flat_map(of_item).collect(), fields as usize)
     }
 
     /// How many of each id there are.
@@ -398,7 +406,10 @@ impl Dataset {
     /// A batch with what the generator knows of it, where the data set tells it.
     pub(crate) fn told(&self, batch: Batch) -> Batch {
         let truth = self.told_window.and_then(|window| self.truth(&batch, window)).map(Box::new);
-        Batch { truth, ..batch }
+        let fields = self.inner.source.item_fields();
+        let of_item = |&item: &u32| (0..fields).map(move |field| self.inner.source.attribute(item, field).unwrap_or(NO_ROW));
+        let attributes = if fields > 0 { batch.item.iter().flat_map(of_item).collect() } else { Vec::new() };
+        Batch { truth, item_fields: fields as usize, attributes, ..batch }
     }
 
     /// The batches in their order.

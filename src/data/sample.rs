@@ -8,8 +8,8 @@ use std::hash::Hasher;
 use fnv::FnvHasher;
 use serde::{Deserialize, Serialize};
 
+use super::features::Features;
 use super::ids::Ids;
-use super::profile::Profiles;
 use super::stored::{MOST_IDS, Packed, Rows};
 use super::{Behaviour, DataError, Source, Vocabulary};
 use crate::counter::{Counter, Stream};
@@ -18,16 +18,18 @@ const MAGIC: &[u8; 8] = b"DUIAROWS";
 const VERSION: u8 = 3;
 
 /// What a sample holds; its ids are counted from 0 in the order of their first row.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Payload {
     users: u32,
     categories: u32,
     /// `[items]`.
     item_category: Vec<u32>,
-    /// Fields of a user's profile.
-    profile_fields: u32,
-    /// `[users, profile_fields]`.
+    /// Fields of a user's profile and of an item's attributes.
+    fields: [u32; 2],
+    /// `[users, fields]`.
     profiles: Vec<u8>,
+    /// `[items, fields]`.
+    attributes: Vec<u8>,
     /// `[rows]` in time order: user, item, and seconds since the row before (for the first, since 1970) times 4 plus the behaviour.
     rows: Vec<(u32, u32, u64)>,
 }
@@ -36,19 +38,19 @@ struct Payload {
 /// not taken is left out.
 pub fn write(rows: &Rows, users: usize, seed: u64) -> Vec<u8> {
     let chosen = choose(rows.vocabulary().users, users, seed);
-    let profile_fields = rows.profiles.fields();
-    let mut payload =
-        Payload { users: 0, categories: 0, item_category: Vec::new(), profile_fields, profiles: Vec::new(), rows: Vec::new() };
+    let fields = [rows.profiles.fields(), rows.attributes.fields()];
+    let mut payload = Payload { fields, ..Payload::default() };
     let (mut user_ids, mut item_ids, mut category_ids) = (Ids::default(), Ids::default(), Ids::default());
     let mut before = 0;
     for event in rows.iter().filter(|event| chosen[event.user as usize] && event.behaviour.is_taken()) {
         let item = item_ids.of(event.item.into());
         if item as usize == payload.item_category.len() {
             payload.item_category.push(category_ids.of(event.category.into()));
+            payload.attributes.extend_from_slice(rows.attributes.of_member(event.item));
         }
         let (known, user) = (user_ids.len(), user_ids.of(event.user.into()));
         if user == known {
-            payload.profiles.extend_from_slice(rows.profiles.of_user(event.user));
+            payload.profiles.extend_from_slice(rows.profiles.of_member(event.user));
         }
         let step = (event.time - before) as u64;
         payload.rows.push((user, item, step << 2 | event.behaviour as u64));
@@ -97,9 +99,10 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Rows, DataError> {
     });
     let (rows, items) = (rows.collect(), payload.item_category.len() as u32);
     let vocabulary = Vocabulary { users: payload.users, items, categories: payload.categories };
-    // Checked to be profiles.
-    let profiles = Profiles::of(payload.profile_fields, payload.profiles, payload.users).unwrap_or_default();
-    Ok(Rows::of_sample(name, rows, payload.item_category, profiles, vocabulary))
+    // Checked to be features.
+    let of = |side: usize, values: Vec<u8>, members: u32| Features::of(payload.fields[side], values, members).unwrap_or_default();
+    let features = [of(0, payload.profiles, payload.users), of(1, payload.attributes, items)];
+    Ok(Rows::of_sample(name, rows, payload.item_category, features, vocabulary))
 }
 
 fn unframed(bytes: &[u8]) -> Result<Payload, &'static str> {
@@ -130,8 +133,9 @@ fn checked(payload: Payload) -> Result<Payload, &'static str> {
         });
     let whole = fits && users_met == payload.users && items_met == items && payload.categories <= items;
     let named = payload.item_category.iter().all(|&category| category < payload.categories);
-    let has_profiles = Profiles::of(payload.profile_fields, payload.profiles.clone(), payload.users).is_some();
-    if whole && named && has_profiles { Ok(payload) } else { Err("its rows contradict each other") }
+    let has = |side: usize, values: &Vec<u8>, members: u32| Features::of(payload.fields[side], values.clone(), members).is_some();
+    let has_features = has(0, &payload.profiles, payload.users) && has(1, &payload.attributes, items);
+    if whole && named && has_features { Ok(payload) } else { Err("its rows contradict each other") }
 }
 
 /// Ids are counted in the order of their first row: one is known, or it is the next.
@@ -179,8 +183,8 @@ mod tests {
 
     /// Ids are counted anew, so a user is found again by their one time.
     #[test]
-    fn users_keep_their_profiles() {
-        let columns = "user=u,item=i,time=t,profile=city".parse().unwrap();
+    fn users_and_items_keep_what_is_known_of_them() {
+        let columns = "user=u,item=i,time=t,profile=city,attribute=i".parse().unwrap();
         let schema = Schema { delimiter: ',', header: true, columns, behaviors: Default::default() };
         let lines: String = (0..40).map(|n| format!("user {n},{},{},{}\n", n % 3, 1_600_000_000 - n, ["a", "b", "", "c"][n % 4])).collect();
         let all = own::read(format!("u,i,t,city\n{lines}").as_bytes(), "own.csv", &schema, &mut |_| {}).unwrap();
@@ -189,6 +193,8 @@ mod tests {
         let back = read(&write(&all, 20, 1), "sample.bin").unwrap();
         assert!(back.profile_fields() == 1 && cities(&back).len() == 20);
         assert!(cities(&back).into_iter().all(|(time, city)| cities(&all)[&time] == city));
+        let items = |rows: &Rows| rows.iter().map(|event| (event.time, rows.attribute(event.item, 0))).collect::<BTreeMap<_, _>>();
+        assert!(back.item_fields() == 1 && items(&back).into_iter().all(|(time, item)| item.is_some() && items(&all)[&time] == item));
     }
 
     #[test]
@@ -248,8 +254,9 @@ mod tests {
             users: 2,
             categories: 1,
             item_category: vec![0, 0],
-            profile_fields: 1,
-            profiles: vec![7, Profiles::MISSING],
+            fields: [1, 1],
+            profiles: vec![7, Features::MISSING],
+            attributes: vec![Features::MISSING, 0],
             rows: vec![(0, 0, 0), (1, 1, 4)],
         };
         assert_eq!(read(&framed(&good()), "s").unwrap().rows(), 2);
@@ -261,6 +268,8 @@ mod tests {
             Payload { item_category: vec![0, 7], ..good() },
             Payload { profiles: vec![7], ..good() },
             Payload { profiles: vec![7, 8], ..good() },
+            Payload { attributes: vec![1], ..good() },
+            Payload { fields: [1, 2], ..good() },
             Payload { rows: vec![(0, 0, 4), (1, 1, u64::from(u32::MAX) << 2)], ..good() },
             Payload { rows: vec![(0, 0, u64::MAX); 9], ..good() },
             // Found by the fuzzer: a user, or an item, without a row.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::profile::MOST_COLUMNS;
+use super::features::MOST_COLUMNS;
 use super::{Behaviour, shown};
 
 /// The characters that may stand between values, the likeliest first.
@@ -68,8 +68,8 @@ const PROFILE_NAMES: [&str; 23] = [
     "zipcode",
 ];
 
-/// What a column of a user's profile is called, beside [`Columns::FIELDS`].
-pub(super) const PROFILE: &str = "profile";
+/// What columns of users and of items are called, beside [`Columns::FIELDS`].
+pub(super) const FEATURES: [&str; 2] = ["profile", "attribute"];
 
 /// Words for behaviours, as headers are compared.
 const WORDS: [(&[&str], Behaviour); Behaviour::COUNT + 2] = [
@@ -123,6 +123,9 @@ pub struct Columns {
     /// What is known of the user: each column becomes features of the ranker. A user has the value of their first row that has one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub profile: Vec<String>,
+    /// What is known of the item beside its category, in the same way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attribute: Vec<String>,
 }
 
 /// A label's column, and from which value on the label is 1.
@@ -147,6 +150,11 @@ impl<'a> Threshold<'a> {
 impl Columns {
     /// What a column may be.
     pub const FIELDS: [&str; 7] = ["user", "item", "category", "behavior", "time", "label", "label2"];
+
+    /// The columns that tell something of users, and those that tell something of items.
+    pub fn features(&self) -> [&[String]; 2] {
+        [&self.profile, &self.attribute]
+    }
 
     /// The columns in the order of [`Columns::FIELDS`].
     pub fn all(&self) -> [Option<&str>; 7] {
@@ -196,6 +204,7 @@ impl Columns {
             label,
             label2,
             profile: Vec::new(),
+            attribute: Vec::new(),
         };
         columns.labels()?;
         Ok(columns)
@@ -206,24 +215,26 @@ impl FromStr for Columns {
     type Err = String;
 
     /// `user=uid,item=pid,category=cat,time=ts,behavior=type`; category and behaviour may be left out. Rows with labels of their own
-    /// have `label=clicked,label2=watched>=30` in the place of a behaviour. `profile=gender,profile=age` may be there any number of times.
+    /// have `label=clicked,label2=watched>=30` in the place of a behaviour. `profile=gender,profile=age,attribute=brand` may be there any
+    /// number of times.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut all: [Option<String>; 7] = Default::default();
-        let mut profile = Vec::new();
+        let mut features = [Vec::new(), Vec::new()];
         for part in text.split(',') {
             let (field, column) = part.split_once('=').ok_or_else(|| format!("`{part}` is not of the form user=uid"))?;
             let field = if field.trim() == "behaviour" { "behavior" } else { field.trim() };
-            if field == PROFILE {
-                profile.push(column.trim().to_owned());
+            if let Some(which) = FEATURES.iter().position(|known| *known == field) {
+                features[which].push(column.trim().to_owned());
                 continue;
             }
             let at = Self::FIELDS.iter().position(|known| *known == field);
-            let at = at.ok_or_else(|| format!("`{field}` is none of {}, {PROFILE}", Self::FIELDS.join(", ")))?;
+            let at = at.ok_or_else(|| format!("`{field}` is none of {}, {}", Self::FIELDS.join(", "), FEATURES.join(", ")))?;
             if all[at].replace(column.trim().to_owned()).is_some() {
                 return Err(format!("`{field}` is given twice"));
             }
         }
-        Ok(Self { profile, ..Self::of(all)? })
+        let [profile, attribute] = features;
+        Ok(Self { profile, attribute, ..Self::of(all)? })
     }
 }
 
@@ -339,7 +350,7 @@ impl Schema {
         if !profile.is_empty() {
             doubts.push(format!("Taken for the user's profile by their names: {}", profile.join(", ")));
         }
-        let columns = Columns { user, item, category, behavior, time, label, label2, profile };
+        let columns = Columns { user, item, category, behavior, time, label, label2, profile, attribute: Vec::new() };
         let mut behaviors = BTreeMap::new();
         let mut unknown = Vec::new();
         for cell in places[3].into_iter().flat_map(column) {
@@ -390,16 +401,18 @@ impl Schema {
         Ok(places)
     }
 
-    /// Where the columns of the profile are, given the fields of the first line.
+    /// Where the columns of users and those of items are, given the fields of the first line.
     ///
     /// # Errors
     /// As [`Schema::places`], and a sentence where there are too many.
-    pub fn profile_places(&self, first: &[String]) -> Result<Vec<usize>, String> {
-        let profile = &self.columns.profile;
-        if profile.len() > MOST_COLUMNS {
-            return Err(format!("{} columns are of the profile, and {MOST_COLUMNS} are the most", profile.len()));
-        }
-        profile.iter().map(|column| self.place(column, first)).collect()
+    pub fn feature_places(&self, first: &[String]) -> Result<[Vec<usize>; 2], String> {
+        let [users, items] = self.columns.features().map(|columns| {
+            if columns.len() > MOST_COLUMNS {
+                return Err(format!("{} columns tell something of one side, and {MOST_COLUMNS} are the most", columns.len()));
+            }
+            columns.iter().map(|column| self.place(column, first)).collect()
+        });
+        Ok([users?, items?])
     }
 
     fn place(&self, column: &str, first: &[String]) -> Result<usize, String> {
@@ -587,9 +600,9 @@ mod tests {
         let json = serde_json::to_string(&schema).unwrap();
         assert_eq!(serde_json::from_str::<Schema>(&json).unwrap(), schema);
         let first: Vec<String> = ["user_id", "item_id", "ts", "Gender", "user_age_group", "city level"].map(String::from).to_vec();
-        assert_eq!(schema.profile_places(&first).unwrap(), [3, 4, 5]);
+        assert_eq!(schema.feature_places(&first).unwrap(), [vec![3, 4, 5], vec![]]);
         let many = Schema { columns: Columns { profile: vec!["Gender".into(); 17], ..said }, ..schema };
-        assert!(many.profile_places(&first).unwrap_err().contains("17 columns are of the profile, and 16 are the most"));
+        assert!(many.feature_places(&first).unwrap_err().contains("17 columns tell something of one side, and 16 are the most"));
         let without = guess("user,item,time\n1,2,1511544070\n1,3,1511544071\n").schema;
         assert!(!serde_json::to_string(&without).unwrap().contains("profile"));
     }

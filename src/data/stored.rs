@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::profile::Profiles;
+use super::features::Features;
 use super::{Behaviour, Event, Origin, Source, Vocabulary};
 
 /// How far reading is.
@@ -14,7 +14,7 @@ pub enum Progress {
     Sorting(u64),
 }
 
-/// Rows in memory, cleaned and in time order. 12 bytes a row, 4 an item and one a field of a user's profile stay.
+/// Rows in memory, cleaned and in time order. 12 bytes a row, 4 an item and one a field of a user or an item stay.
 ///
 /// Ids are counted from 0 in the order in which kept rows first name them in the file, so the same file always gives
 /// the same ids. Rows of the same second keep the order of the file.
@@ -25,7 +25,8 @@ pub struct Rows {
     pub(super) rows: Vec<Packed>,
     /// `[items]`.
     pub(super) item_category: Vec<u32>,
-    pub(super) profiles: Profiles,
+    pub(super) profiles: Features,
+    pub(super) attributes: Features,
     pub(super) vocabulary: Vocabulary,
     pub(super) refused: Vec<(String, u64)>,
     pub(super) notes: Vec<String>,
@@ -80,9 +81,15 @@ impl Packed {
 
 impl Rows {
     /// Rows that are in order already, with ids below the vocabulary: what a sample holds.
-    pub(super) fn of_sample(name: &str, rows: Vec<Packed>, item_category: Vec<u32>, profiles: Profiles, vocabulary: Vocabulary) -> Self {
+    pub(super) fn of_sample(
+        name: &str,
+        rows: Vec<Packed>,
+        item_category: Vec<u32>,
+        [profiles, attributes]: [Features; 2],
+        vocabulary: Vocabulary,
+    ) -> Self {
         let (refused, notes) = (Vec::new(), Vec::new());
-        Self { name: name.into(), origin: Origin::Sample, rows, item_category, profiles, vocabulary, refused, notes }
+        Self { name: name.into(), origin: Origin::Sample, rows, item_category, profiles, attributes, vocabulary, refused, notes }
     }
 
     /// The rows in time order.
@@ -138,6 +145,14 @@ impl Source for Rows {
 
     fn profile(&self, user: u32, field: u32) -> Option<u32> {
         self.profiles.get(user, field)
+    }
+
+    fn item_fields(&self) -> u32 {
+        self.attributes.fields()
+    }
+
+    fn attribute(&self, item: u32, field: u32) -> Option<u32> {
+        self.attributes.get(item, field)
     }
 
     fn events(self: Arc<Self>) -> Box<dyn Iterator<Item = Event> + Send> {

@@ -19,24 +19,31 @@ use crate::data::protocol::{ACTIVITY_BUCKETS, Batch, NO_ROW, TASKS, Truth};
 use crate::data::rows::{Bags, Segment};
 use crate::data::{Behaviour, PROFILE_VALUES, Side, Vocabulary};
 
-/// Embedded fields of a candidate: item, category.
+/// Embedded fields of a candidate: item, category. Those of its attributes, where items have any, stand after them.
 pub const CANDIDATE_FIELDS: usize = 2;
 /// Embedded fields of a request: user, activity bucket, item and category of the newest behaviour. Those of the profile, where there is one,
 /// stand after the activity bucket.
 pub const REQUEST_FIELDS: usize = 4;
 
-/// Where each vocabulary begins in the embedding table: items, categories, users, activity buckets, values of each profile field.
+/// Where each vocabulary begins in the embedding table: items, categories, users, activity buckets, values of each field of a profile,
+/// values of each field of attributes.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     vocabulary: Vocabulary,
     history: usize,
     profile_fields: usize,
+    item_fields: usize,
 }
 
 impl Layout {
     /// The layout for a data set and the window of a configuration.
     pub fn new(vocabulary: Vocabulary, config: &Config) -> Self {
-        Self { vocabulary, history: config.history, profile_fields: config.profile_fields as usize }
+        Self {
+            vocabulary,
+            history: config.history,
+            profile_fields: config.profile_fields as usize,
+            item_fields: config.item_fields as usize,
+        }
     }
 
     /// How many of each id there are.
@@ -49,13 +56,23 @@ impl Layout {
         let Vocabulary { items: categories, .. } = self.vocabulary;
         let users = categories + self.vocabulary.categories;
         let activity = users + self.vocabulary.users;
-        let end = activity + ACTIVITY_BUCKETS + self.profile_fields as u32 * PROFILE_VALUES;
+        let end = activity + ACTIVITY_BUCKETS + (self.profile_fields + self.item_fields) as u32 * PROFILE_VALUES;
         EmbeddingRows { items: 0, categories, users, activity, end }
     }
 
     /// Fields of a user's profile.
     pub fn profile_fields(&self) -> usize {
         self.profile_fields
+    }
+
+    /// Fields of an item's attributes.
+    pub fn item_fields(&self) -> usize {
+        self.item_fields
+    }
+
+    /// Row of the first value of the first attribute.
+    pub fn first_attribute(&self) -> u32 {
+        self.embeddings().activity + ACTIVITY_BUCKETS + self.profile_fields as u32 * PROFILE_VALUES
     }
 
     /// Rows of the embedding table.
@@ -76,6 +93,29 @@ impl Layout {
     /// How [`Layout::candidates`] are laid out.
     pub fn candidate_bags(&self) -> Bags {
         Bags { singles: CANDIDATE_FIELDS, bags: 0, bag_len: 0 }
+    }
+
+    /// Ids of a batch's candidates: item, category, attributes (padding where one is missing).
+    fn samples(&self, batch: &Batch) -> Vec<u32> {
+        let pairs = self.candidates(&batch.item, &batch.category);
+        if self.item_fields == 0 {
+            return pairs;
+        }
+        let mut ids = Vec::with_capacity(batch.samples() * self.sample_bags().slots());
+        for (sample, pair) in pairs.as_chunks::<CANDIDATE_FIELDS>().0.iter().enumerate() {
+            ids.extend(pair);
+            for field in 0..self.item_fields {
+                // Rows of another source may know none.
+                let value = batch.attributes.get(sample * batch.item_fields + field).filter(|_| field < batch.item_fields);
+                let row = value.and_then(|value| value.checked_add(self.first_attribute() + field as u32 * PROFILE_VALUES));
+                ids.push(row.unwrap_or(NO_ROW));
+            }
+        }
+        ids
+    }
+
+    fn sample_bags(&self) -> Bags {
+        Bags { singles: CANDIDATE_FIELDS + self.item_fields, bags: 0, bag_len: 0 }
     }
 
     /// Ids of requests: user, activity, profile fields (padding where one is missing), then item and category of the newest behaviour.
@@ -164,7 +204,7 @@ pub const WINDOW: View = View { name: "window", is_scored: true, bags: Layout::w
 /// Ids that touch the embedding table, and their plan.
 #[derive(Clone)]
 pub struct Fields {
-    /// `[samples]` of item and category.
+    /// `[samples]` of item, category, attributes.
     pub candidates: Ids,
     /// `[requests]` of user, activity, profile, newest item, newest category.
     pub requests: Ids,

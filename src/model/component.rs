@@ -303,7 +303,7 @@ impl Restoring<'_> {
 /// What is on the autodiff graph beside the dense parameters: rows of tables, pooled.
 #[derive(Clone)]
 pub struct Leaves {
-    /// `[samples, 2 * embedding]`: item, category.
+    /// `[samples, (2 + fields) * embedding]`: item, category, attributes.
     pub candidates: Tensor<2>,
     /// `[requests, 4 * embedding]`: user, activity, newest item, newest category.
     pub requests: Tensor<2>,
@@ -345,7 +345,7 @@ impl Leaves {
 pub struct Reads<'a> {
     /// The batch as the host knows it: for what is counted there.
     pub host: &'a Batch,
-    /// `[samples]` of item and category.
+    /// `[samples]` of item, category, attributes.
     pub candidates: &'a Ids,
     /// `[requests]` users.
     pub users: &'a Ids,
@@ -373,6 +373,13 @@ pub struct Reads<'a> {
 }
 
 impl Reads<'_> {
+    /// `[samples, 2 * embedding]`: item and category of the candidates, without their attributes: what is compared with behaviours.
+    pub fn pairs(&self) -> Tensor<2> {
+        let (leaf, [_, width]) = (self.leaves.candidates.clone(), self.embeddings.rows().dims());
+        let [samples, columns] = leaf.dims();
+        if columns > CANDIDATE_FIELDS * width { leaf.slice([0..samples, 0..CANDIDATE_FIELDS * width]) } else { leaf }
+    }
+
     /// Whether gradients are wanted.
     pub fn is_training(&self) -> bool {
         self.leaves.requests.is_autodiff()

@@ -14,6 +14,8 @@ pub const CATEGORIES: &str = "item_categories";
 pub const LOW_ACTIVE: &str = "low_active";
 /// `[users, fields]`: the profile of each user, -1 where a value is missing.
 pub const PROFILES: &str = "profiles";
+/// `[items, fields]`: the attributes of each item, likewise.
+pub const ATTRIBUTES: &str = "attributes";
 /// `[items]`: the level-2 centre of each item as scoring has it, -1 where it has none.
 pub const ITEM_CENTRES: &str = "frozen_assignments";
 
@@ -39,6 +41,8 @@ pub struct Reads {
     pub slots: usize,
     /// `[requests, candidates, 2 d]`: embedded item and category.
     pub candidates: Value,
+    /// `[requests, candidates, fields * d]`: embedded attributes, where items have any.
+    pub attributes: Option<Value>,
     /// `[requests, 1, …]`: embedded user, activity and profile.
     pub own: Value,
     /// `[requests, 1, 2 d]`: item and category of the newest behaviour.

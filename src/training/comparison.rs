@@ -83,7 +83,7 @@ impl Comparison {
         sink: &mut dyn FnMut(Event),
     ) -> Result<Self, TrainError> {
         // A model's fields are those of the rows: real ones have no profile, whatever the preset says of the synthetic stream.
-        let config = Config { profile_fields: source.profile_fields(), ..config };
+        let config = Config { profile_fields: source.profile_fields(), item_fields: source.item_fields(), ..config };
         config.validate()?;
         if config.most_passes > 0 {
             return Err(

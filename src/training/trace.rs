@@ -28,7 +28,7 @@ const MOMENTS: [&str; 3] = ["begin.", "after.", "clock."];
 /// A variant that is not trained, a trace that would be too large, a configuration or rows that cannot be used.
 pub async fn record(config: &Config, variant: Variant, source: Arc<dyn Source>, steps: u64) -> Result<State, TrainError> {
     // As in a run: a model's fields are those of the rows.
-    let config = &Config { profile_fields: source.profile_fields(), ..config.clone() };
+    let config = &Config { profile_fields: source.profile_fields(), item_fields: source.item_fields(), ..config.clone() };
     config.validate()?;
     if variant.rule().is_some() {
         return Err(ConfigError::new("variant", variant.key(), "a model that is trained").into());
@@ -213,7 +213,8 @@ fn batch_arrays(batch: &Batch) -> Arrays {
         ]
     });
     let profile = (batch.profile_fields > 0).then(|| ("profile", Array::ids(&batch.profile, &[requests, batch.profile_fields])));
-    arrays.into_iter().chain(profile).chain(told).map(|(name, array)| (format!("batch.{name}"), array)).collect()
+    let attributes = (batch.item_fields > 0).then(|| ("attributes", Array::ids(&batch.attributes, &[samples, batch.item_fields])));
+    arrays.into_iter().chain(profile).chain(attributes).chain(told).map(|(name, array)| (format!("batch.{name}"), array)).collect()
 }
 
 /// What the forward pass found.

@@ -588,6 +588,17 @@ impl Oracle {
         [self.embedding(item), self.embedding(self.vocabulary.items + category)].concat()
     }
 
+    /// The attributes of a sample's item, zeros where one is missing.
+    fn attributes(&self, batch: &Batch, s: usize) -> Vec<f64> {
+        let first = self.vocabulary.items + self.vocabulary.categories + self.vocabulary.users + ACTIVITY_BUCKETS;
+        let first = first + 8 * batch.profile_fields as u32;
+        let vector = |field: usize| match batch.attributes[s * batch.item_fields + field] {
+            NO_ROW => vec![0.0; self.config.embedding],
+            value => self.embedding(first + 8 * field as u32 + value).to_vec(),
+        };
+        (0..batch.item_fields).flat_map(vector).collect()
+    }
+
     /// Mean item and mean category of the newest so many of a history.
     fn newest(&self, batch: &Batch, r: usize, newest: usize) -> Vec<f64> {
         let window = r * batch.history..r * batch.history + newest;
@@ -768,6 +779,7 @@ impl Oracle {
         let mut request = self.with_history(batch, r, 1);
         let mut candidate = self.candidate_fields(item, batch.category[s]);
         let fields = candidate.clone();
+        candidate.extend(self.attributes(batch, s));
         if has("history") {
             let (read, shared) = self.window_read(batch, r, &fields);
             candidate.extend(read.into_iter().chain(shared));

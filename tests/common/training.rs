@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use duia::config::Config;
 use duia::data::Side;
 use duia::data::generator::Generator;
-use duia::data::protocol::{Batch, Dataset, Replay, Truth};
+use duia::data::protocol::{Batch, Dataset, NO_ROW, Replay, Truth};
 use duia::model::batch::DeviceBatch;
 use duia::model::component::Frozen;
 use duia::model::components::consumers::Consumers;
@@ -227,4 +227,10 @@ pub fn state(ranker: &Ranker) -> BTreeMap<&'static str, Vec<u32>> {
 /// What differs between two states.
 pub fn differing(a: &BTreeMap<&'static str, Vec<u32>>, b: &BTreeMap<&'static str, Vec<u32>>) -> Vec<&'static str> {
     a.iter().filter(|(name, bits)| b[*name] != **bits).map(|(name, _)| *name).collect()
+}
+
+/// The batch with two attributes of each item, some of them missing.
+pub fn described(batch: &Batch) -> Batch {
+    let values = |&item: &u32| [if item % 3 == 0 { NO_ROW } else { item % 8 }, item / 8 % 8];
+    Batch { item_fields: 2, attributes: batch.item.iter().flat_map(values).collect(), ..batch.clone() }
 }

@@ -169,22 +169,25 @@ describe("a file of one's own", { timeout: WHOLE }, () => {
       assert.deepEqual(reader.wrong, []);
     }));
 
-  test("columns that tell something of the user are guessed, ticked, and read by the rankers", () =>
+  test("columns that tell something of users and items are guessed, chosen, and read by the rankers", () =>
     onPage(async (reader) => {
       const rows = shop(3_000, { head: "time;event;category;user;item", refused: 0 }).trimEnd().split("\n");
       const [head, ...lines] = rows;
       const of = (line) => Number(line.split(";")[3].slice("user ".length));
-      await choose(reader, "shop.csv", [`${head};town;age`, ...lines.map((line) => `${line};town ${of(line) % 3};${20 + of(line)}.5`)].join("\n"));
+      const priced = (line) => Number(line.split(";")[4].slice(1)) % 4;
+      await choose(reader, "shop.csv", [`${head};town;age;price`, ...lines.map((line) => `${line};town ${of(line) % 3};${20 + of(line)}.5;${priced(line)}`)].join("\n"));
       await form(reader);
       assert.match(await reader.text("own-doubts"), /Taken for the user's profile by their names: age/);
-      const ticked = () =>
-        reader.page.locator(".profile label").evaluateAll((all) => all.map((one) => [one.innerText.trim(), one.querySelector("input").checked]));
-      assert.deepEqual((await ticked()).map(([name, on]) => [name.split(" (")[0], on]), [["town", false], ["age", true]]);
-      await reader.part("own-profile-0").check();
-      assert.deepEqual((await ticked()).map(([, on]) => on), [true, true]);
+      const known = () =>
+        reader.page.locator(".known label").evaluateAll((all) => all.map((one) => [one.innerText.split(" (")[0], one.querySelector("select").value]));
+      assert.deepEqual(await known(), [["town", "nothing"], ["age", "user"], ["price", "nothing"]]);
+      await pick(reader, "own-known-0", "user");
+      await pick(reader, "own-known-2", "item");
+      assert.deepEqual((await known()).map(([, tells]) => tells), ["user", "user", "item"]);
       const told = await trained(reader);
-      assert.match(told, /town is a field of the profile with 3 values/);
-      assert.match(told, /age is two fields of the profile, which tell its \d\d values apart/);
+      assert.match(told, /town is a field of 3 values of each user/);
+      assert.match(told, /age is two fields of each user, which tell its \d\d values apart/);
+      assert.match(told, /price is a field of 4 values of each item/);
       assert.deepEqual(reader.wrong, []);
     }));
 

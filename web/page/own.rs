@@ -213,10 +213,10 @@ impl Own {
             *key = least.map_or(column.clone(), |least| format!("{column}>={least}"));
         };
         self.schema.update(|schema| {
-            let Columns { user, item, category, behavior, time, label, label2, profile } = &mut schema.columns;
+            let Columns { user, item, category, behavior, time, label, label2, profile, attribute } = &mut schema.columns;
             let others = [category, behavior, label, label2].into_iter().flatten();
-            [user, item, time].into_iter().chain(others).chain(profile.iter_mut()).for_each(moved);
-            profile.retain(|column| !column.is_empty());
+            [user, item, time].into_iter().chain(others).chain(profile.iter_mut()).chain(attribute.iter_mut()).for_each(moved);
+            [profile, attribute].into_iter().for_each(|columns| columns.retain(|column| !column.is_empty()));
         });
     }
 
@@ -224,16 +224,17 @@ impl Own {
     pub fn free_column(self) -> Option<String> {
         let columns = untrack(|| self.columns());
         let taken = self.schema.with_untracked(|schema| schema.columns.clone());
-        let is_free = |column: &&Column| !taken.all().contains(&Some(&*column.key)) && !taken.profile.contains(&column.key);
+        let is_free = |column: &&Column| !taken.all().contains(&Some(&*column.key)) && !taken.features().concat().contains(&column.key);
         columns.iter().find(is_free).or(columns.first()).map(|column| column.key.clone())
     }
 
-    /// Whether a column tells something of the user.
-    pub fn say_of_profile(self, column: &str, tells: bool) {
+    /// Whether a column tells something of users (0) or of items (1).
+    pub fn say_of(self, column: &str, tells: Option<usize>) {
         self.change(|schema| {
-            let profile = &mut schema.columns.profile;
-            profile.retain(|known| known != column);
-            profile.extend(tells.then(|| column.to_owned()));
+            for (side, columns) in [&mut schema.columns.profile, &mut schema.columns.attribute].into_iter().enumerate() {
+                columns.retain(|known| known != column);
+                columns.extend((tells == Some(side)).then(|| column.to_owned()));
+            }
         });
     }
 

@@ -51,7 +51,7 @@ impl<'a> Reading<'a> {
             blocks: Blocks::new(Pieces::default(), name, Some(super::delimiter(schema))),
             is_known: false,
             lines: None,
-            gathered: Gathered::new(1, &schema.columns.profile),
+            gathered: Gathered::new(1, schema.columns.features()),
             refusals: Refusals::default(),
             share: Share::default(),
             left_out: 0,

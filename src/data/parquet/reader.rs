@@ -14,12 +14,12 @@ use ::parquet::file::reader::{ChunkReader, FileReader};
 use ::parquet::file::serialized_reader::{SerializedFileReader, SerializedPageReader};
 use ::parquet::schema::types::ColumnDescriptor;
 
+use crate::data::features::known;
 use crate::data::gather::{Columns as Gathering, Form, Gathered, Parsed};
 use crate::data::ids::Keys;
 use crate::data::names::Names;
 use crate::data::own::{Refusals, Tally, Understood, Why, Words, kept_time, labelled};
-use crate::data::profile::known;
-use crate::data::schema::{Columns, PROFILE, Schema, seconds, unit_of};
+use crate::data::schema::{Columns, FEATURES, Schema, seconds, unit_of};
 use crate::data::stored::{Progress, Rows};
 use crate::data::{Behaviour, DataError, shown};
 use crate::platform::threads;
@@ -83,17 +83,19 @@ fn read_all<R: ChunkReader + 'static>(
     for (field, place) in Columns::FIELDS.into_iter().zip(places) {
         place.map_or(Ok(()), |place| require_type(&about.file_metadata().schema_descr().column(place), field, name))?;
     }
-    let profile = schema.profile_places(&names).map_err(|problem| table(name, problem))?;
-    profile.iter().try_for_each(|&place| require_type(&about.file_metadata().schema_descr().column(place), PROFILE, name))?;
+    let features = schema.feature_places(&names).map_err(|problem| table(name, problem))?;
+    for (field, places) in FEATURES.into_iter().zip(&features) {
+        places.iter().try_for_each(|&place| require_type(&about.file_metadata().schema_descr().column(place), field, name))?;
+    }
     let mut before = 0;
     let blocks = blocks(&about).into_iter().map(|block| {
         let numbered = (before, block);
         before += numbered.1.rows as u64;
         Ok(numbered)
     });
-    let mut gathered = Gathered::new(threads(), &schema.columns.profile);
+    let mut gathered = Gathered::new(threads(), schema.columns.features());
     let mut refusals = Refusals::default();
-    let form = Table { open, sheet: Sheet(&about), name, schema, places, profile };
+    let form = Table { open, sheet: Sheet(&about), name, schema, places, features };
     gathered.gather(&form, blocks, name, watch, &mut |tally| refusals.add(tally, first))?;
     watch(Progress::Sorting(gathered.rows()));
     refusals.finish(gathered, name, "row", known)
@@ -144,7 +146,7 @@ fn names(about: &ParquetMetaData) -> Vec<String> {
 
 /// Refuses a column whose values can be none of its field.
 fn require_type(column: &ColumnDescriptor, field: &str, name: &str) -> Result<(), DataError> {
-    let (is_time, is_any) = (field == "time", field == PROFILE || field.starts_with("label"));
+    let (is_time, is_any) = (field == "time", FEATURES.contains(&field) || field.starts_with("label"));
     let fits = match column.physical_type() {
         Type::INT32 | Type::INT64 | Type::BYTE_ARRAY => true,
         Type::INT96 => is_time,
@@ -187,8 +189,8 @@ struct Table<'a, O> {
     name: &'a str,
     schema: &'a Schema,
     places: [Option<usize>; 7],
-    /// Of the profile's columns.
-    profile: Vec<usize>,
+    /// Of the columns of users and of items.
+    features: [Vec<usize>; 2],
 }
 
 /// The values of a column, none for a null.
@@ -324,12 +326,14 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Form for Table<'
         let cells = unpanicked(self.name, || {
             let file = Arc::new((self.open)()?);
             let read = |place: Option<usize>| place.map(|place| self.sheet.cells(&file, block, place)).transpose();
-            let profile = self.profile.iter().map(|&place| self.sheet.cells(&file, block, place)).collect::<Result<Vec<_>, _>>()?;
+            let of = |places: &Vec<usize>| places.iter().map(|&place| self.sheet.cells(&file, block, place)).collect::<Result<Vec<_>, _>>();
+            let features = [of(&self.features[0])?, of(&self.features[1])?];
             let [user, item, category, behaviour, time, label, label2] = self.places.map(read);
-            Ok(([user?, item?, category?, behaviour?, time?, label?, label2?], profile))
+            Ok(([user?, item?, category?, behaviour?, time?, label?, label2?], features))
         })?;
-        let (cells, profile) = cells;
-        let columns = Gathering { profiles: profile.iter().map(|_| Keys::default()).collect(), ..Gathering::default() };
+        let (cells, features) = cells;
+        let [profiles, attributes] = features.each_ref().map(|columns| columns.iter().map(|_| Keys::default()).collect());
+        let columns = Gathering { profiles, attributes, ..Gathering::default() };
         let mut parsed = Parsed { columns, lines: block.rows as u64, tally: Tally::default() };
         let mut words = Words::default();
         for row in 0..block.rows {
@@ -346,7 +350,9 @@ impl<R: ChunkReader + 'static, O: Fn() -> io::Result<R> + Sync> Form for Table<'
                     cells.iter().zip(keys).for_each(|(cells, keys)| cells.iter().for_each(|cells| cells.push(row, keys)));
                     columns.behaviours.push(behaviour);
                     columns.times.push(time);
-                    profile.iter().zip(&mut columns.profiles).for_each(|(cells, keys)| keys.push_any(known(&cells.text(row))));
+                    for (cells, keys) in features.iter().zip([&mut columns.profiles, &mut columns.attributes]) {
+                        cells.iter().zip(keys).for_each(|(cells, keys)| keys.push_any(known(&cells.text(row))));
+                    }
                 }
                 Err((reason, value)) => parsed.tally.refusals.refuse(reason, number, &value),
             }

@@ -32,6 +32,8 @@ pub struct Batch {
     pub pass: u32,
     /// Fields of a user's profile.
     pub profile_fields: usize,
+    /// Fields of an item's attributes.
+    pub item_fields: usize,
     /// `[requests]`: the row of the stream that the request is, counted from 0; [`NO_ROW`] in a simulation, which comes after all.
     pub row: Vec<u32>,
     /// `[requests, profile_fields]`: values of the user's profile, [`NO_ROW`] where one is missing.
@@ -59,6 +61,8 @@ pub struct Batch {
     pub item: Vec<u32>,
     /// `[requests, candidates]`: its category.
     pub category: Vec<u32>,
+    /// `[requests, candidates, item_fields]`: values of the item's attributes, [`NO_ROW`] where one is missing.
+    pub attributes: Vec<u32>,
     /// `[requests, candidates]`: `ln(1 + n) / 5` of the item's rows before this row, in the whole stream.
     pub item_count: Vec<f32>,
     /// `[requests, candidates]`: those rows.
@@ -128,6 +132,7 @@ impl Batch {
             history,
             pass: 0,
             profile_fields: 0,
+            item_fields: 0,
             row: Vec::with_capacity(requests),
             profile: Vec::new(),
             user: Vec::with_capacity(requests),
@@ -141,6 +146,7 @@ impl Batch {
             user_rows: Vec::with_capacity(requests),
             item: Vec::with_capacity(samples),
             category: Vec::with_capacity(samples),
+            attributes: Vec::new(),
             item_count: Vec::with_capacity(samples),
             item_rows: Vec::with_capacity(samples),
             repeat: Vec::with_capacity(samples),
@@ -163,6 +169,7 @@ impl Batch {
             history: self.history,
             pass: self.pass,
             profile_fields: self.profile_fields,
+            item_fields: self.item_fields,
             row: rows(&self.row, own, 1),
             profile: rows(&self.profile, own, self.profile_fields),
             user: rows(&self.user, own, 1),
@@ -176,6 +183,7 @@ impl Batch {
             user_rows: rows(&self.user_rows, own, 1),
             item: rows(&self.item, own, pairs),
             category: rows(&self.category, own, pairs),
+            attributes: rows(&self.attributes, own, pairs * self.item_fields),
             item_count: rows(&self.item_count, own, pairs),
             item_rows: rows(&self.item_rows, own, pairs),
             repeat: rows(&self.repeat, own, pairs),

@@ -98,12 +98,12 @@ impl Planner {
     }
 
     fn fields(&mut self, before: u64, views: &[&'static View], batch: &Batch) -> HostFields {
-        let (candidates, requests) = (self.layout.candidates(&batch.item, &batch.category), self.layout.requests(batch));
+        let (candidates, requests) = (self.layout.samples(batch), self.layout.requests(batch));
         let random = self.random.lane(before);
         let of_views: Vec<(Vec<u32>, Bags)> =
             views.iter().map(|view| ((view.ids)(&self.layout, batch, random), (view.bags)(&self.layout))).collect();
         let mut segments = vec![
-            Segment { ids: &candidates, bags: self.layout.candidate_bags() },
+            Segment { ids: &candidates, bags: self.layout.sample_bags() },
             Segment { ids: &requests, bags: self.layout.request_bags() },
         ];
         segments.extend(of_views.iter().map(|(ids, bags)| Segment { ids, bags: *bags }));

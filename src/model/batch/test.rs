@@ -31,7 +31,7 @@ pub struct PlannedTest {
 /// A test batch on the device.
 #[derive(Clone)]
 pub struct TestBatch {
-    /// `[samples]` of item and category.
+    /// `[samples]` of item, category, attributes.
     pub candidates: Ids,
     /// `[requests]` of user, activity, profile, newest item, newest category.
     pub requests: Ids,
@@ -68,7 +68,7 @@ impl TestPlanner {
         let of_view = |view: &View| (view.ids)(layout, &batch, Counter::new(0, Stream::Views));
         let ids = |ids: &[u32], bags| HostIds::new(Segment { ids, bags });
         PlannedTest {
-            candidates: ids(&layout.candidates(&batch.item, &batch.category), layout.candidate_bags()),
+            candidates: ids(&layout.samples(&batch), layout.sample_bags()),
             requests: ids(&layout.requests(&batch), layout.request_bags()),
             views: self.views.iter().map(|view| (view.name, ids(&of_view(view), (view.bags)(layout)))).collect(),
             users: ids(&batch.user, SINGLE),

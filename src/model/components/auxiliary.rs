@@ -8,8 +8,8 @@ use crate::config::{Config, PositiveWeight};
 use crate::data::Side;
 use crate::kernels::{dots, mean};
 use crate::metrics::Term;
-use crate::model::batch::DeviceBatch;
-use crate::model::component::{Base, Component, Features, Found, GraphLoss, Kind, Reads, Takes, Towers, with_history};
+use crate::model::batch::{CANDIDATE_FIELDS, DeviceBatch};
+use crate::model::component::{Component, Features, Found, GraphLoss, Kind, Reads, Takes, Towers, with_history};
 use crate::model::export::{self, NoNodes};
 use crate::model::layers::dense::{Init, Mlp};
 use crate::model::layers::graph::off_graph;
@@ -30,14 +30,14 @@ pub static KINDS: [Kind; 1] = [Kind {
     losses: &[&LOSS],
     parameters: |config, base| {
         let tower = |inputs: usize| Mlp::parameters(inputs, &config.auxiliary.0);
-        tower(base.request) + tower(item_inputs(config, base))
+        tower(base.request) + tower(item_inputs(config))
     },
     takes: |config| {
         let layers = config.auxiliary.0.iter().sum();
         Takes { request: layers, candidate: layers, ..Takes::NOTHING }
     },
     ..Kind::new("auxiliary", |building| {
-        let inputs = (building.base.request, item_inputs(building.config, building.base));
+        let inputs = (building.base.request, item_inputs(building.config));
         Box::new(AuxiliaryModel {
             weights: Weights::new("auxiliary", Auxiliary::new(building.init, &building.config.auxiliary.0, inputs.0, inputs.1)),
             positive_weight: building.config.positive_weight,
@@ -47,8 +47,8 @@ pub static KINDS: [Kind; 1] = [Kind {
 }];
 
 /// Features of the item tower.
-fn item_inputs(config: &Config, base: Base) -> usize {
-    base.candidate + usize::from(config.item_count)
+fn item_inputs(config: &Config) -> usize {
+    CANDIDATE_FIELDS * config.embedding + usize::from(config.item_count)
 }
 
 /// User tower and item tower, last layer linear.
@@ -123,7 +123,7 @@ impl Component for AuxiliaryModel {
         let auxiliary = self.weights.read(reads.is_training());
         // Not the recent ones as well: then clusters were of moments more than of users (purity .55 for .8).
         let of_user = with_history(&off_graph(reads.leaves.requests.clone()), reads.whole_history(), &reads.dense.counts);
-        let mut of_item = off_graph(reads.leaves.candidates.clone());
+        let mut of_item = off_graph(reads.pairs());
         if self.sees_count {
             of_item = Tensor::cat(vec![of_item, reads.dense.item_count.clone()], 1);
         }

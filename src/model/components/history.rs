@@ -66,7 +66,7 @@ impl Component for History {
 
     fn forward(&self, reads: &Reads<'_>, _found: &mut Found, features: &mut Features) {
         let Some(behaviours) = reads.leaves.view(&WINDOW) else { return };
-        let (candidates, ids) = (reads.leaves.candidates.clone(), reads.dense.history_items.clone());
+        let (candidates, ids) = (reads.pairs(), reads.dense.history_items.clone());
         let ([samples, d], [requests, slots]) = (candidates.dims(), ids.dims());
         let window = Window {
             behaviours: behaviours.clone().reshape([requests, slots, d]),

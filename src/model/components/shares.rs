@@ -42,7 +42,8 @@ impl Component for Shares {
 /// categories.
 fn own(history: &Ids, candidates: &Ids) -> Tensor<2> {
     let (history, own) = (history.tensor(), candidates.tensor());
-    let ([requests, slots], [samples, fields]) = (history.dims(), own.dims());
+    let ([requests, slots], [samples, columns], fields) = (history.dims(), own.dims(), CANDIDATE_FIELDS);
+    let own = if columns > fields { own.slice([0..samples, 0..fields]) } else { own };
     let history = history.reshape([requests, 1, fields, slots / fields]);
     let own = own.reshape([requests, samples / requests, fields, 1]);
     let known = history.clone().greater_equal_scalar(0.0).float().sum_dim(3).clamp_min(1.0);

@@ -122,7 +122,7 @@ impl Component for UserGroup {
     }
 
     fn forward(&self, reads: &Reads<'_>, _found: &mut Found, features: &mut Features) {
-        let candidates = reads.leaves.candidates.clone();
+        let candidates = reads.pairs();
         let ([samples, d], [requests, _]) = (candidates.dims(), reads.leaves.requests.dims());
         let module = self.weights.read(reads.is_training());
         let vectors = module.expected(groups(reads, self.which, [requests, module.groups()]));

@@ -4,7 +4,8 @@ use super::Ranker;
 use crate::checkpoint::{Arrays, EmbeddingRows, NETWORK};
 use crate::data::protocol::{ACTIVITY_BUCKETS, COUNT_SCALE};
 use crate::data::{Behaviour, PROFILE_VALUES};
-use crate::model::export::{CATEGORIES, Features, Found, NoNodes, PROFILES, Reads, SideFeatures, Window};
+use crate::model::batch::Layout;
+use crate::model::export::{ATTRIBUTES, CATEGORIES, Features, Found, NoNodes, PROFILES, Reads, SideFeatures, Window};
 use crate::onnx::{Graph, Length, Value};
 
 /// The axis of requests, and that of the candidates of a request.
@@ -58,7 +59,7 @@ impl Ranker {
     fn export_logits(&self, graph: &mut Graph, reads: &Reads, features: Features) {
         let Features { request, candidate, sides: [users, items], tower_gates } = features;
         let mut requests = [vec![reads.own.clone(), reads.newest.clone(), reads.counts.clone()], request].concat();
-        let mut candidates = [vec![reads.candidates.clone()], candidate].concat();
+        let mut candidates = [vec![reads.candidates.clone()], reads.attributes.clone().into_iter().collect(), candidate].concat();
         let SideFeatures { vectors, flags, fits, matches, .. } = users;
         requests.extend(vectors.into_iter().chain(flags));
         candidates.extend(fits.into_iter().chain(matches));
@@ -83,7 +84,7 @@ impl Ranker {
         let (user, item) = (known_only(graph, &user, vocabulary.users), known_only(graph, &item, vocabulary.items));
         let categories = graph.parameter(CATEGORIES);
         let category = graph.gather_ids(&categories, &item);
-        let tables = Tables::new(graph, self.layout.embeddings(), self.config.of(self.variant).embedding);
+        let tables = Tables::new(graph, &self.layout, self.config.of(self.variant).embedding);
         let window = tables.window(graph, slots, &categories);
         let behaviours = graph.input("counts", &[REQUESTS, Length::Fixed(Behaviour::COUNT)], "the user's behaviours so far, by kind");
         let item_rows = graph.input("item_count", &[REQUESTS, CANDIDATES], "how often each candidate was taken so far, by anybody");
@@ -93,6 +94,7 @@ impl Ranker {
             counts: graph.unsqueeze(&counts, 1),
             item_count: graph.unsqueeze(&item_count, -1),
             candidates: tables.pair(graph, &item, &category),
+            attributes: tables.attributes(graph, &item, self.layout.item_fields()),
             own: tables.own(graph, &user, &behaviours, self.layout.profile_fields()),
             newest,
             whole: mean(graph, &window),
@@ -137,14 +139,15 @@ struct Tables {
     users: Value,
     activity: Value,
     profiles: Option<Value>,
+    attributes: Option<Value>,
     /// Numbers of a row.
     width: usize,
 }
 
 impl Tables {
-    fn new(graph: &mut Graph, rows: EmbeddingRows, width: usize) -> Self {
-        let EmbeddingRows { items, categories, users, activity, end } = rows;
-        let profiles = activity + ACTIVITY_BUCKETS;
+    fn new(graph: &mut Graph, layout: &Layout, width: usize) -> Self {
+        let EmbeddingRows { items, categories, users, activity, end } = layout.embeddings();
+        let (profiles, attributes) = (activity + ACTIVITY_BUCKETS, layout.first_attribute());
         let mut part =
             |name: &str, from: u32, to: u32| graph.rows("embeddings.weight", from as usize..to as usize, &format!("embeddings.{name}"));
         Self {
@@ -152,7 +155,8 @@ impl Tables {
             categories: part("categories", categories, users),
             users: part("users", users, activity),
             activity: part("activity", activity, profiles),
-            profiles: (profiles < end).then(|| part("profiles", profiles, end)),
+            profiles: (profiles < attributes).then(|| part("profiles", profiles, attributes)),
+            attributes: (attributes < end).then(|| part("attributes", attributes, end)),
             width,
         }
     }
@@ -185,16 +189,25 @@ impl Tables {
         let reached = graph.whole(&reached);
         let bucket = graph.sum(&reached, -1);
         let mut own = vec![graph.gather(&self.users, &user), graph.gather(&self.activity, &bucket)];
-        own.extend(self.profiles.as_ref().map(|table| {
-            let values = graph.parameter(PROFILES);
-            let values = graph.gather_ids(&values, &user);
-            let (known, there) = (graph.known(&values), graph.looked_up(&values));
-            let first = graph.integers(&(0..profile_fields as i64).map(|field| field * i64::from(PROFILE_VALUES)).collect::<Vec<_>>());
-            let rows = graph.add(&there, &first);
-            let (vectors, known) = (graph.gather(table, &rows), graph.unsqueeze(&known, -1));
-            let vectors = graph.mul(&vectors, &known);
-            graph.reshape(&vectors, &[0, 1, (profile_fields * self.width) as i64])
-        }));
+        own.extend(self.profiles.as_ref().map(|table| self.fields(graph, (table, PROFILES), &user, profile_fields)));
         graph.concat(&own)
+    }
+
+    /// The attributes of items, where they have any.
+    fn attributes(&self, graph: &mut Graph, items: &Value, fields: usize) -> Option<Value> {
+        self.attributes.as_ref().map(|table| self.fields(graph, (table, ATTRIBUTES), items, fields))
+    }
+
+    /// The fields of `members` `[requests, n]`, `[requests, n, fields * d]`, whose values stand in a parameter of this name; zeros where one
+    /// is missing.
+    fn fields(&self, graph: &mut Graph, (table, values): (&Value, &str), members: &Value, fields: usize) -> Value {
+        let values = graph.parameter(values);
+        let values = graph.gather_ids(&values, members);
+        let (known, there) = (graph.known(&values), graph.looked_up(&values));
+        let first = graph.integers(&(0..fields as i64).map(|field| field * i64::from(PROFILE_VALUES)).collect::<Vec<_>>());
+        let rows = graph.add(&there, &first);
+        let (vectors, known) = (graph.gather(table, &rows), graph.unsqueeze(&known, -1));
+        let vectors = graph.mul(&vectors, &known);
+        graph.reshape(&vectors, &[0, 0, (fields * self.width) as i64])
     }
 }

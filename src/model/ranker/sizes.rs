@@ -12,7 +12,8 @@ use crate::variants::Variant;
 /// The features that every model has.
 pub(crate) fn base(config: &Config) -> Base {
     let fields = REQUEST_FIELDS + config.profile_fields as usize;
-    Base { request: fields * config.embedding + Behaviour::COUNT, candidate: CANDIDATE_FIELDS * config.embedding }
+    let of_candidate = CANDIDATE_FIELDS + config.item_fields as usize;
+    Base { request: fields * config.embedding + Behaviour::COUNT, candidate: of_candidate * config.embedding }
 }
 
 /// What a model's components add to them.
@@ -66,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_count_is_the_models_own() {
-        for config in [Config::default(), Config { profile_fields: 3, ..Config::default() }] {
+        for config in [Config::default(), Config { profile_fields: 3, item_fields: 2, ..Config::default() }] {
             for variant in [Variant::Ple, Variant::Uie, Variant::Duia, Variant::DuiaItems] {
                 assert_eq!(dense_parameters(&config, variant), learned(&config, variant), "{variant:?}");
             }

@@ -4,7 +4,7 @@ use super::Scorer;
 use crate::checkpoint::{Array, Arrays, Description, Gathering, State, Values};
 use crate::data::Behaviour;
 use crate::data::protocol::{Asked, Batch, Dataset};
-use crate::model::export::{CATEGORIES, ITEM_CENTRES, LOW_ACTIVE, PROFILES};
+use crate::model::export::{ATTRIBUTES, CATEGORIES, ITEM_CENTRES, LOW_ACTIVE, PROFILES};
 use crate::model::layers::assignments::valid;
 use crate::onnx::Graph;
 use crate::training::TrainError;
@@ -82,15 +82,16 @@ impl Scorer {
 }
 
 /// What the rows tell that a graph holds.
-fn known(dataset: &Dataset) -> [(String, Array); 3] {
+fn known(dataset: &Dataset) -> [(String, Array); 4] {
     let users = dataset.vocabulary().users;
     let categories = dataset.categories();
     let low = (0..users).map(|user| f32::from(u8::from(dataset.is_low_active(user)))).collect();
-    let (profiles, fields) = dataset.profiles();
+    let ((profiles, fields), (attributes, item_fields)) = (dataset.profiles(), dataset.attributes());
     [
         (CATEGORIES.into(), Array::ids(&categories, &[categories.len()])),
         (LOW_ACTIVE.into(), Array::floats(low, &[users as usize])),
         (PROFILES.into(), Array::ids(&profiles, &[users as usize, fields])),
+        (ATTRIBUTES.into(), Array::ids(&attributes, &[categories.len(), item_fields])),
     ]
 }
 

@@ -127,7 +127,7 @@ fn Form(session: Session, beginning: Arc<Beginning>) -> impl IntoView {
                     />
                 </div>
                 <Words own columns />
-                <Profile own columns />
+                <Known own columns />
             </fieldset>
             {move || doubts(&own.doubts.get())}
             {move || own.preview().map(|preview| understanding(session, &beginning, preview, negatives))}
@@ -310,37 +310,59 @@ fn Words(own: Own, columns: Memo<Vec<Column>>) -> impl IntoView {
     }
 }
 
-/// Which of the columns that are nothing else tell something of the user.
+/// What a column that is nothing else tells.
+const TELLS: [(Option<usize>, &str, &str); 3] =
+    [(None, "nothing", "nothing"), (Some(0), "user", "something of the user"), (Some(1), "item", "something of the item")];
+
+/// Which of the columns that are nothing else tell something of users or of items.
 #[component]
-fn Profile(own: Own, columns: Memo<Vec<Column>>) -> impl IntoView {
+fn Known(own: Own, columns: Memo<Vec<Column>>) -> impl IntoView {
     let free = Memo::new(move |_| {
         let taken = own.schema.with(|schema| schema.columns.clone());
         let is_free = |column: &&Column| !taken.all().map(|key| key.map(without_least)).contains(&Some(&*column.key));
         columns.with(|columns| columns.iter().filter(is_free).cloned().collect::<Vec<_>>())
     });
-    let tick = move |(at, column): (usize, Column)| {
+    let choice = move |(at, column): (usize, Column)| {
         let Column { key, values } = column;
         let name = format!("{} ({})", in_short(&key), values.first().map_or(String::new(), |value| in_short(value)));
-        let is_chosen = {
+        let chosen = {
             let key = key.clone();
-            move || own.schema.with(|schema| schema.columns.profile.contains(&key))
+            Memo::new(move |_| own.schema.with(|schema| schema.columns.features().iter().position(|columns| columns.contains(&key))))
         };
-        let choose = move |event| own.say_of_profile(&key, event_target_checked(&event));
+        let options: Vec<_> = TELLS
+            .iter()
+            .map(|(tells, name, words)| {
+                let tells = *tells;
+                view! {
+                    <option value=*name selected=move || chosen.get() == tells>
+                        {*words}
+                    </option>
+                }
+            })
+            .collect();
+        let choose = move |event| {
+            let name = event_target_value(&event);
+            own.say_of(&key, TELLS.iter().find(|(_, known, _)| *known == name).and_then(|(tells, ..)| *tells));
+        };
         view! {
-            <label class="tick">
-                <input type="checkbox" data-testid=format!("own-profile-{at}") prop:checked=is_chosen on:change=choose />
+            <label>
                 <span translate="no">{name}</span>
+                <select data-testid=format!("own-known-{at}") on:change=choose>
+                    {options}
+                </select>
             </label>
         }
     };
     move || {
         let free = free.get();
         (!free.is_empty()).then(|| {
-            let ticks: Vec<_> = free.into_iter().enumerate().map(tick).collect();
+            let choices: Vec<_> = free.into_iter().enumerate().map(choice).collect();
             view! {
-                <div class="fields profile" role="group" aria-label="What is known of the user">
-                    <p class="how">"What is known of the user (each column becomes features of every ranker; a user has the value of their first row):"</p>
-                    {ticks}
+                <div class="fields known" role="group" aria-label="What else is known">
+                    <p class="how">
+                        "What else is known (each column becomes features of every ranker; a user or an item has the value of their first row):"
+                    </p>
+                    {choices}
                 </div>
             }
         })

@@ -1,4 +1,4 @@
-//! What columns of somebody's own file tell of a user beside what they did: the paper's profile.
+//! What columns of somebody's own file tell of a user beside what they did (the paper's profile), or of an item beside its category.
 //!
 //! A field of the model has [`PROFILE_VALUES`] values. A column of no more than those is one field. One of up to 64 is two, the quotient
 //! and the remainder of the value's number by 8, which tell its values apart together (Shi et al. 2020, arXiv 1909.02107). Of a column
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::PROFILE_VALUES;
 use super::ids::{Ids, Keys, Value};
 
-/// Columns of a profile at most: each may take two of the model's fields.
+/// Columns of users, and of items, at most: each may take two of the model's fields.
 pub(super) const MOST_COLUMNS: usize = 16;
 
 /// Values that two fields tell apart.
@@ -23,44 +23,44 @@ pub(super) fn known(value: &[u8]) -> &[u8] {
     if UNKNOWN.iter().any(|unknown| value.eq_ignore_ascii_case(unknown)) { b"" } else { value }
 }
 
-/// The profiles of users.
+/// The fields of all users, or of all items.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Profiles {
+pub(super) struct Features {
     fields: u32,
-    /// `[users, fields]`: values below [`PROFILE_VALUES`], [`Profiles::MISSING`] where there is none.
+    /// `[members, fields]`: values below [`PROFILE_VALUES`], [`Features::MISSING`] where there is none.
     values: Vec<u8>,
 }
 
-impl Profiles {
+impl Features {
     /// In the place of a value that is missing.
     pub const MISSING: u8 = u8::MAX;
 
-    /// Values as [`Profiles::values`] gave them, of so many users; none where they cannot be values of so many.
-    pub fn of(fields: u32, values: Vec<u8>, users: u32) -> Option<Self> {
+    /// Values as [`Features::values`] gave them, of so many members; none where they cannot be values of so many.
+    pub fn of(fields: u32, values: Vec<u8>, members: u32) -> Option<Self> {
         let is_value = |value: &u8| u32::from(*value) < PROFILE_VALUES || *value == Self::MISSING;
-        let fits = fields as usize <= 2 * MOST_COLUMNS && values.len() as u64 == u64::from(users) * u64::from(fields);
+        let fits = fields as usize <= 2 * MOST_COLUMNS && values.len() as u64 == u64::from(members) * u64::from(fields);
         (fits && values.iter().all(is_value)).then_some(Self { fields, values })
     }
 
-    /// Fields of a user.
+    /// Fields of a member.
     pub fn fields(&self) -> u32 {
         self.fields
     }
 
-    /// `[users, fields]`.
+    /// `[members, fields]`.
     pub fn values(&self) -> &[u8] {
         &self.values
     }
 
-    /// `[fields]`: those of a user.
-    pub fn of_user(&self, user: u32) -> &[u8] {
+    /// `[fields]`: those of a member.
+    pub fn of_member(&self, member: u32) -> &[u8] {
         let fields = self.fields as usize;
-        &self.values[user as usize * fields..(user as usize + 1) * fields]
+        &self.values[member as usize * fields..(member as usize + 1) * fields]
     }
 
-    /// The value of a field of a user.
-    pub fn get(&self, user: u32, field: u32) -> Option<u32> {
-        let value = *self.of_user(user).get(field as usize)?;
+    /// The value of a field of a member.
+    pub fn get(&self, member: u32, field: u32) -> Option<u32> {
+        let value = *self.of_member(member).get(field as usize)?;
         (value != Self::MISSING).then(|| value.into())
     }
 }
@@ -68,84 +68,87 @@ impl Profiles {
 /// No value.
 const NONE: u32 = u32::MAX;
 
-/// The values of users, as rows come. A user has the value of their first row that has one.
-#[derive(Default)]
-pub(super) struct Seen(Vec<Column>);
+/// The values of users or of items, as rows come. A member has the value of the first row that has one.
+pub(super) struct Seen {
+    /// Of whom they are, for a person.
+    whose: &'static str,
+    columns: Vec<Column>,
+}
 
 #[derive(Default)]
 struct Column {
     name: String,
     ids: Ids,
-    /// `[users]`: the id of a value, [`NONE`] without one.
-    of_user: Vec<u32>,
-    /// Rows that named another value than their user's first.
+    /// `[members]`: the id of a value, [`NONE`] without one.
+    of_member: Vec<u32>,
+    /// Rows that named another value than their member's first.
     other: u64,
 }
 
 impl Seen {
-    /// None yet, of columns of these names.
-    pub fn of(names: &[String]) -> Self {
-        Self(names.iter().map(|name| Column { name: name.clone(), ..Column::default() }).collect())
+    /// None yet, of columns of these names that tell something of each `user` or `item`.
+    pub fn of(whose: &'static str, names: &[String]) -> Self {
+        Self { whose, columns: names.iter().map(|name| Column { name: name.clone(), ..Column::default() }).collect() }
     }
 
-    /// Takes in rows of these users: for each column its values, [`known`] ones.
-    pub fn add(&mut self, users: &[u32], values: Vec<Keys>) {
-        for (column, values) in self.0.iter_mut().zip(values) {
-            let Column { ids, of_user, other, .. } = column;
+    /// Takes in rows of these members: for each column its values, [`known`] ones.
+    pub fn add(&mut self, members: &[u32], values: Vec<Keys>) {
+        for (column, values) in self.columns.iter_mut().zip(values) {
+            let Column { ids, of_member, other, .. } = column;
             let is_known = |value: &Value| !matches!(value, Value::Text(text) if text.is_empty());
-            for (&user, value) in users.iter().zip(values.into_values()).filter(|(_, value)| is_known(value)) {
-                let user = user as usize;
-                if user >= of_user.len() {
-                    of_user.resize(user + 1, NONE);
+            for (&member, value) in members.iter().zip(values.into_values()).filter(|(_, value)| is_known(value)) {
+                let member = member as usize;
+                if member >= of_member.len() {
+                    of_member.resize(member + 1, NONE);
                 }
-                // Only the first of a user is kept: a column may have another value in every row.
-                match of_user[user] {
-                    NONE => of_user[user] = ids.of_value(value),
+                // Only the first of a member is kept: a column may have another value in every row.
+                match of_member[member] {
+                    NONE => of_member[member] = ids.of_value(value),
                     first => *other += u64::from(ids.find_value(&value) != Some(first)),
                 }
             }
         }
     }
 
-    /// The values of users with other ids, `new[old]`; those with none are forgotten.
+    /// The values of members with other ids, `new[old]`; those with none are forgotten.
     pub fn renumber(&mut self, new: &[Option<u32>]) {
-        for Column { of_user, .. } in &mut self.0 {
-            let old = std::mem::take(of_user);
+        for Column { of_member, .. } in &mut self.columns {
+            let old = std::mem::take(of_member);
             for (new, id) in new.iter().zip(old).filter_map(|(new, id)| Some((new.as_ref().copied()? as usize, id))) {
-                if new >= of_user.len() {
-                    of_user.resize(new + 1, NONE);
+                if new >= of_member.len() {
+                    of_member.resize(new + 1, NONE);
                 }
-                of_user[new] = id;
+                of_member[new] = id;
             }
         }
     }
 
-    /// The profiles of so many users, and what a person should know of them, in sentences without their full stop.
-    pub fn finish(self, users: u32) -> (Profiles, Vec<String>) {
-        let (mut fields, mut notes) = (Vec::new(), Vec::new());
-        for mut column in self.0 {
-            column.of_user.resize(users as usize, NONE);
+    /// The fields of so many members, and what a person should know of them, in sentences without their full stop.
+    pub fn finish(self, members: u32) -> (Features, Vec<String>) {
+        let (mut fields, mut notes, whose) = (Vec::new(), Vec::new(), self.whose);
+        for mut column in self.columns {
+            column.of_member.resize(members as usize, NONE);
             let name = &column.name;
             if column.other > 0 {
-                notes.push(format!("{} rows named another {name} than their user's first row; the first one was kept", column.other));
+                notes.push(format!("{} rows named another {name} than their {whose}'s first row; the first one was kept", column.other));
             }
-            let (own, note) = column.coded();
+            let (own, note) = column.coded(whose);
             notes.push(note);
             fields.extend(own);
         }
-        let mut values = Vec::with_capacity(users as usize * fields.len());
-        (0..users as usize).for_each(|user| values.extend(fields.iter().map(|field: &Vec<u8>| field[user])));
-        (Profiles { fields: fields.len() as u32, values }, notes)
+        let mut values = Vec::with_capacity(members as usize * fields.len());
+        (0..members as usize).for_each(|member| values.extend(fields.iter().map(|field: &Vec<u8>| field[member])));
+        (Features { fields: fields.len() as u32, values }, notes)
     }
 }
 
 impl Column {
-    /// Its fields, `[users]` each, and how they tell its values.
-    fn coded(&self) -> (Vec<Vec<u8>>, String) {
-        // By the first user who has it, so that users who were forgotten leave no trace.
+    /// Its fields, `[members]` each, and how they tell its values.
+    fn coded(&self, whose: &str) -> (Vec<Vec<u8>>, String) {
+        // By the first member that has it, so that those who were forgotten leave no trace.
         let mut order: Vec<u32> = Vec::new();
         let mut counts: HashMap<u32, u64> = HashMap::new();
-        for &id in self.of_user.iter().filter(|id| **id != NONE) {
+        for &id in self.of_member.iter().filter(|id| **id != NONE) {
             *counts.entry(id).or_insert_with(|| {
                 order.push(id);
                 0
@@ -154,21 +157,22 @@ impl Column {
         let (name, all) = (&self.name, order.len());
         if all <= SQUARE {
             let note = match all {
-                0 => format!("no user has a {name}, so it is left out of the profile"),
-                few if few <= PROFILE_VALUES as usize => format!("{name} is a field of the profile with {few} values"),
-                _ => format!("{name} is two fields of the profile, which tell its {all} values apart"),
+                0 => format!("no {whose} has a {name}, so it is left out"),
+                few if few <= PROFILE_VALUES as usize => format!("{name} is a field of {few} values of each {whose}"),
+                _ => format!("{name} is two fields of each {whose}, which tell its {all} values apart"),
             };
             return (self.fields_of(&order, None), note);
         }
         let texts = self.ids.values();
         let number = |id: u32| std::str::from_utf8(&texts[id as usize]).ok()?.parse().ok().filter(|number: &f64| number.is_finite());
         match order.iter().map(|&id| Some((id, number(id)?))).collect::<Option<HashMap<u32, f64>>>() {
-            Some(numbers) => (vec![self.eighths(&numbers)], format!("{name} has {all} values: the profile tells eighths of the users")),
+            Some(numbers) => (vec![self.eighths(&numbers)], format!("{name} has {all} values: its field tells eighths, by {whose}s")),
             None => {
                 // Of equally common ones those that came first: the sort keeps their order.
                 order.sort_by_key(|id| std::cmp::Reverse(counts[id]));
                 let common = &order[..SQUARE - 1];
-                let note = format!("{name} has {all} values: the profile tells the {} commonest, and all others are one", common.len());
+                let note =
+                    format!("{name} has {all} values: its fields tell the {} commonest, by {whose}s, and all others are one", common.len());
                 (self.fields_of(common, Some(common.len())), note)
             }
         }
@@ -179,7 +183,7 @@ impl Column {
         let numbers: HashMap<u32, usize> = values.iter().copied().zip(0..).collect();
         let number = |id: &u32| if *id == NONE { None } else { numbers.get(id).copied().or(other) };
         let field = |part: fn(usize) -> usize| -> Vec<u8> {
-            self.of_user.iter().map(|id| number(id).map_or(Profiles::MISSING, |number| part(number) as u8)).collect()
+            self.of_member.iter().map(|id| number(id).map_or(Features::MISSING, |number| part(number) as u8)).collect()
         };
         match values.len() {
             0 => Vec::new(),
@@ -188,15 +192,15 @@ impl Column {
         }
     }
 
-    /// In which eighth of the users, by their number, a user is; users of one number are in one.
+    /// In which eighth of the members, by their number, a member is; members of one number are in one.
     fn eighths(&self, numbers: &HashMap<u32, f64>) -> Vec<u8> {
-        let mut sorted: Vec<f64> = self.of_user.iter().filter_map(|id| numbers.get(id).copied()).collect();
+        let mut sorted: Vec<f64> = self.of_member.iter().filter_map(|id| numbers.get(id).copied()).collect();
         sorted.sort_unstable_by(f64::total_cmp);
         let eighth = |number: &f64| {
             let below = sorted.partition_point(|other| other.total_cmp(number).is_lt());
             (below * PROFILE_VALUES as usize / sorted.len()) as u8
         };
-        self.of_user.iter().map(|id| numbers.get(id).map_or(Profiles::MISSING, eighth)).collect()
+        self.of_member.iter().map(|id| numbers.get(id).map_or(Features::MISSING, eighth)).collect()
     }
 }
 
@@ -204,9 +208,9 @@ impl Column {
 mod tests {
     use super::*;
 
-    /// Profiles of one column, of the values of users in the order of their rows.
-    fn of(rows: &[(u32, &str)], users: u32) -> (Profiles, Vec<String>) {
-        let mut seen = Seen::of(&["city".into()]);
+    /// Features of one column, of the values of users in the order of their rows.
+    fn of(rows: &[(u32, &str)], users: u32) -> (Features, Vec<String>) {
+        let mut seen = Seen::of("user", &["city".into()]);
         // Block by block, as a file comes.
         for block in rows.chunks(7) {
             let mut keys = Keys::default();
@@ -216,7 +220,7 @@ mod tests {
         seen.finish(users)
     }
 
-    fn values(profiles: &Profiles, users: u32) -> Vec<Vec<Option<u32>>> {
+    fn values(profiles: &Features, users: u32) -> Vec<Vec<Option<u32>>> {
         (0..users).map(|user| (0..profiles.fields()).map(|field| profiles.get(user, field)).collect()).collect()
     }
 
@@ -226,9 +230,9 @@ mod tests {
         let (profiles, notes) = of(&rows, 6);
         assert_eq!(values(&profiles, 6), [vec![Some(0)], vec![Some(1)], vec![None], vec![Some(1)], vec![None], vec![None]]);
         let other = "1 rows named another city than their user's first row; the first one was kept";
-        assert_eq!(notes, [other, "city is a field of the profile with 2 values"]);
+        assert_eq!(notes, [other, "city is a field of 2 values of each user"]);
         let (none, notes) = of(&[(0, "NaN")], 2);
-        assert_eq!((none.fields(), &*notes[0]), (0, "no user has a city, so it is left out of the profile"));
+        assert_eq!((none.fields(), &*notes[0]), (0, "no user has a city, so it is left out"));
     }
 
     #[test]
@@ -258,7 +262,7 @@ mod tests {
         let (profiles, notes) = of(&rows, 133);
         let all = values(&profiles, 133);
         assert!((0..63).all(|a| (0..a).all(|b| all[a] != all[b])) && (126..133).all(|user| all[user] == [Some(7), Some(7)]));
-        assert!(notes[0].contains("70 values: the profile tells the 63 commonest"), "{notes:?}");
+        assert!(notes[0].contains("70 values: its fields tell the 63 commonest"), "{notes:?}");
 
         let numbers: Vec<String> = (0..80).map(|n| format!("{}", 0.5 * f64::from(n))).collect();
         let rows: Vec<(u32, &str)> = (0..80).map(|user| (user, &*numbers[(user * 7 % 80) as usize])).collect();
@@ -266,14 +270,14 @@ mod tests {
         for user in 0..80 {
             assert_eq!(profiles.get(user, 0), Some(user * 7 % 80 / 10), "{user}");
         }
-        assert!(profiles.get(80, 0).is_none() && notes[0].contains("80 values: the profile tells eighths"), "{notes:?}");
+        assert!(profiles.get(80, 0).is_none() && notes[0].contains("80 values: its field tells eighths"), "{notes:?}");
     }
 
     /// As if users who are forgotten had never come.
     #[test]
     fn the_forgotten_leave_no_trace() {
         let seen = |rows: &[(u32, &str)]| {
-            let mut seen = Seen::of(&["city".into()]);
+            let mut seen = Seen::of("user", &["city".into()]);
             let mut keys = Keys::default();
             rows.iter().for_each(|(_, value)| keys.push_any(value.as_bytes()));
             seen.add(&rows.iter().map(|(user, _)| *user).collect::<Vec<_>>(), vec![keys]);
@@ -286,9 +290,9 @@ mod tests {
 
     #[test]
     fn values_of_a_file_are_checked() {
-        assert!(Profiles::of(2, vec![0, 7, 255, 3], 2).is_some());
+        assert!(Features::of(2, vec![0, 7, 255, 3], 2).is_some());
         for (fields, values, users) in [(2, vec![0, 8], 1), (2, vec![0; 3], 2), (64, vec![0; 64], 1)] {
-            assert!(Profiles::of(fields, values, users).is_none());
+            assert!(Features::of(fields, values, users).is_none());
         }
     }
 }
