@@ -68,7 +68,7 @@ impl Component for Bilinear {
     }
 
     fn forward(&self, reads: &Reads<'_>, _found: &mut Found, features: &mut Features) {
-        let candidates = reads.leaves.candidates.clone();
+        let candidates = reads.pairs();
         let ([requests, _], [samples, columns]) = (reads.leaves.requests.dims(), candidates.dims());
         let width = columns / CANDIDATE_FIELDS;
         // The user's embedding is the first field of a request; each request has the same number of candidates.
