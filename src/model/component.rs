@@ -375,7 +375,7 @@ pub struct Reads<'a> {
 impl Reads<'_> {
     /// `[samples, 2 * embedding]`: item and category of the candidates, without their attributes: what is compared with behaviours.
     pub fn pairs(&self) -> Tensor<2> {
-        let (leaf, [_, width]) = (self.leaves.candidates.clone(), self.embeddings.rows().dims());
+        let (leaf, width) = (self.leaves.candidates.clone(), self.embeddings.width());
         let [samples, columns] = leaf.dims();
         if columns > CANDIDATE_FIELDS * width { leaf.slice([0..samples, 0..CANDIDATE_FIELDS * width]) } else { leaf }
     }

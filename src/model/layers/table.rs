@@ -187,6 +187,11 @@ impl RowTable {
         self.rows = Some(adam_rows(rows, gradient, plan, positions, weights, step));
     }
 
+    /// Numbers of a row, its moments apart.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// `[rows, 3 * width]`: weights and moments.
     pub fn rows(&self) -> Tensor<2> {
         self.tensor().clone()
