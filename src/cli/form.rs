@@ -25,8 +25,7 @@ pub struct Form {
     #[arg(long, value_name = "FILE.json", conflicts_with = "columns")]
     pub schema: Option<PathBuf>,
     /// Which column is which, by its name in the header or its number from 1: `user=uid,item=pid,category=cat,behavior=type,time=ts`.
-    /// Category and behavior are optional; `profile=gender,profile=age,attribute=brand` adds what is
-    /// known of users and of items.
+    /// Category and behavior are optional; `profile=gender,profile=age,attribute=brand` adds what is known of users and of items.
     #[arg(long, value_name = "FIELD=COLUMN,..")]
     pub columns: Option<Columns>,
     /// What the words of the behaviour's column mean: `view=1,favourite=2,cart=3,buy=4`. Default: the usual words.
@@ -76,7 +75,12 @@ impl Form {
         let is_number = |column: &str| column.bytes().all(|byte| byte.is_ascii_digit());
         Ok(Some(Schema {
             delimiter: self.delimiter.unwrap_or_else(|| Schema::delimiter_of(first)),
-            header: !columns.all().into_iter().flatten().chain(columns.features().concat().iter().map(|column| &**column)).all(is_number),
+            header: !columns
+                .all()
+                .into_iter()
+                .flatten()
+                .chain(columns.features().into_iter().flatten().map(|column| &**column))
+                .all(is_number),
             columns: columns.clone(),
             behaviors: self.behaviors.clone().unwrap_or_default(),
         }))

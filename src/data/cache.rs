@@ -1,9 +1,9 @@
 //! Rows as they were read and cleaned, by column, to be opened again in a moment.
 //!
 //! A file is, in this order: 8 bytes `DUIACOLS`; 4 bytes, the version of the format and of the readers; 8 bytes, the key of what the rows
-//! were read from; 4 bytes, the length of the head; the head by postcard; the column of the items' categories; those of
-//! the users' profiles and of the items' attributes, a byte a field; blocks of rows, each its seconds, its users, and its items times 8 plus behaviours. Numbers take 4
-//! bytes, the lowest first. Behind the head, these columns and each block stand the 8 bytes of their checksum.
+//! were read from; 4 bytes, the length of the head; the head by postcard; the column of the items' categories; those of the users'
+//! profiles and of the items' attributes, a byte a field; blocks of rows, each its seconds, its users, and its items times 8 plus
+//! behaviours. Numbers take 4 bytes, the lowest first. Behind the head, these columns and each block stand the 8 bytes of their checksum.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 

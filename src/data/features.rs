@@ -2,7 +2,7 @@
 //!
 //! A field of the model has [`PROFILE_VALUES`] values. A column of no more than those is one field. One of up to 64 is two, the quotient
 //! and the remainder of the value's number by 8, which tell its values apart together (Shi et al. 2020, arXiv 1909.02107). Of a column
-//! with more, numbers are cut into eighths of the users, and texts are the 63 commonest and one for all others.
+//! with more, numbers are cut into eighths of the users or items, and texts are the 63 commonest and one for all others.
 
 use std::collections::HashMap;
 
@@ -37,9 +37,14 @@ impl Features {
 
     /// Values as [`Features::values`] gave them, of so many members; none where they cannot be values of so many.
     pub fn of(fields: u32, values: Vec<u8>, members: u32) -> Option<Self> {
+        Self::fit(fields, &values, members).then_some(Self { fields, values })
+    }
+
+    /// Whether these can be the values of so many members.
+    pub fn fit(fields: u32, values: &[u8], members: u32) -> bool {
         let is_value = |value: &u8| u32::from(*value) < PROFILE_VALUES || *value == Self::MISSING;
         let fits = fields as usize <= 2 * MOST_COLUMNS && values.len() as u64 == u64::from(members) * u64::from(fields);
-        (fits && values.iter().all(is_value)).then_some(Self { fields, values })
+        fits && values.iter().all(is_value)
     }
 
     /// Fields of a member.

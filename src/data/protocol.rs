@@ -250,9 +250,14 @@ impl Dataset {
 
     /// `[items, fields]`: the values of all items' attributes, [`NO_ROW`] where one is missing; and how many fields there are.
     pub fn attributes(&self) -> (Vec<u32>, usize) {
-        let fields = self.inner.source.item_fields();
-        let of_item = |item: u32| (0..fields).map(move |field| self.inner.source.attribute(item, field).unwrap_or(NO_ROW));
-        ((0..if fields > 0 { self.inner.vocabulary.items } else { 0 }).flat_map(of_item).collect(), fields as usize)
+        self.attributes_of(0..self.inner.vocabulary.items)
+    }
+
+    /// The same of some items.
+    fn attributes_of(&self, items: impl Iterator<Item = u32>) -> (Vec<u32>, usize) {
+        let (source, fields) = (&self.inner.source, self.inner.source.item_fields());
+        let of_item = |item: u32| (0..fields).map(move |field| source.attribute(item, field).unwrap_or(NO_ROW));
+        (if fields > 0 { items.flat_map(of_item).collect() } else { Vec::new() }, fields as usize)
     }
 
     /// How many of each id there are.
@@ -406,10 +411,8 @@ impl Dataset {
     /// A batch with what the generator knows of it, where the data set tells it.
     pub(crate) fn told(&self, batch: Batch) -> Batch {
         let truth = self.told_window.and_then(|window| self.truth(&batch, window)).map(Box::new);
-        let fields = self.inner.source.item_fields();
-        let of_item = |&item: &u32| (0..fields).map(move |field| self.inner.source.attribute(item, field).unwrap_or(NO_ROW));
-        let attributes = if fields > 0 { batch.item.iter().flat_map(of_item).collect() } else { Vec::new() };
-        Batch { truth, item_fields: fields as usize, attributes, ..batch }
+        let (attributes, item_fields) = self.attributes_of(batch.item.iter().copied());
+        Batch { truth, item_fields, attributes, ..batch }
     }
 
     /// The batches in their order.

@@ -133,8 +133,8 @@ fn checked(payload: Payload) -> Result<Payload, &'static str> {
         });
     let whole = fits && users_met == payload.users && items_met == items && payload.categories <= items;
     let named = payload.item_category.iter().all(|&category| category < payload.categories);
-    let has = |side: usize, values: &Vec<u8>, members: u32| Features::of(payload.fields[side], values.clone(), members).is_some();
-    let has_features = has(0, &payload.profiles, payload.users) && has(1, &payload.attributes, items);
+    let [of_users, of_items] = payload.fields;
+    let has_features = Features::fit(of_users, &payload.profiles, payload.users) && Features::fit(of_items, &payload.attributes, items);
     if whole && named && has_features { Ok(payload) } else { Err("its rows contradict each other") }
 }
 
