@@ -44,6 +44,10 @@ describe("on the CPU", { timeout: WHOLE }, () => {
     assert.equal(await reader.step(), step + 1, "one step and no more");
     await reader.press("play");
     await reader.steps(step + 5);
+    await reader.part("play").dblclick();
+    await reader.phase("Paused");
+    await reader.page.waitForTimeout(SECOND);
+    assert.equal(await reader.text("phase"), "Paused", "a double click is one press");
     await reader.close();
   });
 

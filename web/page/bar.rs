@@ -4,7 +4,7 @@ use duia::config::Preset;
 use duia::wire::Reading;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{HtmlElement, KeyboardEvent};
+use web_sys::{HtmlElement, KeyboardEvent, MouseEvent};
 
 use crate::address::{Language, Theme};
 use crate::choice::Choice;
@@ -58,6 +58,12 @@ fn Transport(session: Session) -> impl IntoView {
         _ if plays.get() => "Pause",
         _ => "Play",
     };
+    // A double click is one press: its second would take the first one back, as if nothing had happened. A key's press counts no clicks.
+    let toggle = move |event: MouseEvent| {
+        if event.detail() <= 1 {
+            session.toggle();
+        }
+    };
     let icon = move || if plays.get() { "M3 2h4v12H3zM9 2h4v12H9z" } else { "M3 1.5l11 6.5-11 6.5z" };
     view! {
         <div class="group">
@@ -67,7 +73,7 @@ fn Transport(session: Session) -> impl IntoView {
                 data-testid="play"
                 title="Space"
                 disabled=move || is_testing.get()
-                on:click=move |_| session.toggle()
+                on:click=toggle
             >
                 <svg viewBox="0 0 16 16" aria-hidden="true">
                     <path d=icon />
