@@ -261,6 +261,38 @@ fn Least(own: Own, label: &'static str, id: &'static str, which: fn(&mut Columns
     }
 }
 
+/// What a word or a column of the file means: one of a few. Its name is the file's own and stays as it is in every language.
+#[component]
+fn Meaning<T: Copy + PartialEq + Send + Sync + 'static>(
+    name: String,
+    id: String,
+    /// Meanings, each with its key and its words.
+    all: &'static [(Option<T>, &'static str, &'static str)],
+    chosen: Memo<Option<T>>,
+    choose: impl Fn(Option<T>) + 'static,
+) -> impl IntoView {
+    let option = |&(meaning, key, words): &'static (Option<T>, &'static str, &'static str)| {
+        view! {
+            <option value=key selected=move || chosen.get() == meaning>
+                {words}
+            </option>
+        }
+    };
+    let options: Vec<_> = all.iter().map(option).collect();
+    let choose = move |event| {
+        let key = event_target_value(&event);
+        choose(all.iter().find(|(_, known, _)| *known == key).and_then(|(meaning, ..)| *meaning));
+    };
+    view! {
+        <label>
+            <span translate="no">{name}</span>
+            <select data-testid=id on:change=choose>
+                {options}
+            </select>
+        </label>
+    }
+}
+
 /// What the words of the behaviour's column mean.
 #[component]
 fn Words(own: Own, columns: Memo<Vec<Column>>) -> impl IntoView {
@@ -269,35 +301,10 @@ fn Words(own: Own, columns: Memo<Vec<Column>>) -> impl IntoView {
         columns.with(|columns| columns.iter().find(|own| Some(&own.key) == column.as_ref()).map(|column| column.values.clone()))
     });
     let choice = move |(at, word): (usize, String)| {
-        let chosen = {
-            let word = word.clone();
-            Memo::new(move |_| own.schema.with(|schema| schema.behaviour(&word)))
-        };
-        let options: Vec<_> = MEANINGS
-            .iter()
-            .map(|(meaning, name, words)| {
-                let meaning = *meaning;
-                view! {
-                    <option value=*name selected=move || chosen.get() == meaning>
-                        {*words}
-                    </option>
-                }
-            })
-            .collect();
-        let name = in_short(&word);
-        let choose = move |event| {
-            let chosen = event_target_value(&event);
-            let meaning = MEANINGS.iter().find(|(_, name, _)| *name == chosen).and_then(|(meaning, ..)| *meaning);
-            own.say_word(&word, meaning);
-        };
-        view! {
-            <label>
-                <span translate="no">{name}</span>
-                <select data-testid=format!("own-word-{at}") on:change=choose>
-                    {options}
-                </select>
-            </label>
-        }
+        let (name, of) = (in_short(&word), word.clone());
+        let chosen = Memo::new(move |_| own.schema.with(|schema| schema.behaviour(&of)));
+        let choose = move |meaning| own.say_word(&word, meaning);
+        view! { <Meaning name id=format!("own-word-{at}") all=&MEANINGS chosen choose /> }
     };
     move || {
         let words = words.get().filter(|words| !words.is_empty())?;
@@ -325,33 +332,11 @@ fn Known(own: Own, columns: Memo<Vec<Column>>) -> impl IntoView {
     let choice = move |(at, column): (usize, Column)| {
         let Column { key, values } = column;
         let name = format!("{} ({})", in_short(&key), values.first().map_or(String::new(), |value| in_short(value)));
-        let chosen = {
-            let key = key.clone();
-            Memo::new(move |_| own.schema.with(|schema| schema.columns.features().iter().position(|columns| columns.contains(&key))))
-        };
-        let options: Vec<_> = TELLS
-            .iter()
-            .map(|(tells, name, words)| {
-                let tells = *tells;
-                view! {
-                    <option value=*name selected=move || chosen.get() == tells>
-                        {*words}
-                    </option>
-                }
-            })
-            .collect();
-        let choose = move |event| {
-            let name = event_target_value(&event);
-            own.say_of(&key, TELLS.iter().find(|(_, known, _)| *known == name).and_then(|(tells, ..)| *tells));
-        };
-        view! {
-            <label>
-                <span translate="no">{name}</span>
-                <select data-testid=format!("own-known-{at}") on:change=choose>
-                    {options}
-                </select>
-            </label>
-        }
+        let of = key.clone();
+        let chosen =
+            Memo::new(move |_| own.schema.with(|schema| schema.columns.features().iter().position(|columns| columns.contains(&of))));
+        let choose = move |tells| own.say_of(&key, tells);
+        view! { <Meaning name id=format!("own-known-{at}") all=&TELLS chosen choose /> }
     };
     move || {
         let free = free.get();
