@@ -41,31 +41,63 @@ const NAMES: [&[&str]; 7] = [
     &["label2", "longview", "islongview", "conversion", "converted", "isconversion"],
 ];
 
-/// What headers call columns of a user's profile, as [`NAMES`].
-const PROFILE_NAMES: [&str; 23] = [
-    "age",
-    "ageband",
-    "agegroup",
-    "agelevel",
-    "agerange",
-    "birthyear",
-    "city",
-    "citylevel",
-    "country",
-    "education",
-    "gender",
-    "income",
-    "incomelevel",
-    "job",
-    "memberlevel",
-    "occupation",
-    "profession",
-    "province",
-    "region",
-    "sex",
-    "userlevel",
-    "zip",
-    "zipcode",
+/// What headers call columns that tell something of users, and of items, as [`NAMES`]; the word for whose they are may stand before them.
+/// No `duration`: it may be how long somebody watched.
+const FEATURE_NAMES: [(&str, &[&str]); 2] = [
+    (
+        "user",
+        &[
+            "age",
+            "ageband",
+            "agegroup",
+            "agelevel",
+            "agerange",
+            "birthyear",
+            "city",
+            "citylevel",
+            "country",
+            "education",
+            "gender",
+            "income",
+            "incomelevel",
+            "job",
+            "memberlevel",
+            "occupation",
+            "profession",
+            "province",
+            "region",
+            "sex",
+            "userlevel",
+            "zip",
+            "zipcode",
+        ],
+    ),
+    (
+        "item",
+        &[
+            "artist",
+            "author",
+            "brand",
+            "brandid",
+            "color",
+            "colour",
+            "department",
+            "director",
+            "manufacturer",
+            "price",
+            "pricelevel",
+            "publisher",
+            "releaseyear",
+            "seller",
+            "sellerid",
+            "shop",
+            "shopid",
+            "subcategory",
+            "supplier",
+            "videoduration",
+            "videolength",
+        ],
+    ),
 ];
 
 /// What columns of users and of items are called, beside [`Columns::FIELDS`].
@@ -168,8 +200,8 @@ impl Columns {
     /// A sentence where none is the user, the item or the time.
     pub fn named(names: &[String]) -> Result<Self, String> {
         let find = |known: &[&str]| known.iter().find_map(|known| names.iter().find(|name| letters(name) == *known)).cloned();
-        let profile = names.iter().filter(|name| is_of_profile(name)).cloned().collect();
-        Ok(Self { profile, ..Self::of(NAMES.map(find))? })
+        let [profile, attribute] = [0, 1].map(|side| names.iter().filter(|name| tells_of(name) == Some(side)).cloned().collect());
+        Ok(Self { profile, attribute, ..Self::of(NAMES.map(find))? })
     }
 
     /// The columns of both labels, where there are any, and what they must reach.
@@ -345,12 +377,18 @@ impl Schema {
         let lack = Columns::of(named.clone()).err();
         let [user, item, category, behavior, time, label, label2] = named;
         let [user, item, time] = [user, item, time].map(Option::unwrap_or_default);
-        let is_free = |at: &usize| header && !places.contains(&Some(*at)) && is_of_profile(cells[0][*at]);
-        let profile: Vec<String> = (0..width).filter(is_free).map(name).take(MOST_COLUMNS).collect();
+        let telling = |side: usize| {
+            let is_free = |at: &usize| header && !places.contains(&Some(*at)) && tells_of(cells[0][*at]) == Some(side);
+            (0..width).filter(is_free).map(name).take(MOST_COLUMNS).collect::<Vec<String>>()
+        };
+        let [profile, attribute] = [0, 1].map(telling);
         if !profile.is_empty() {
             doubts.push(format!("Taken for the user's profile by their names: {}", profile.join(", ")));
         }
-        let columns = Columns { user, item, category, behavior, time, label, label2, profile, attribute: Vec::new() };
+        if !attribute.is_empty() {
+            doubts.push(format!("Taken for attributes of the item by their names: {}", attribute.join(", ")));
+        }
+        let columns = Columns { user, item, category, behavior, time, label, label2, profile, attribute };
         let mut behaviors = BTreeMap::new();
         let mut unknown = Vec::new();
         for cell in places[3].into_iter().flat_map(column) {
@@ -460,11 +498,12 @@ fn letters(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// Whether a column's name says that it tells something of the user.
-fn is_of_profile(name: &str) -> bool {
+/// Whom a column's name says that it tells something of: users (0) or items (1).
+fn tells_of(name: &str) -> Option<usize> {
     let name = letters(name);
-    let name = name.strip_prefix("user").unwrap_or(&name);
-    PROFILE_NAMES.contains(&name) || PROFILE_NAMES.contains(&&*format!("user{name}"))
+    FEATURE_NAMES
+        .iter()
+        .position(|(whose, known)| known.contains(&&*name) || name.strip_prefix(whose).is_some_and(|name| known.contains(&name)))
 }
 
 /// Whether a cell may name a column: no number and no time.
@@ -591,16 +630,20 @@ mod tests {
 
     #[test]
     fn columns_of_a_profile_are_guessed_by_their_names_and_may_be_many() {
-        let text = "user_id,item_id,ts,Gender,user_age_group,city level,price\n1,2,1511544070,f,3,1,9\n1,3,1511544071,f,3,1,8\n";
+        let text =
+            "user_id,item_id,ts,Gender,user_age_group,city level,Item Price,dwell\n1,2,1511544070,f,3,1,9,5\n1,3,1511544071,f,3,1,8,6\n";
         let Guess { schema, doubts } = guess(text);
-        assert_eq!(schema.columns.profile, ["Gender", "user_age_group", "city level"]);
+        assert_eq!(schema.columns.features(), [&["Gender", "user_age_group", "city level"][..], &["Item Price"]]);
         assert!(doubts.iter().any(|doubt| doubt.contains("profile by their names: Gender, user_age_group, city level")), "{doubts:?}");
-        let said: Columns = "user=user_id,item=item_id,time=ts,profile=Gender,profile=user_age_group,profile=city level".parse().unwrap();
+        assert!(doubts.iter().any(|doubt| doubt.contains("attributes of the item by their names: Item Price")), "{doubts:?}");
+        let said = "user=user_id,item=item_id,time=ts,profile=Gender,profile=user_age_group,profile=city level,attribute=Item Price";
+        let said: Columns = said.parse().unwrap();
         assert_eq!(said, schema.columns);
         let json = serde_json::to_string(&schema).unwrap();
         assert_eq!(serde_json::from_str::<Schema>(&json).unwrap(), schema);
-        let first: Vec<String> = ["user_id", "item_id", "ts", "Gender", "user_age_group", "city level"].map(String::from).to_vec();
-        assert_eq!(schema.feature_places(&first).unwrap(), [vec![3, 4, 5], vec![]]);
+        let first: Vec<String> =
+            ["user_id", "item_id", "ts", "Gender", "user_age_group", "city level", "Item Price"].map(String::from).to_vec();
+        assert_eq!(schema.feature_places(&first).unwrap(), [vec![3, 4, 5], vec![6]]);
         let many = Schema { columns: Columns { profile: vec!["Gender".into(); 17], ..said }, ..schema };
         assert!(many.feature_places(&first).unwrap_err().contains("17 columns tell something of one side, and 16 are the most"));
         let without = guess("user,item,time\n1,2,1511544070\n1,3,1511544071\n").schema;

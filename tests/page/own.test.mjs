@@ -180,7 +180,7 @@ describe("a file of one's own", { timeout: WHOLE }, () => {
       assert.match(await reader.text("own-doubts"), /Taken for the user's profile by their names: age/);
       const known = () =>
         reader.page.locator(".known label").evaluateAll((all) => all.map((one) => [one.innerText.split(" (")[0], one.querySelector("select").value]));
-      assert.deepEqual(await known(), [["town", "nothing"], ["age", "user"], ["price", "nothing"]]);
+      assert.deepEqual(await known(), [["town", "nothing"], ["age", "user"], ["price", "item"]]);
       await pick(reader, "own-known-0", "user");
       await pick(reader, "own-known-2", "item");
       assert.deepEqual((await known()).map(([, tells]) => tells), ["user", "user", "item"]);
