@@ -68,12 +68,12 @@ fn weights(x: &Shape, grad: &Shape) -> Shape {
 #[derive(Debug)]
 struct ProductBackward;
 
-impl<B: BatchSums> Backward<B, 2> for ProductBackward {
+impl<B: DenseKernels + BatchSums> Backward<B, 2> for ProductBackward {
     type State = (FloatTensor<B>, FloatTensor<B>);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let (x, weight) = ops.state;
-        let in_x = |grad| B::float_matmul(grad, B::float_transpose(weight));
+        let in_x = |grad| B::product(grad, B::float_transpose(weight));
         let in_weight = |grad| B::product_grad_weight(x, grad);
         binary::<B, _, _>(ops.parents, ops.node, grads, in_x, in_weight);
     }
