@@ -1,10 +1,14 @@
 //! What several processes tell each other that train one model together, each on its part of every batch. Whatever carries it stands
-//! behind [`Communicator`]: threads of one process here, MPI in `communicator/mpi.rs`.
+//! behind [`Communicator`]: threads of one process here, MPI in `communicator/mpi.rs`, the cards of a machine in `communicator/cards.rs`.
 
+#[cfg(feature = "cuda")]
+pub mod cards;
 #[cfg(feature = "mpi")]
 pub mod mpi;
 
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
+
+use burn::tensor::Tensor;
 
 /// The processes of a run, as one of them sees them. All make the same calls in the same order, each as long as the others'; a call
 /// returns once every process has made it. Where one is gone it never returns: whoever started the processes ends them.
@@ -35,6 +39,17 @@ pub trait Communicator: Send + Sync {
         let mut all = self.gather(&means);
         all.truncate(length);
         all
+    }
+
+    /// The same of tensors, where the devices make it among themselves; none where numbers go through the host.
+    fn mean_on_devices(&self, _own: &[Tensor<1>]) -> Option<Vec<Tensor<1>>> {
+        None
+    }
+
+    /// How many of those before this process run on its machine: which of several cards there it takes.
+    fn place(&self) -> usize {
+        let own = self.machine();
+        self.words(own).into_iter().take(self.rank()).filter(|&machine| machine == own).count()
     }
 
     /// How many of them run on this machine and share its memory.
@@ -136,5 +151,30 @@ mod tests {
         assert_eq!(each(3, |thread| thread.words(words[thread.rank()])), vec![words.to_vec(); 3]);
         assert_eq!(each(3, |thread| thread.any(thread.rank() == 2)), [true; 3]);
         assert_eq!(each(3, |thread| thread.any(false)), [false; 3]);
+    }
+
+    #[test]
+    fn a_place_is_counted_on_each_machine() {
+        struct Elsewhere<'a>(&'a Thread);
+        impl Communicator for Elsewhere<'_> {
+            fn rank(&self) -> usize {
+                self.0.rank()
+            }
+            fn processes(&self) -> usize {
+                self.0.processes()
+            }
+            fn machine(&self) -> u64 {
+                self.rank() as u64 % 2
+            }
+            fn gather(&self, own: &[f32]) -> Vec<f32> {
+                self.0.gather(own)
+            }
+            fn exchange(&self, own: &[f32]) -> Vec<f32> {
+                self.0.exchange(own)
+            }
+        }
+        assert_eq!(each(4, Communicator::place), [0, 1, 2, 3]);
+        assert_eq!(each(5, |thread| Elsewhere(thread).place()), [0, 0, 1, 1, 2]);
+        assert_eq!(each(5, |thread| Elsewhere(thread).on_this_machine()), [3, 2, 3, 2, 3]);
     }
 }

@@ -58,6 +58,8 @@ fn bad_arguments_are_refused_with_a_sentence() {
     refused(&folder, &["dance"], &["dance"]);
     refused(&folder, &["train", "--preset", "huge"], &["huge", "browser, long, calibrated, paper"]);
     refused(&folder, &["--seed", "minus"], &["minus"]);
+    refused(&folder, &["--cards", "2"], &["NVIDIA's cards"]);
+    refused(&folder, &["--cards", "0"], &["--cards <N>"]);
     refused(&folder, &["--set", "centers=3"], &["`centers` is not a key", "duia config"]);
     refused(&folder, &["--set", "rho"], &["--set key=value"]);
     refused(&folder, &["--set", "rho=NaN"], &["rho = NaN cannot be used"]);

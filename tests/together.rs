@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use burn::tensor::Device;
 use common::together::{Learned, eventful, learned, shared};
+#[cfg(feature = "cuda")]
+use common::together::{each, learned_on};
 use common::training::{config, variants};
 use duia::communicator::{Communicator, Thread};
 use duia::config::{CentreStep, Config, Preset};
@@ -46,6 +48,27 @@ fn several_processes_take_the_steps_of_one() {
             assert!(most < OFF, "{variant:?}, {processes} processes: {name} is off by {most:.1e}");
             assert!(of_losses < OFF_OF_LOSSES, "{variant:?}, {processes} processes: losses are off by {of_losses:.1e}");
         }
+    }
+}
+
+/// Needs two NVIDIA cards and NCCL: `cargo test --release --features cuda --test together cards`.
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_take_the_steps_of_one() {
+    use duia::communicator::cards::Card;
+    use duia::training::device::cuda;
+
+    let there = cuda::cards().unwrap_or_default();
+    if there < 2 {
+        return common::skip::skip("several cards", &format!("there are {there} NVIDIA cards here, and it takes two"));
+    }
+    for config in variants().into_iter().map(eventful) {
+        let variant = config.variants.0[0];
+        let alone = learned_on(&Device::cuda(0), &config, 10, None);
+        let several = each(Card::several(2), |card| learned_on(&card.device(), &config, 10, Some(Arc::new(card))));
+        assert!(same(&several), "{variant:?}: two cards hold different models");
+        let (most, name, of_losses) = several[0].off(&alone);
+        assert!(most < OFF && of_losses < OFF_OF_LOSSES, "{variant:?}: {name} is off by {most:.1e}, losses by {of_losses:.1e}");
     }
 }
 

@@ -96,6 +96,9 @@ pub struct Train {
     /// Where to compute. Default: the best device available.
     #[arg(long, value_enum)]
     pub device: Option<Device>,
+    /// NVIDIA cards of this machine that share every batch, through NCCL. For --device cuda.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub cards: u16,
     /// Resume a run that was stopped or killed: name its folder or one of its checkpoints. It keeps the configuration and the rows
     /// that it began with.
     #[arg(long, value_name = "RUN_FOLDER", conflicts_with_all = ["out", "weights_in"])]

@@ -97,6 +97,12 @@ impl Interruption {
         Self(shared)
     }
 
+    /// Of a thread beside the one that listens: what that one hears, every step tells all of them.
+    #[cfg(feature = "cuda")]
+    pub fn unheard(tests: bool) -> Self {
+        Self(Arc::new(Shared::new(tests, Voice::Silent)))
+    }
+
     /// The folder to remove where the program ends before it holds anything.
     pub fn guard(&self, folder: &Arc<RunFolder>) {
         if let Ok(mut guarded) = self.0.folder.lock() {

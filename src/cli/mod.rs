@@ -4,6 +4,7 @@
 mod arguments;
 mod bench;
 mod cache;
+mod cards;
 mod checkpoints;
 mod choices;
 mod console;

@@ -17,6 +17,7 @@ use duia::variants::Variant;
 use duia::wire::Failure;
 
 use super::arguments::{Arguments, Command, Train};
+use super::cards;
 use super::checkpoints::{Checkpoints, Found, Note, has_any};
 use super::choices::{Device, LogForm};
 use super::console::Console;
@@ -41,8 +42,9 @@ use super::trace::read_weights;
 
 /// Trains, shows and writes. Where the run fails on its way, what was measured is written all the same.
 pub fn train(asked: &Train, together: Together) -> Result<(), Refusal> {
+    let together = if asked.cards > 1 { cards::join(asked, &together, follow)? } else { together };
     if !together.leads() {
-        return follow(asked, together);
+        return follow(asked, together, &Interruption::listen(asked.test_on_interrupt, Voice::Silent));
     }
     let log = asked.log.map(|LogForm::Json| Log::new(asked.log_file.as_deref())).transpose()?;
     let console = RefCell::new(Console::new(asked.quiet).logging(log));
@@ -51,9 +53,8 @@ pub fn train(asked: &Train, together: Together) -> Result<(), Refusal> {
     outcome
 }
 
-/// One of several processes but the first.
-fn follow(asked: &Train, together: Together) -> Result<(), Refusal> {
-    let interruption = Interruption::listen(asked.test_on_interrupt, Voice::Silent);
+/// One of several processes, or of several cards of one, but the first.
+fn follow(asked: &Train, together: Together, interruption: &Interruption) -> Result<(), Refusal> {
     let console = RefCell::new(Console::new(true));
     let Start { arguments, config, resume, .. } = Start::of(&Train { quiet: true, ..asked.clone() }, &console)?;
     let weights_in = arguments.weights_in.as_deref().filter(|_| resume.is_none()).map(read_weights).transpose()?;
@@ -75,7 +76,7 @@ fn follow(asked: &Train, together: Together) -> Result<(), Refusal> {
 
 fn run(asked: &Train, console: &RefCell<Console>, together: Together) -> Result<(), Refusal> {
     let began = Instant::now();
-    let voice = if together.processes() > 1 { Voice::OfSeveral } else { Voice::OfOne };
+    let voice = if together.processes() > 1 && asked.cards == 1 { Voice::OfSeveral } else { Voice::OfOne };
     let interruption = Interruption::listen(asked.test_on_interrupt, voice);
     let Start { arguments, config, resume, note } = Start::of(asked, console)?;
     let weights_in = arguments.weights_in.as_deref().filter(|_| resume.is_none()).map(read_weights).transpose()?;

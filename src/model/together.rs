@@ -29,7 +29,12 @@ impl Together {
 
     /// Whether this process tells what is found, and writes it.
     pub fn leads(&self) -> bool {
-        self.several().is_none_or(|communicator| communicator.rank() == 0)
+        self.rank() == 0
+    }
+
+    /// This process among them, counted from 0.
+    pub fn rank(&self) -> usize {
+        self.several().map_or(0, Communicator::rank)
     }
 
     /// How many processes there are.
@@ -52,6 +57,11 @@ impl Together {
     /// How many of them share this machine's memory.
     pub fn on_this_machine(&self) -> u64 {
         self.several().map_or(1, |communicator| communicator.on_this_machine() as u64)
+    }
+
+    /// Which of the cards of this machine is this process's.
+    pub fn place(&self) -> usize {
+        self.several().map_or(0, Communicator::place)
     }
 
     /// Whether any of them says so.
@@ -106,9 +116,14 @@ fn numbers<const D: usize>(tensors: Vec<Tensor<D>>) -> Vec<f32> {
 
 /// The means of tensors over all processes.
 pub fn means(communicator: &dyn Communicator, own: Vec<Tensor<1>>) -> impl Iterator<Item = Tensor<1>> {
+    communicator.mean_on_devices(&own).unwrap_or_else(|| through_the_host(communicator, own)).into_iter()
+}
+
+fn through_the_host(communicator: &dyn Communicator, own: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
     let sizes: Vec<(usize, Device)> = own.iter().map(|tensor| (tensor.dims()[0], tensor.device())).collect();
     let mut all = communicator.mean(numbers(own)).into_iter();
-    sizes.into_iter().map(move |(length, device)| Tensor::from_data(all.by_ref().take(length).collect::<Vec<f32>>().as_slice(), &device))
+    let mean = |(length, device): (usize, Device)| Tensor::from_data(all.by_ref().take(length).collect::<Vec<f32>>().as_slice(), &device);
+    sizes.into_iter().map(mean).collect()
 }
 
 /// A table of all processes, in the order of their ranks.

@@ -4,7 +4,7 @@
 //! so no GPU is trusted before it has trained a few steps of the very model and agreed with the CPU.
 
 #[cfg(feature = "cuda")]
-mod cuda;
+pub mod cuda;
 
 use std::sync::{Arc, Mutex};
 
@@ -100,11 +100,19 @@ pub fn cpu(reason: impl Into<String>) -> Opened {
 /// # Errors
 /// Where the GPU was asked for by name and there is none that works.
 pub async fn open(choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Event)) -> Result<Opened, TrainError> {
+    open_card(choice, 0, config, sink).await
+}
+
+/// The same of one of several cards, which CUDA counts from 0; where there are fewer, processes share them.
+///
+/// # Errors
+/// Where the GPU was asked for by name and there is none that works.
+pub async fn open_card(choice: DeviceChoice, card: usize, config: &Config, sink: &mut dyn FnMut(Event)) -> Result<Opened, TrainError> {
     if choice == DeviceChoice::Cpu {
         return Ok(cpu("The CPU was asked for."));
     }
     sink(Event::Stage(Stage::Device));
-    match gpu(choice, config, sink).await {
+    match gpu(choice, card, config, sink).await {
         Ok(opened) => Ok(opened),
         Err(reason) if choice == DeviceChoice::Auto => Ok(cpu(format!("{reason} So the CPU trains."))),
         Err(reason) => Err(TrainError::NoDevice(reason)),
@@ -121,7 +129,7 @@ pub async fn find(choice: DeviceChoice) -> Result<Opened, TrainError> {
     }
     let mut missing = Vec::new();
     for &way in ways(choice) {
-        match found(way, choice).await {
+        match found(way, choice, 0).await {
             Ok(found) => return Ok(found.opened("It was asked for.".into(), None)),
             Err(reason) => missing.push(reason),
         }
@@ -166,10 +174,10 @@ impl Found {
 
 /// The first GPU that a choice allows and that agrees with the CPU. What was wrong with those before it is told with it: on an H200
 /// CUDA's losses were not numbers from the second step on, while the same card agreed through Vulkan.
-async fn gpu(choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Event)) -> Result<Opened, String> {
+async fn gpu(choice: DeviceChoice, card: usize, config: &Config, sink: &mut dyn FnMut(Event)) -> Result<Opened, String> {
     let mut refused = Vec::new();
     for &way in ways(choice) {
-        match agreeing(way, choice, config, sink).await {
+        match agreeing(way, choice, card, config, sink).await {
             Ok(mut opened) => {
                 refused.push(opened.report.reason);
                 opened.report.reason = refused.join(" ");
@@ -181,8 +189,8 @@ async fn gpu(choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Event))
     Err(refused.join(" "))
 }
 
-async fn agreeing(way: Way, choice: DeviceChoice, config: &Config, sink: &mut dyn FnMut(Event)) -> Result<Opened, String> {
-    let found = found(way, choice).await?;
+async fn agreeing(way: Way, choice: DeviceChoice, card: usize, config: &Config, sink: &mut dyn FnMut(Event)) -> Result<Opened, String> {
+    let found = found(way, choice, card).await?;
     let what = if way == Way::Cuda { "CUDA" } else { "The graphics adapter" };
     sink(Event::Stage(Stage::SelfTest));
     let is_timed = choice == DeviceChoice::Auto;
@@ -205,18 +213,19 @@ async fn agreeing(way: Way, choice: DeviceChoice, config: &Config, sink: &mut dy
     Ok(found.opened(reason, Some(difference)))
 }
 
-async fn found(way: Way, choice: DeviceChoice) -> Result<Found, String> {
-    if way == Way::Cuda { cuda() } else { graphics(way, choice).await }
+async fn found(way: Way, choice: DeviceChoice, card: usize) -> Result<Found, String> {
+    if way == Way::Cuda { cuda(card) } else { graphics(way, choice).await }
 }
 
 #[cfg(feature = "cuda")]
-fn cuda() -> Result<Found, String> {
-    let adapter = cuda::probe()?;
-    Ok(Found { device: Device::cuda(0), watch: Watch { gpu: true, ..Watch::default() }, backend: "CUDA", adapter, software: false })
+fn cuda(card: usize) -> Result<Found, String> {
+    let card = card % cuda::cards()?;
+    let adapter = cuda::probe(card)?;
+    Ok(Found { device: Device::cuda(card), watch: Watch { gpu: true, ..Watch::default() }, backend: "CUDA", adapter, software: false })
 }
 
 #[cfg(not(feature = "cuda"))]
-fn cuda() -> Result<Found, String> {
+fn cuda(_card: usize) -> Result<Found, String> {
     Err("This program was built without CUDA; `cargo build --release --features cuda` builds it in.".into())
 }
 

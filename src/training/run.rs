@@ -159,7 +159,7 @@ async fn run_to_end(
     // Before the device: its self-test takes steps of the run's own widths.
     let memory = platform::available_memory().map(|bytes| bytes / together.on_this_machine());
     footprint::require(&config, Shape::of(&*source), memory)?;
-    let opened = device::open(choice, &config, sink).await?;
+    let opened = device::open_card(choice, together.place(), &config, sink).await?;
     sink(Event::Device(opened.report));
     sink(Event::Stage(Stage::Data));
     let asks = |asked: Option<&dyn Fn() -> bool>| asked.is_some_and(|asked| asked());

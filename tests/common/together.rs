@@ -48,10 +48,15 @@ pub fn eventful(variant: Variant) -> Config {
     Config { variants, rows: 9_000, warm_up: 2, reseed: true, reseed_expect: 2.0, refresh_every: 3, ..config() }
 }
 
-/// So many steps in one process, which shares its batches with others or does not.
+/// So many steps in one process on the CPU, which shares its batches with others or does not.
 pub fn learned(config: &Config, steps: u64, communicator: Option<Arc<dyn Communicator>>) -> Learned {
+    learned_on(&Device::flex(), config, steps, communicator)
+}
+
+/// The same on another device.
+pub fn learned_on(device: &Device, config: &Config, steps: u64, communicator: Option<Arc<dyn Communicator>>) -> Learned {
     let dataset = Dataset::open(Arc::new(Generator::new(config)), config).unwrap();
-    let learner = Learner::new(config, &config.variants.0, dataset.vocabulary(), &Device::flex(), 1_000);
+    let learner = Learner::new(config, &config.variants.0, dataset.vocabulary(), device, 1_000);
     let learner = learner.refreshing(dataset.categories());
     let mut learner = learner.together(communicator.map(Together::from).unwrap_or_default()).unwrap();
     for step in 0..steps {
@@ -63,9 +68,14 @@ pub fn learned(config: &Config, steps: u64, communicator: Option<Arc<dyn Communi
 
 /// The same in several threads that share every batch, by rank.
 pub fn shared(config: &Config, steps: u64, processes: usize) -> Vec<Learned> {
+    each(Thread::several(processes), |thread| learned(config, steps, Some(Arc::new(thread))))
+}
+
+/// What every one of several makes on a thread of its own.
+pub fn each<T: Send>(all: Vec<T>, task: impl Fn(T) -> Learned + Sync) -> Vec<Learned> {
+    let task = &task;
     std::thread::scope(|scope| {
-        let begun = |thread: Thread| scope.spawn(move || learned(config, steps, Some(Arc::new(thread))));
-        let all: Vec<_> = Thread::several(processes).into_iter().map(begun).collect();
-        all.into_iter().map(|one| one.join().unwrap()).collect()
+        let begun: Vec<_> = all.into_iter().map(|one| scope.spawn(move || task(one))).collect();
+        begun.into_iter().map(|one| one.join().unwrap()).collect()
     })
 }
