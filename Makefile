@@ -8,6 +8,7 @@ WASM_BINDGEN := $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(abspath $(TARGET))/tools
 WEB := --target wasm32-unknown-unknown --no-default-features --features
+AGREEMENT := CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=tests/browser/run cargo test --profile web $(WEB) worker --test agreement
 ADDRESS := 127.0.0.1
 PORT := 8080
 
@@ -24,7 +25,7 @@ APT := apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3
 KIT := $(TARGET)/gpu-kit
 NOT_TESTED := $(TARGET)/tmp/not-tested.txt
 
-.PHONY: demo programs page npm notebook record test lint native browser mpi bench gpu gpu-kit fuzz deny wasm bundler tools browser-tools help
+.PHONY: demo programs page npm notebook record test compiled driven lint native browser mpi bench gpu gpu-kit fuzz deny wasm bundler tools browser-tools help
 
 help:
 	@echo "make demo    build the page and serve it at http://$(ADDRESS):$(PORT)/"
@@ -66,9 +67,16 @@ notebook: page
 record:
 	cargo run --release --bin duia -- record
 
-test: lint native browser
+# The page is built beside the native tests: a link, a program's last crate or a test of many keeps one of two cores busy. The tests in
+# browsers come after both and alone, for they wait no longer than a person would.
+test: lint
+	@$(MAKE) --no-print-directory -j2 native compiled
+	@$(MAKE) --no-print-directory driven
 	@# What this machine could not test or passed only at the second attempt, where there is any.
 	@test ! -s $(NOT_TESTED) || sort -u $(NOT_TESTED)
+
+compiled: page browser-tools
+	$(AGREEMENT) --no-run
 
 lint: tools
 	cargo fmt --check
@@ -86,9 +94,11 @@ native:
 	cargo test --release
 	cargo test --release --no-default-features --features parquet --lib data::parquet
 
-browser: page browser-tools
-	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=tests/browser/run \
-	  cargo test --profile web $(WEB) worker --test agreement
+browser: compiled
+	@$(MAKE) --no-print-directory driven
+
+driven:
+	$(AGREEMENT)
 	cd tests/page && npm install --no-audit --no-fund --silent && npm test
 
 mpi:
