@@ -55,6 +55,8 @@ programs: wasm
 
 page: tools
 	trunk build --release --cargo-profile web $(if $(PUBLIC_URL),--public-url $(PUBLIC_URL))
+	@echo "Packing dist/ for hosts that send packed files (a minute) …"
+	@node web/pack.mjs dist
 
 npm: page
 	node web/element/assemble.mjs npm dist $(TARGET)/npm

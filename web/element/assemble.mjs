@@ -43,8 +43,9 @@ export async function assemble(name, dist, folder) {
     await mkdir(dirname(join(folder, file)), { recursive: true });
     await cp(join(ROOT, from), join(folder, file));
   }
-  // A sample of real rows has a licence of its own.
-  await cp(dist, join(folder, page), { recursive: true, filter: (file) => !file.endsWith("assets/sample.bin") });
+  // A sample of real rows has a licence of its own, and what packs a package packs the page with it.
+  const left = /assets\/sample\.bin$|\.(br|gz)$/;
+  await cp(dist, join(folder, page), { recursive: true, filter: (file) => !left.test(file) });
   const [, version] = /^version = "(.*)"$/m.exec(await readFile(join(ROOT, "Cargo.toml"), "utf8"));
   await writeFile(join(folder, told), (await readFile(join(folder, told), "utf8")).replace('"0.0.0"', `"${version}"`));
 }
