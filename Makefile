@@ -25,7 +25,7 @@ APT := apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3
 KIT := $(TARGET)/gpu-kit
 NOT_TESTED := $(TARGET)/tmp/not-tested.txt
 
-.PHONY: demo programs page npm notebook record test compiled driven lint native browser mpi bench gpu gpu-kit fuzz deny wasm bundler tools browser-tools help
+.PHONY: demo programs bundled page npm notebook record test compiled driven lint native browser mpi bench gpu gpu-kit fuzz deny wasm bundler tools browser-tools help
 
 help:
 	@echo "make demo    build the page and serve it at http://$(ADDRESS):$(PORT)/"
@@ -53,16 +53,18 @@ programs: wasm
 	cargo build --profile demo $(WEB) worker --bin worker
 	cargo build --profile demo $(WEB) table --bin table
 
-page: tools
+bundled: tools
 	trunk build --release --cargo-profile web $(if $(PUBLIC_URL),--public-url $(PUBLIC_URL))
+
+page: bundled
 	@echo "Packing dist/ for hosts that send packed files (a minute) …"
 	@node web/pack.mjs dist
 
-npm: page
+npm: bundled
 	node web/element/assemble.mjs npm dist $(TARGET)/npm
 	@echo "$(TARGET)/npm holds the package. To see it: python3 -m http.server --bind 127.0.0.1 --directory $(TARGET)/npm, and then http://127.0.0.1:8000/example.html"
 
-notebook: page
+notebook: bundled
 	node web/element/assemble.mjs notebook dist $(TARGET)/notebook
 	@echo "$(TARGET)/notebook holds the package: pip install ./$(TARGET)/notebook, and then open its live.ipynb in Jupyter or VS Code."
 
